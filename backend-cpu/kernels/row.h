@@ -1,0 +1,85 @@
+/* Reductions of a row: R_i of ir/ops.def. Element i goes to lane i mod 64, each lane adds ascending from +0, then the
+ * upper half of the lanes is added to the lower until one is left. Missing elements of the last 64 count as +0,
+ * which changes no lane. */
+#ifndef BACKEND_CPU_KERNELS_ROW_H
+#define BACKEND_CPU_KERNELS_ROW_H
+
+#include "backend-cpu/kernels/vector.h"
+
+enum { ROW_LANES = 64, ROW_VECTORS = ROW_LANES / LANES };
+
+static inline real row_halve(vec lanes[ROW_VECTORS])
+{
+    for (int n = ROW_VECTORS / 2; n > 0; n /= 2)
+        for (int v = 0; v < n; v++)
+            lanes[v] = lanes[v] + lanes[v + n];
+    real lane[LANES];
+    vec_store(lane, lanes[0]);
+    for (int h = LANES / 2; h > 0; h /= 2)
+        for (int l = 0; l < h; l++)
+            lane[l] = lane[l] + lane[l + h];
+    return lane[0];
+}
+
+/* R_i x[i]. x [n] */
+static inline real row_sum(const real *x, int64_t n)
+{
+    vec lanes[ROW_VECTORS] = {0};
+    int64_t i = 0;
+    for (; i + ROW_LANES <= n; i += ROW_LANES)
+        for (int v = 0; v < ROW_VECTORS; v++)
+            lanes[v] = lanes[v] + vec_load(x + i + v * LANES);
+    if (i < n) {
+        real rest[ROW_LANES] = {0};
+        memcpy(rest, x + i, (size_t)(n - i) * sizeof *x);
+        for (int v = 0; v < ROW_VECTORS; v++)
+            lanes[v] = lanes[v] + vec_load(rest + v * LANES);
+    }
+    return row_halve(lanes);
+}
+
+/* R_i a[i] * b[i]. a [n], b [n] */
+static inline real row_dot(const real *a, const real *b, int64_t n)
+{
+    vec lanes[ROW_VECTORS] = {0};
+    int64_t i = 0;
+    for (; i + ROW_LANES <= n; i += ROW_LANES)
+        for (int v = 0; v < ROW_VECTORS; v++)
+            lanes[v] = lanes[v] + vec_load(a + i + v * LANES) * vec_load(b + i + v * LANES);
+    if (i < n) {
+        real rest_a[ROW_LANES] = {0}, rest_b[ROW_LANES] = {0};
+        memcpy(rest_a, a + i, (size_t)(n - i) * sizeof *a);
+        memcpy(rest_b, b + i, (size_t)(n - i) * sizeof *b);
+        for (int v = 0; v < ROW_VECTORS; v++)
+            lanes[v] = lanes[v] + vec_load(rest_a + v * LANES) * vec_load(rest_b + v * LANES);
+    }
+    return row_halve(lanes);
+}
+
+/* max_i x[i]; n >= 1. The order does not matter: there is one zero. */
+static inline real row_max(const real *x, int64_t n)
+{
+    real lane[ROW_LANES];
+    for (int l = 0; l < ROW_LANES; l++)
+        lane[l] = x[0];
+    int64_t i = 0;
+    for (; i + ROW_LANES <= n; i += ROW_LANES)
+        for (int l = 0; l < ROW_LANES; l++)
+            lane[l] = lane[l] < x[i + l] ? x[i + l] : lane[l];
+    for (; i < n; i++)
+        lane[0] = lane[0] < x[i] ? x[i] : lane[0];
+    for (int h = ROW_LANES / 2; h > 0; h /= 2)
+        for (int l = 0; l < h; l++)
+            lane[l] = lane[l] < lane[l + h] ? lane[l + h] : lane[l];
+    return lane[0];
+}
+
+/* e[i] = F(exp(x[i] - m)); e may be x. */
+static inline void row_exponentials(real *e, const real *x, real m, int64_t n)
+{
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++)
+        e[i] = r_flush(r_exp(x[i] - m));
+}
+
+#endif

@@ -1,0 +1,160 @@
+/* The tile of outputs that all products are made of. Each combination of row count, panel width and layout of a is its
+ * own unrolled loop, whose accumulators stay in registers. */
+#include "backend-cpu/kernels/tile.h"
+
+#define ALWAYS_INLINE __attribute__((always_inline))
+
+enum tile_layout { A_ROWS, A_COLUMNS }; /* a_column is 1, a_row is 1 */
+
+static inline ALWAYS_INLINE void store_full(const struct tile *tile, vec sum[TILE_ROWS][TILE_VECTORS], int rows,
+                                            int vectors)
+{
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) {
+            real *c = tile->c + i * tile->c_row + v * LANES;
+            vec_store(c, tile->blocks & TILE_FIRST ? sum[i][v] : vec_load(c) + sum[i][v]);
+        }
+}
+
+static void store_part(const struct tile *tile, vec sum[TILE_ROWS][TILE_VECTORS])
+{
+    for (int i = 0; i < tile->rows; i++) {
+        real row[TILE_COLUMNS];
+        for (int v = 0; v < TILE_VECTORS; v++)
+            vec_store(row + v * LANES, sum[i][v]);
+        real *c = tile->c + i * tile->c_row;
+        for (int n = 0; n < tile->columns; n++)
+            c[n] = tile->blocks & TILE_FIRST ? row[n] : c[n] + row[n];
+    }
+}
+
+static void flush(const struct tile *tile)
+{
+    for (int i = 0; i < tile->rows; i++) {
+        real *c = tile->c + i * tile->c_row;
+        ELEMENTWISE
+        for (int n = 0; n < tile->columns; n++)
+            c[n] = r_flush(c[n]);
+    }
+}
+
+/* rows, vectors and layout are constants wherever this is inlined. */
+static inline ALWAYS_INLINE void sum_block(const struct tile *tile, int rows, int vectors, enum tile_layout layout)
+{
+    vec sum[TILE_ROWS][TILE_VECTORS] = {0};
+    const real *a = tile->a, *b = tile->b;
+    int64_t step = layout == A_ROWS ? tile->a_row : 1;
+    int64_t stride = layout == A_ROWS ? 1 : tile->a_column;
+    for (int64_t k = 0; k < tile->depth; k++) {
+        vec column[TILE_VECTORS];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            column[v] = vec_load(b + v * LANES);
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] = sum[i][v] + a[i * step] * column[v];
+        a += stride;
+        b += tile->b_row;
+    }
+    if (tile->columns == vectors * LANES)
+        store_full(tile, sum, rows, vectors);
+    else
+        store_part(tile, sum);
+}
+
+static inline ALWAYS_INLINE void choose_layout(const struct tile *tile, int rows, int vectors)
+{
+    if (tile->a_column == 1)
+        sum_block(tile, rows, vectors, A_ROWS);
+    else
+        sum_block(tile, rows, vectors, A_COLUMNS);
+}
+
+static inline ALWAYS_INLINE void choose_width(const struct tile *tile, int rows)
+{
+    if (tile->width == LANES)
+        choose_layout(tile, rows, 1);
+    else
+        choose_layout(tile, rows, TILE_VECTORS);
+}
+
+void tile_block(const struct tile *tile)
+{
+    switch (tile->rows) {
+#define ROWS(n)                    \
+    case n:                        \
+        choose_width(tile, n);     \
+        break;
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+#if VECTOR_BYTES == 64
+        ROWS(7)
+        ROWS(8)
+        ROWS(9)
+        ROWS(10)
+        ROWS(11)
+        ROWS(12)
+#endif
+#undef ROWS
+    default:
+        BUG("a tile of %d rows", tile->rows);
+    }
+    if (tile->blocks & TILE_LAST)
+        flush(tile);
+}
+
+void tile_contract(const struct tile *tile, enum tile_blocks last)
+{
+    struct tile block = *tile;
+    for (int64_t k = 0; k < tile->depth; k += PRODUCT_BLOCK) {
+        block.a = tile->a + k * tile->a_column;
+        block.b = tile->b + k * tile->b_row;
+        block.depth = least(PRODUCT_BLOCK, tile->depth - k);
+        block.blocks = (k == 0 ? TILE_FIRST : TILE_INNER) | (k + block.depth == tile->depth ? last : TILE_INNER);
+        tile_block(&block);
+    }
+}
+
+/* A square of columns at a time when b runs along k, so that both sides stay in the first cache. */
+static void pack_transposed(const struct panels *panels, real *to, int64_t first, int64_t columns)
+{
+    enum { SQUARE = 16 };
+    for (int64_t k0 = 0; k0 < panels->depth; k0 += SQUARE) {
+        int64_t end = least(k0 + SQUARE, panels->depth);
+        for (int64_t n = 0; n < columns; n++) {
+            const real *from = panels->from + (first + n) * panels->column;
+            for (int64_t k = k0; k < end; k++)
+                to[k * panels->width + n] = from[k];
+        }
+    }
+}
+
+static void pack_straight(const struct panels *panels, real *to, int64_t first, int64_t columns)
+{
+    for (int64_t k = 0; k < panels->depth; k++) {
+        const real *from = panels->from + k * panels->row + first * panels->column;
+        real *row = to + k * panels->width;
+        for (int64_t n = 0; n < columns; n++)
+            row[n] = from[n * panels->column];
+    }
+}
+
+void panels_pack(const struct panels *panels, int64_t first_panel, int64_t end_panel)
+{
+    for (int64_t p = first_panel; p < end_panel; p++) {
+        real *to = panels->to + p * panels->depth * panels->width;
+        int64_t first = p * panels->width, columns = least(panels->width, panels->columns - first);
+        if (columns < panels->width)
+            memset(to, 0, (size_t)(panels->depth * panels->width) * sizeof *to);
+        if (panels->row == 1)
+            pack_transposed(panels, to, first, columns);
+        else
+            pack_straight(panels, to, first, columns);
+    }
+}

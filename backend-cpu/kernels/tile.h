@@ -1,0 +1,76 @@
+/* The inner loop of all products: a tile of outputs, each the sum of one block of at most 512 terms.
+ *
+ * c[i][n] = sum over k ascending of a[i * a_row + k * a_column] * b[k * b_row + n], from +0, for at most TILE_ROWS rows
+ * and the columns of one panel. Lanes are outputs, so the order of additions is the scalar one. One of a_row and
+ * a_column is 1. A panel is `width` columns wide (LANES or TILE_COLUMNS), all of them readable; the first
+ * `columns` are stored. */
+#ifndef BACKEND_CPU_KERNELS_TILE_H
+#define BACKEND_CPU_KERNELS_TILE_H
+
+#include "backend-cpu/kernels.h"
+#include "backend-cpu/kernels/vector.h"
+
+enum {
+    PRODUCT_BLOCK = 512,
+    TILE_VECTORS = 2,
+    TILE_COLUMNS = TILE_VECTORS * LANES,
+    TILE_ROWS = VECTOR_BYTES == 64 ? 12 : 6, /* accumulators fill 24 of 32, or 12 of 16 registers */
+};
+
+enum tile_blocks {
+    TILE_INNER = 0,
+    TILE_FIRST = 1, /* c = block, else c = c + block */
+    TILE_LAST = 2,  /* flush what is stored */
+    TILE_ONLY = TILE_FIRST | TILE_LAST,
+};
+
+struct tile {
+    const real *a;
+    int64_t a_row, a_column;
+    const real *b;
+    int64_t b_row;
+    int64_t depth; /* 1 .. PRODUCT_BLOCK */
+    real *c;
+    int64_t c_row;
+    int rows, columns, width;
+    enum tile_blocks blocks;
+};
+
+#define tile_block KERNEL(tile_block)
+#define tile_contract KERNEL(tile_contract)
+
+void tile_block(const struct tile *tile);
+
+/* The whole product: tile->depth may be any, blocks start at k = 0; `last` is TILE_LAST to flush or TILE_INNER. */
+void tile_contract(const struct tile *tile, enum tile_blocks last);
+
+/* Panels: an operand b(k, n) = from[k * row + n * column] copied to to[panel][k][width], zero beyond `columns`. */
+struct panels {
+    const real *from;
+    int64_t row, column;
+    int64_t depth, columns;
+    int64_t width;
+    real *to;
+};
+
+#define panels_pack KERNEL(panels_pack)
+void panels_pack(const struct panels *panels, int64_t first_panel, int64_t end_panel);
+
+static inline int64_t panels_count(int64_t columns, int64_t width)
+{
+    return (columns + width - 1) / width;
+}
+
+/* Elements of all panels. */
+static inline int64_t panels_size(int64_t depth, int64_t columns, int64_t width)
+{
+    return panels_count(columns, width) * depth * width;
+}
+
+/* A narrow panel where it is enough. */
+static inline int64_t panels_width(int64_t columns)
+{
+    return columns <= LANES ? LANES : TILE_COLUMNS;
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* A pattern from a tokenizer file, searched with PCRE2 in UTF mode with Unicode character classes. The effort
+ * of one search is limited, so that a hostile pattern ends in an error and not in endless backtracking. Lines
+ * begin and end at newlines for ^ and $, as in the Ruby-like syntax that these files are written in. */
+#ifndef DATA_REGEX_H
+#define DATA_REGEX_H
+
+#include "base/status.h"
+#include "base/str.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum regex_kind { REGEX_PATTERN, REGEX_LITERAL };
+enum { REGEX_PATTERN_LIMIT = 8192 }; /* bytes of a pattern */
+
+struct regex {
+    void *code, *match, *context, *stack; /* PCRE2's; NULL in zeroed memory */
+};
+
+enum status regex_open(struct regex *out, struct str pattern, enum regex_kind kind,
+                       struct trace *trace) MUST_CHECK;
+void regex_release(struct regex *regex); /* accepts zeroed memory */
+
+struct regex_match {
+    size_t start, end;
+    bool is_found;
+};
+/* The first match in text that starts at `from` or later; text must be valid UTF-8, `from` a boundary. */
+enum status regex_find(struct regex_match *out, const struct regex *regex, struct str text, size_t from,
+                       struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,44 @@
+/* Reading models of others into the IR.
+ *
+ * An ONNX file is interpreted, not matched: what depends on shapes only (shape arithmetic, masks, rotary
+ * tables) is executed on small concrete sizes, and what depends on the tokens becomes an expression whose
+ * axes are bookkeeping. Norms, rotary embedding and attention are recognised in that expression, whatever
+ * nodes spelled it. The result is canonical: input "tokens" i32 [batch, sequence], output "logits" [batch,
+ * sequence, vocabulary], linear weights as [out, in], weights named by their role ("embed", "layers.0.q",
+ * "norm", "head"). Whatever is not understood is refused, naming the node.
+ *
+ * Weights are never copied: the graph's tensors are views of the mapped files, which the imported model owns.
+ */
+#ifndef FRONTEND_FRONTEND_H
+#define FRONTEND_FRONTEND_H
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "ir/graph.h"
+
+enum import_trust {
+    IMPORT_TRUSTED,
+    IMPORT_UNTRUSTED, /* also refuses data files that have several hard links */
+};
+
+struct import_options {
+    enum import_trust trust;
+};
+
+struct imported_model {
+    struct graph *graph;
+    struct arena arena;          /* of the notes, and of tensors that no file holds (rotary frequencies) */
+    VEC(struct mapping *) files; /* the model's file, then its data files; each mapped once */
+    VEC(struct str) notes;       /* what the user should know: "dropped 4 inputs of the key-value cache" */
+};
+
+/* INVALID: the file is damaged or contradicts itself. UNSUPPORTED: well-formed, but not understood. On
+ * failure *out is released. */
+enum status frontend_import_onnx(struct imported_model *out, const char *path,
+                                 const struct import_options *options, struct trace *trace) MUST_CHECK;
+void imported_model_release(struct imported_model *model); /* accepts zeroed memory */
+
+#endif

@@ -1,0 +1,80 @@
+/* Dispatch through the executor's interface. */
+#include "ir/executor.h"
+#include <stdlib.h>
+
+enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
+                                   struct trace *trace)
+{
+    return executor->interface->tensor_create(executor, dtype, count, out, trace);
+}
+
+void executor_tensor_destroy(struct executor *executor, uint32_t tensor)
+{
+    executor->interface->tensor_destroy(executor, tensor);
+}
+
+enum status executor_tensor_write(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                                  const void *data, struct trace *trace)
+{
+    return executor->interface->tensor_write(executor, tensor, first, count, data, trace);
+}
+
+enum status executor_tensor_read(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                                 void *data, struct trace *trace)
+{
+    return executor->interface->tensor_read(executor, tensor, first, count, data, trace);
+}
+
+enum status executor_compile(struct program **out, struct executor *executor, const struct program_spec *spec,
+                             struct trace *trace)
+{
+    return executor->interface->compile(out, executor, spec, trace);
+}
+
+enum status executor_run(struct executor *executor, struct program *program, struct trace *trace)
+{
+    return executor->interface->run(executor, program, trace);
+}
+
+void executor_program_destroy(struct executor *executor, struct program *program)
+{
+    if (program)
+        executor->interface->program_destroy(executor, program);
+}
+
+struct executor_counters executor_counters(const struct executor *executor)
+{
+    return executor->interface->counters(executor);
+}
+
+void executor_destroy(struct executor *executor)
+{
+    if (executor)
+        executor->interface->destroy(executor);
+}
+
+enum status executor_upload(struct executor *executor, const struct tensor_view *view, uint32_t *out,
+                            struct trace *trace)
+{
+    enum { PANEL = 1 << 18 };
+    int64_t count = tensor_view_count(view);
+    TRY(executor_tensor_create(executor, view->dtype == DTYPE_I32 ? DTYPE_I32 : DTYPE_F32, count, out,
+                               trace));
+    float *panel = malloc(sizeof *panel * PANEL);
+    if (!panel)
+        BUG("out of memory");
+    enum status status = OK;
+    for (int64_t first = 0; first < count && status == OK; first += PANEL) {
+        int64_t n = count - first < PANEL ? count - first : PANEL;
+        if (view->dtype == DTYPE_I32)
+            tensor_view_read_raw(view, first, n, panel);
+        else
+            tensor_view_read_f32(view, first, n, panel);
+        status = executor_tensor_write(executor, *out, first, n, panel, trace);
+        tensor_view_drop(view, first, n);
+    }
+    free(panel);
+    if (status != OK)
+        executor_tensor_destroy(executor, *out);
+    return status;
+}

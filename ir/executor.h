@@ -1,0 +1,86 @@
+/* What executes a graph: the C twin, its double-precision reference, or a Vulkan device. Training and
+ * measuring see only this interface.
+ *
+ * Device tensors are handles owned by the executor: flat arrays of f32 or i32. A graph is compiled once into
+ * a program with every input, weight and output bound to a tensor; the program is then run any number of
+ * times, and what varies is written into the input tensors in between. Binding an output to the tensor of an
+ * input updates it in place: the compiler checks that nothing reads the old content after it is overwritten.
+ */
+#ifndef IR_EXECUTOR_H
+#define IR_EXECUTOR_H
+
+#include "base/status.h"
+#include "ir/graph.h"
+#include <stdint.h>
+
+struct executor;
+struct program;
+
+struct executor_counters {
+    uint64_t dispatches;   /* kernel launches */
+    uint64_t device_nodes; /* nodes executed on the device */
+    uint64_t host_nodes;   /* float nodes executed by the host instead: must stay 0 */
+};
+
+/* A value of the graph (input, tensor or output) and the device tensor that holds it. */
+struct binding {
+    uint32_t value;
+    uint32_t tensor;
+};
+
+struct program_spec {
+    const struct graph *graph;
+    const struct dim_binding *dims; /* sizes of batch and sequence */
+    uint32_t dim_count;
+    const struct binding *bindings; /* every graph input and weight that is used, and every output */
+    uint32_t binding_count;
+};
+
+struct executor_interface {
+    const char *kind; /* "cpu", "vulkan" */
+    /* Zeroed room for `count` elements. */
+    enum status (*tensor_create)(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
+                                 struct trace *trace);
+    void (*tensor_destroy)(struct executor *executor, uint32_t tensor);
+    /* Elements [first, first + count); data is float or int32_t. Floats are flushed (golden) on the way in.
+     */
+    enum status (*tensor_write)(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                                const void *data, struct trace *trace);
+    enum status (*tensor_read)(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                               void *data, struct trace *trace);
+    enum status (*compile)(struct program **out, struct executor *executor, const struct program_spec *spec,
+                           struct trace *trace);
+    /* DEVICE when the device is lost; INVALID naming the op when a result is not finite (where checking is
+     * on). */
+    enum status (*run)(struct executor *executor, struct program *program, struct trace *trace);
+    void (*program_destroy)(struct executor *executor, struct program *program);
+    struct executor_counters (*counters)(const struct executor *executor);
+    void (*destroy)(struct executor *executor);
+};
+
+/* First member of every implementation. */
+struct executor {
+    const struct executor_interface *interface;
+    const char *name;     /* for people: "cpu (2 threads, avx512)", the device's name */
+    const char *identity; /* "" under golden; else vendor, device, driver: part of keys */
+};
+
+enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
+                                   struct trace *trace) MUST_CHECK;
+void executor_tensor_destroy(struct executor *executor, uint32_t tensor);
+enum status executor_tensor_write(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                                  const void *data, struct trace *trace) MUST_CHECK;
+enum status executor_tensor_read(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                                 void *data, struct trace *trace) MUST_CHECK;
+enum status executor_compile(struct program **out, struct executor *executor, const struct program_spec *spec,
+                             struct trace *trace) MUST_CHECK;
+enum status executor_run(struct executor *executor, struct program *program, struct trace *trace) MUST_CHECK;
+void executor_program_destroy(struct executor *executor, struct program *program); /* accepts NULL */
+struct executor_counters executor_counters(const struct executor *executor);
+void executor_destroy(struct executor *executor); /* accepts NULL */
+
+/* Creates a tensor of the view's size and streams the view into it, panel by panel. */
+enum status executor_upload(struct executor *executor, const struct tensor_view *view, uint32_t *out,
+                            struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,38 @@
+/* Where the values of a program live: bound tensors, views of other values, or places in scratch memory that
+ * are reused as soon as the last reader has run. Both executors use the same plan. Places depend on shapes
+ * only. */
+#ifndef IR_MEMORY_PLAN_H
+#define IR_MEMORY_PLAN_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "ir/executor.h"
+
+enum place_kind { PLACE_NONE, PLACE_TENSOR, PLACE_SCRATCH };
+
+struct place {
+    enum place_kind kind;
+    uint32_t tensor; /* PLACE_TENSOR: device tensor; PLACE_SCRATCH: number of the scratch buffer */
+    int64_t offset;  /* elements of 4 bytes from its start */
+    uint32_t rank;
+    int64_t dims[VALUE_MAX_RANK]; /* sizes under the program's bindings */
+    int64_t count;                /* their product */
+};
+
+struct memory_plan {
+    struct place *places; /* one a value; PLACE_NONE for values that no node and no output uses */
+    uint32_t scratch_count;
+    int64_t *scratch_sizes; /* elements of each scratch buffer */
+};
+
+struct memory_limits {
+    int64_t buffer_elements; /* most elements of one scratch buffer; 0: no limit, one buffer */
+    int64_t alignment;       /* elements; offsets are multiples of it; 0 means 64 */
+};
+
+/* Allocates from `arena`. INVALID: a size is unknown or overflows, an output bound in place is read after it
+ * is overwritten, a value exceeds buffer_elements. BROKEN: a used input, weight or output has no binding. */
+enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const struct program_spec *spec,
+                             struct memory_limits limits, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,179 @@
+/* Tensor views: making, composing and reading them. Reading goes through row-major order of the view; dense
+ * views are copied in one piece, others element by element with the inner axis unrolled into a stride. */
+#include "ir/tensor.h"
+#include "shaders/scalar/scalar.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PANEL_BYTES = 1 << 20 };
+
+enum status tensor_view_dense(struct tensor_view *out, const struct mapping *mapping, const uint8_t *base,
+                              size_t base_size, enum dtype dtype, uint32_t rank, const int64_t *dims,
+                              struct trace *trace)
+{
+    if (rank > TENSOR_MAX_RANK)
+        return status_fail(trace, UNSUPPORTED, "tensor has %" PRIu32 " axes, at most %d are supported", rank,
+                           TENSOR_MAX_RANK);
+    *out = (struct tensor_view){
+        .mapping = mapping, .base = base, .base_size = base_size, .dtype = dtype, .rank = rank};
+    size_t bytes = dtype_size(dtype);
+    int64_t stride = 1;
+    for (uint32_t a = rank; a-- > 0;) {
+        if (dims[a] < 0 || !size_multiply(bytes, (size_t)dims[a], &bytes))
+            return status_fail(trace, INVALID, "tensor axis %" PRIu32 " has size %" PRId64, a, dims[a]);
+        out->dims[a] = dims[a];
+        out->strides[a] = stride;
+        stride *= dims[a];
+    }
+    if (bytes > base_size)
+        return status_fail(trace, INVALID, "tensor needs %zu bytes, %zu are there", bytes, base_size);
+    return OK;
+}
+
+struct tensor_view tensor_view_transpose(const struct tensor_view *view)
+{
+    assert(view->rank == 2);
+    struct tensor_view t = *view;
+    for (int a = 0; a < 2; a++) {
+        t.dims[a] = view->dims[1 - a];
+        t.strides[a] = view->strides[1 - a];
+        t.index[a] = view->index[1 - a];
+    }
+    return t;
+}
+
+struct tensor_view tensor_view_take(const struct tensor_view *view, struct arena *arena, uint32_t axis,
+                                    const uint32_t *keep, uint32_t count)
+{
+    assert(axis < view->rank && count > 0);
+    struct tensor_view t = *view;
+    uint32_t *index = ARENA_ARRAY(arena, uint32_t, count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert(keep[i] < view->dims[axis]);
+        index[i] = view->index[axis] ? view->index[axis][keep[i]] : keep[i];
+    }
+    t.index[axis] = index;
+    t.dims[axis] = count;
+    return t;
+}
+
+bool tensor_view_is_dense(const struct tensor_view *view)
+{
+    int64_t stride = 1;
+    for (uint32_t a = view->rank; a-- > 0;) {
+        if (view->index[a] || (view->dims[a] != 1 && view->strides[a] != stride))
+            return false;
+        stride *= view->dims[a];
+    }
+    return true;
+}
+
+int64_t tensor_view_count(const struct tensor_view *view)
+{
+    int64_t count = 1;
+    for (uint32_t a = 0; a < view->rank; a++)
+        count *= view->dims[a];
+    return count;
+}
+
+size_t tensor_view_bytes(const struct tensor_view *view)
+{
+    return (size_t)tensor_view_count(view) * dtype_size(view->dtype);
+}
+
+/* Copies `count` elements of one inner row, beginning at its element `start`. */
+static void copy_row(const struct tensor_view *view, int64_t row_offset, int64_t start, int64_t count,
+                     uint8_t *out)
+{
+    size_t size = dtype_size(view->dtype);
+    uint32_t inner = view->rank - 1;
+    const uint32_t *index = view->rank ? view->index[inner] : NULL;
+    int64_t stride = view->rank ? view->strides[inner] : 1;
+    const uint8_t *row = view->base + (size_t)row_offset * size;
+    if (!index && stride == 1) {
+        memcpy(out, row + (size_t)start * size, (size_t)count * size);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = (index ? index[start + i] : start + i) * stride;
+        memcpy(out + (size_t)i * size, row + (size_t)at * size, size);
+    }
+}
+
+void tensor_view_read_raw(const struct tensor_view *view, int64_t first, int64_t count, void *out)
+{
+    assert(first >= 0 && count >= 0 && first + count <= tensor_view_count(view));
+    uint8_t *to = out;
+    int64_t inner = view->rank ? view->dims[view->rank - 1] : 1;
+    while (count > 0) {
+        int64_t row = first / inner, start = first % inner;
+        int64_t run = inner - start < count ? inner - start : count;
+        int64_t offset = view->offset;
+        for (uint32_t a = view->rank ? view->rank - 1 : 0; a-- > 0;) {
+            int64_t i = row % view->dims[a];
+            row /= view->dims[a];
+            offset += (view->index[a] ? view->index[a][i] : i) * view->strides[a];
+        }
+        copy_row(view, offset, start, run, to);
+        to += (size_t)run * dtype_size(view->dtype);
+        first += run, count -= run;
+    }
+}
+
+static void widen(enum dtype dtype, int64_t count, const uint16_t *in, float *out)
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = dtype == DTYPE_F16 ? gm_half_to_float(in[i]) : gm_bf16_to_float(in[i]);
+}
+
+void tensor_view_read_f32(const struct tensor_view *view, int64_t first, int64_t count, float *out)
+{
+    assert(view->dtype != DTYPE_I32);
+    if (view->dtype == DTYPE_F32) {
+        tensor_view_read_raw(view, first, count, out);
+        return;
+    }
+    enum { PIECE = 1024 };
+    uint16_t piece[PIECE];
+    for (int64_t done = 0; done < count;) {
+        int64_t n = count - done < PIECE ? count - done : PIECE;
+        tensor_view_read_raw(view, first + done, n, piece);
+        widen(view->dtype, n, piece, out + done);
+        done += n;
+    }
+}
+
+void tensor_view_drop(const struct tensor_view *view, int64_t first, int64_t count)
+{
+    if (!view->mapping || !tensor_view_is_dense(view))
+        return;
+    size_t size = dtype_size(view->dtype);
+    size_t start = (size_t)(view->base - view->mapping->data) + (size_t)(view->offset + first) * size;
+    mapping_drop(view->mapping, start, (size_t)count * size);
+}
+
+/* A view whose inner stride is long (a transposed weight) would touch every page for each row: stream it in
+ * panels of whole rows, and drop the source's pages only when the panel that needed them is out. */
+enum status tensor_view_stream(const struct tensor_view *view, struct tensor_sink sink, struct trace *trace)
+{
+    int64_t count = tensor_view_count(view), size = (int64_t)dtype_size(view->dtype);
+    int64_t panel = PANEL_BYTES / size;
+    if (mapping_check(view->mapping, "weights", trace) != OK)
+        return IO;
+    uint8_t *buffer = malloc(PANEL_BYTES);
+    if (!buffer)
+        BUG("out of memory");
+    enum status status = OK;
+    for (int64_t first = 0; first < count && status == OK; first += panel) {
+        int64_t n = count - first < panel ? count - first : panel;
+        tensor_view_read_raw(view, first, n, buffer);
+        status = sink.write(sink.payload, buffer, (size_t)(n * size), trace);
+        tensor_view_drop(view, first, n);
+    }
+    if (view->mapping && !tensor_view_is_dense(view))
+        mapping_drop(view->mapping, (size_t)(view->base - view->mapping->data), view->base_size);
+    free(buffer);
+    return status;
+}

@@ -1,0 +1,27 @@
+/* Attention, with its weights p computed again from the row statistics (Dao 2023, algorithm 2; no table of
+ * scores is kept): delta = rowsum(o do),  t = p (do v^T - delta),  dq = scale t k,  dk = scale t^T q,  dv =
+ * p^T do. */
+#include "ir/build.h"
+#include "passes/gradients/gradient_call.h"
+
+void gradient_attention(struct gradient_call *call)
+{
+    struct graph *graph = call->graph;
+    const struct node *node = &call->node;
+    struct build_attributes attributes = {
+        .heads = node_integer(node, ATTRIBUTE_heads),
+        .kv_heads = node_integer(node, ATTRIBUTE_kv_heads),
+        .scale = node_real(node, ATTRIBUTE_scale),
+        .causal = node_integer(node, ATTRIBUTE_causal),
+    };
+    uint32_t pair[] = {node->results[0], call->dy};
+    uint32_t delta = build_op(graph, OP_attention_delta, pair, &attributes);
+    uint32_t inputs[] = {node->inputs[0], node->inputs[1],  node->inputs[2],
+                         call->dy,        node->results[1], delta};
+    if (call->needed[0])
+        call->dx[0] = build_op(graph, OP_attention_grad_q, inputs, &attributes);
+    if (call->needed[1] || call->needed[2]) {
+        call->dx[1] = build_op(graph, OP_attention_grad_kv, inputs, &attributes);
+        call->dx[2] = build_result(graph, call->dx[1], 1);
+    }
+}

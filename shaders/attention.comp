@@ -1,0 +1,75 @@
+/* Attention of a tile of queries: scores, their maximum m, weights w = exp(score - m), o = (sum of w * v) / (sum of w).
+ * q [b, s, n * h], k [b, s, g * h], v [b, s, g * e] -> o [b, s, n * e], stats [b, s, n, 2] = (m, 1 / sum of w). */
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "shaders/include/push/attention.h"
+#include "shaders/include/kernel.glsl"
+#include "shaders/include/attention.glsl"
+
+READS(0, float, q);
+READS(1, float, k);
+READS(2, float, v);
+WRITES(3, float, o);
+WRITES(4, float, stats);
+
+uint query_at[TILE];
+
+void scores(uint key, out float x[TILE])
+{
+    uint own = at1 + at_row(key, groups, kv_head, key_width);
+    TILE_DOTS(x, k, own, q, query_at, key_width)
+    for (uint f = 0u; f < TILE; f++)
+        x[f] = gm_flush(gm_flush(x[f]) * scale);
+}
+
+void main()
+{
+    if (!locate(heads))
+        return;
+    uint keys = causal != 0u ? smaller(first_row + TILE, sequence) : sequence;
+    float x[TILE], top[TILE], sum[TILE];
+    for (uint f = 0u; f < TILE; f++) {
+        query_at[f] = at0 + at_row(first_row + f, heads, head, key_width);
+        top[f] = LOWEST;
+        sum[f] = gm_float(0u);
+    }
+    for (uint j = LANE; j < keys; j += LANES) {
+        scores(j, x);
+        for (uint f = 0u; f < TILE; f++)
+            top[f] = visible(first_row + f, j) ? gm_max(top[f], x[f]) : top[f];
+    }
+    tile_max(top);
+
+    float total[TILE][COLUMNS], s[TILE][COLUMNS];
+    clear(total);
+    clear(s);
+    for (uint j0 = 0u; j0 < keys; j0 += LANES) {
+        uint j = j0 + LANE;
+        scores(j, x);
+        for (uint f = 0u; f < TILE; f++) {
+            float w = visible(first_row + f, j) ? gm_flush(gm_exp(x[f] - top[f])) : gm_float(0u);
+            sum[f] = sum[f] + w;
+            patch_weights[f * LANES + LANE] = w;
+        }
+        barrier();
+        uint count = smaller(LANES, keys - j0), from = at2 + at_row(j0, groups, kv_head, value_width);
+        ADD_PATCH(s, v, from, groups * value_width, value_width, count)
+        barrier();
+        if ((j0 + LANES) % BLOCK == 0u)
+            close_block(total, s);
+    }
+    close_block(total, s);
+
+    tile_sum(sum);
+    for (uint f = 0u; f < TILE && first_row + f < sequence; f++) {
+        float z = gm_flush(gm_rcp(sum[f]));
+        uint i = first_row + f, at = at3 + at_row(i, heads, head, value_width);
+        for (uint a = 0u; a < COLUMNS; a++)
+            if (column(a) < value_width)
+                o[at + column(a)] = gm_flush(gm_flush(total[f][a]) * z);
+        if (LANE == 0u && chunk == 0u) {
+            stats[at4 + at_row(i, heads, head, 2u)] = gm_flush(top[f]);
+            stats[at4 + at_row(i, heads, head, 2u) + 1u] = z;
+        }
+    }
+}

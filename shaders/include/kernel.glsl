@@ -1,0 +1,23 @@
+/* What every kernel sees: the scalar functions, how buffers are declared and which group this is.
+ * A tensor is a range of a bound buffer that starts at element at0, at1, ... of its binding. */
+#ifndef SHADERS_KERNEL_GLSL
+#define SHADERS_KERNEL_GLSL
+
+#include "shaders/scalar/scalar.h"
+
+#define READS(place, type, name) layout(std430, binding = place) readonly buffer Reads##name { type name[]; }
+#define WRITES(place, type, name) layout(std430, binding = place) writeonly buffer Writes##name { type name[]; }
+
+/* Groups are numbered along two axes, since one holds only 65535. */
+#define GROUP (first_group + gl_WorkGroupID.y * 32768u + gl_WorkGroupID.x)
+#define LANE gl_LocalInvocationID.x
+
+/* Products are summed in blocks of this many terms. */
+#define BLOCK 512u
+
+uint smaller(uint a, uint b)
+{
+    return a < b ? a : b;
+}
+
+#endif

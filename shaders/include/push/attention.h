@@ -1,0 +1,21 @@
+/* Attention over a batch of sequences: query heads n = g * r, r of them to a key-value head. */
+#ifndef SHADERS_PUSH_ATTENTION_H
+#define SHADERS_PUSH_ATTENTION_H
+
+#include "shaders/include/push/push.h"
+
+PUSH_BLOCK(push_attention)
+{
+    PUSH_HEAD
+    uint batch, sequence; /* b, s */
+    uint heads, groups;   /* n = g * r, g */
+    uint share;           /* r, query heads to a key-value head */
+    uint key_width;       /* h */
+    uint value_width;     /* e */
+    uint causal;          /* 1: query i sees keys 0 .. i */
+    uint chunks;          /* pieces that the columns of the result are cut into */
+    float scale;          /* of the scores */
+};
+PUSH_CHECK(push_attention, 21)
+
+#endif

@@ -1,0 +1,20 @@
+/* y[k][n] = w[k][n], strides as in push/matmul.h: a panel of columns made dense, with rows of `padded` elements that end
+ * in zeros. Makes loads of four neighbours possible. w -> y [depth, padded]. */
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "shaders/include/push/matmul.h"
+#include "shaders/include/kernel.glsl"
+
+layout(local_size_x = 64) in;
+READS(0, float, w);
+WRITES(1, float, y);
+
+void main()
+{
+    uint i = GROUP * 64u + LANE;
+    if (i >= depth * padded)
+        return;
+    uint k = i / padded, n = i % padded, inside = smaller(n, columns - 1u);
+    float v = w[at0 + k * w_step + (first_column + inside) * w_column];
+    y[at1 + i] = n < columns ? v : gm_float(0u);
+}
