@@ -1,13 +1,14 @@
 /* What a kernel is: a function that computes all results of one node from its operands.
  *
- * A kernel exists once per instruction set (default, avx2, avx512) and once in double precision: the same sources,
- * compiled with other flags and KERNEL_ISA. Its order of additions is the one that ir/ops.def fixes, whatever the
- * instruction set, the thread count or the number type: vectors run over outputs, never along a contraction.
+ * A kernel exists once per instruction set (default, avx2, avx512) and once in double precision: the same
+ * sources, compiled with other flags and KERNEL_ISA. Its order of additions is the one that ir/ops.def fixes,
+ * whatever the instruction set, the thread count or the number type: vectors run over outputs, never along a
+ * contraction.
  *
- * Operands are dense row-major arrays of `real` (float; double under ESPALIER_DOUBLE) or int32_t. Their shapes fit the
- * op's dimension rule: the verifier saw to that. A result may be stored over an operand only where the op's row
- * says OP_IN_PLACE, or element by element (adamw). Values inside ids and labels are not trusted: a kernel checks them
- * and raises a fault instead of computing. */
+ * Operands are dense row-major arrays of `real` (float; double under ESPALIER_DOUBLE) or int32_t. Their
+ * shapes fit the op's dimension rule: the verifier saw to that. A result may be stored over an operand only
+ * where the op's row says OP_IN_PLACE, or element by element (adamw). Values inside ids and labels are not
+ * trusted: a kernel checks them and raises a fault instead of computing. */
 #ifndef BACKEND_CPU_KERNELS_H
 #define BACKEND_CPU_KERNELS_H
 

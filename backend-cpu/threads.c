@@ -1,5 +1,5 @@
-/* The thread pool: workers spin for a few microseconds, then sleep on a condition. A worker joins a loop only while it
- * is open, so the caller never waits for one that is still waking up. */
+/* The thread pool: workers spin for a few microseconds, then sleep on a condition. A worker joins a loop only
+ * while it is open, so the caller never waits for one that is still waking up. */
 #include "backend-cpu/threads.h"
 #include <assert.h>
 #include <pthread.h>
@@ -28,15 +28,15 @@ struct worker {
 
 struct cpu_threads {
     uint32_t count, started;
-    struct worker *workers; /* count - 1, numbered from 1; the caller is thread 0 */
+    struct worker *workers;  /* count - 1, numbered from 1; the caller is thread 0 */
     struct scratch *scratch; /* one a thread, then the shared one */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct loop loop;          /* valid while open */
-    bool open;                 /* under lock */
-    uint32_t sleeping;         /* under lock */
-    atomic_uint generation;    /* rises when a loop opens and when the pool ends */
-    atomic_uint inside;        /* workers in the loop; raised under lock */
+    struct loop loop;       /* valid while open */
+    bool open;              /* under lock */
+    uint32_t sleeping;      /* under lock */
+    atomic_uint generation; /* rises when a loop opens and when the pool ends */
+    atomic_uint inside;     /* workers in the loop; raised under lock */
     atomic_bool stop;
     _Alignas(64) atomic_llong next;
 };

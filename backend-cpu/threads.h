@@ -1,11 +1,11 @@
 /* A pool of threads that lives as long as its executor, and a parallel loop over it.
  *
- * The loop hands out ranges of [0, count) of at least `grain` items, first come first served; the caller works too.
- * Which thread gets which range is left to chance, so a kernel's result must not depend on it: an output element is
- * computed by one call from its inputs alone. A pool belongs to one caller at a time.
+ * The loop hands out ranges of [0, count) of at least `grain` items, first come first served; the caller
+ * works too. Which thread gets which range is left to chance, so a kernel's result must not depend on it: an
+ * output element is computed by one call from its inputs alone. A pool belongs to one caller at a time.
  *
- * Scratch is memory that a kernel needs while it runs: one buffer for each thread and a shared one. It grows and is
- * kept; exhausted host memory aborts. */
+ * Scratch is memory that a kernel needs while it runs: one buffer for each thread and a shared one. It grows
+ * and is kept; exhausted host memory aborts. */
 #ifndef BACKEND_CPU_THREADS_H
 #define BACKEND_CPU_THREADS_H
 
@@ -27,8 +27,8 @@ uint32_t cpu_threads_count(const struct cpu_threads *threads);
 void cpu_threads_for(struct cpu_threads *threads, int64_t count, int64_t grain, cpu_range_function *function,
                      void *payload);
 
-/* At least `bytes`, aligned to 64, of `thread` or CPU_SCRATCH_SHARED; its content is undefined. A thread asks for its
- * own only, the shared one is asked for outside of loops. Asking again may move it. */
+/* At least `bytes`, aligned to 64, of `thread` or CPU_SCRATCH_SHARED; its content is undefined. A thread asks
+ * for its own only, the shared one is asked for outside of loops. Asking again may move it. */
 void *cpu_threads_scratch(struct cpu_threads *threads, uint32_t thread, size_t bytes);
 
 #endif

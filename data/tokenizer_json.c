@@ -180,7 +180,7 @@ static struct str find_marker(const struct tokenizer *t)
     return (struct str){0};
 }
 
-static bool adds_space(const struct tokenizer *t, struct str marker)
+static bool adds_space(const struct tokenizer *t)
 {
     for (uint32_t i = 0; i < t->pretokenizer.steps.count; i++) {
         const struct pretokenize_step *step = &t->pretokenizer.steps.items[i];
@@ -191,14 +191,15 @@ static bool adds_space(const struct tokenizer *t, struct str marker)
     for (uint32_t i = 0; i < t->normalizer.steps.count; i++) {
         const struct normalize_step *step = &t->normalizer.steps.items[i];
         if (step->kind == NORMALIZE_PREPEND &&
-            (str_is(step->text, " ") || (marker.length && str_equal(step->text, marker))))
+            (str_is(step->text, " ") || (t->marker.length && str_equal(step->text, t->marker))))
             return true;
     }
     return false;
 }
 
-static struct str with_spaces(struct tokenizer *t, struct str piece, struct str marker)
+static struct str with_spaces(struct tokenizer *t, struct str piece)
 {
+    struct str marker = t->marker;
     char *bytes = arena_alloc(&t->arena, piece.length + 1);
     size_t count = 0;
     for (size_t at = 0; at < piece.length;) {
@@ -210,7 +211,7 @@ static struct str with_spaces(struct tokenizer *t, struct str piece, struct str 
     return (struct str){bytes, count};
 }
 
-static void find_piece_bytes(struct tokenizer *t, struct str marker)
+static void find_piece_bytes(struct tokenizer *t)
 {
     for (uint32_t id = 0; id < t->vocabulary; id++) {
         struct tokenizer_piece *piece = &t->pieces[id];
@@ -226,7 +227,7 @@ static void find_piece_bytes(struct tokenizer *t, struct str marker)
             char byte = (char)value;
             piece->bytes = (struct str){arena_copy_string(&t->arena, &byte, 1), 1};
         } else {
-            piece->bytes = with_spaces(t, piece->text, marker);
+            piece->bytes = with_spaces(t, piece->text);
         }
     }
 }
@@ -366,9 +367,9 @@ static enum status read_model(struct tokenizer *t, struct fields model, const js
     TRY(read_unknown(t, model, trace));
     TRY(read_added_tokens(t, added, trace));
     find_base_symbols(t);
-    struct str marker = find_marker(t);
-    t->adds_space = adds_space(t, marker);
-    find_piece_bytes(t, marker);
+    t->marker = find_marker(t);
+    t->adds_space = adds_space(t);
+    find_piece_bytes(t);
     bpe_init(&t->bpe, json_array_size(merges));
     for (size_t i = 0; i < json_array_size(merges); i++)
         TRY(add_merge(t, json_array_get(merges, i), i, trace));

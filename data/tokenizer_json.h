@@ -32,6 +32,7 @@ struct tokenizer {
     uint32_t vocabulary;
     int32_t bos, eos, unknown; /* -1: none */
     bool fuses_unknown, falls_back_to_bytes, prefers_whole_words;
+    struct str marker;     /* what a space is written as in pieces over characters; empty: itself */
     bool adds_space;       /* encoding puts a space in front of the text */
     struct map ids;        /* piece text -> id, of the model's vocabulary */
     struct map words;      /* byte level: bytes -> id */

@@ -54,11 +54,14 @@ static enum status number_tokens(struct reduction *r, struct trace *trace)
 
 /* --- what can no longer be encoded --- */
 
-/* A character of the vocabulary is lost when its token goes and its bytes cannot stand in for it. */
+/* A character of the vocabulary is lost when its token goes and its bytes cannot stand in for it. Those of
+ * the one that stands for a space cannot: they would decode to that character. */
 static bool character_is_lost(const struct reduction *r, struct str text, int32_t id)
 {
     if (is_kept(r, id))
         return false;
+    if (str_equal(text, r->tokenizer->marker))
+        return true;
     for (size_t i = 0; i < text.length; i++)
         if (!is_kept(r, r->tokenizer->byte_ids[(unsigned char)text.data[i]]))
             return true;

@@ -157,7 +157,8 @@ struct graph_copy graph_copy_begin(struct graph *to, const struct graph *from)
     return (struct graph_copy){.from = from,
                                .to = to,
                                .values = filled(&to->arena, from->values.count),
-                               .terms = filled(&to->arena, from->dims.terms.count)};
+                               .terms = filled(&to->arena, from->dims.terms.count),
+                               .term_count = from->dims.terms.count};
 }
 
 uint32_t graph_copy_term(struct graph_copy *copy, uint32_t term)
@@ -227,7 +228,9 @@ enum status graph_copy_node(struct graph_copy *copy, const struct node *node, st
         attributes[i].integer = 1; /* leaf by leaf: rule_attribute_term may have made a new product */
         uint32_t factors[DIM_MAX_FACTORS], count = dims_factors(&copy->from->dims, term, factors);
         for (uint32_t f = 0; f < count; f++)
-            attributes[i].integer *= dims_size(&copy->to->dims, graph_copy_term(copy, factors[f]));
+            attributes[i].integer *= factors[f] < copy->term_count
+                                         ? dims_size(&copy->to->dims, graph_copy_term(copy, factors[f]))
+                                         : dims_size(&copy->from->dims, factors[f]);
     }
     TRY(build_node(copy->to, node->op, inputs, attributes, results, trace));
     VEC_LAST(&copy->to->nodes).origin = keep_string(copy->to, node->origin);

@@ -39,6 +39,7 @@ struct graph_copy {
     struct graph *to;
     uint32_t *values; /* from value -> to value */
     uint32_t *terms;  /* from leaf -> to term */
+    uint32_t term_count; /* of `terms`; rules may add terms to `from` later, which stand for no axis of it */
 };
 struct graph_copy graph_copy_begin(struct graph *to,
                                    const struct graph *from); /* arrays on to's arena, all ID_NONE */

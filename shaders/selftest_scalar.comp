@@ -1,23 +1,17 @@
-// Evaluates every function of the scalar self-test (selftest_scalar.h): invocation (i, f) writes
-// results[f * count + i] = gm_selftest(f, first + i). Dispatch (count / 64, GM_SELFTEST_FUNCTIONS, 1) groups.
+/* Every function of the scalar self-test: results[f * count + i] = gm_selftest(f, first + i).
+ * count indices -> [GM_SELFTEST_FUNCTIONS, count]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#include "shaders/include/push/elements.h"
+#include "shaders/include/kernel.glsl"
 #include "shaders/selftest_scalar.h"
 
 layout(local_size_x = 64) in;
-layout(push_constant) uniform Push
-{
-    uint first;
-    uint count; // a multiple of 64
-};
-layout(std430, set = 0, binding = 0) writeonly buffer Results
-{
-    uint results[];
-};
+WRITES(0, uint, results);
 
 void main()
 {
-    uint i = gl_GlobalInvocationID.x;
-    uint f = gl_WorkGroupID.y;
-    results[f * count + i] = gm_selftest(f, first + i);
+    uint i = GROUP * 64u + LANE;
+    if (i < count * GM_SELFTEST_FUNCTIONS)
+        results[at0 + i] = gm_selftest(i / count, first + i % count);
 }

@@ -123,7 +123,7 @@ GM_FN uint gm_selftest_apply(uint function, uint a, uint b, uint c)
     case 17u:
         return gm_bits(gm_from_uint(a));
     case 18u:
-        return gm_bits(gm_from_int(gm_int(b >> (c & 31u)) - gm_int(a & 0xffffu)));
+        return gm_bits(gm_from_int(gm_int((b >> (c & 31u)) - (a & 0xffffu))));
     case 19u:
         return gm_bits(gm_bf16_to_float(a >> 16));
     case 20u:

@@ -35,7 +35,8 @@ static char *step_directory(struct arena *arena, const char *directory, uint64_t
     return arena_printf(arena, "%s/%" PRIu64, directory, step);
 }
 
-static enum status list_steps(struct steps *out, struct arena *arena, const char *directory, struct trace *trace)
+static enum status list_steps(struct steps *out, struct arena *arena, const char *directory,
+                              struct trace *trace)
 {
     struct disk_names names;
     *out = (struct steps){0};
@@ -51,8 +52,8 @@ static enum status list_steps(struct steps *out, struct arena *arena, const char
 
 /* ---- Writing ---- */
 
-enum status checkpoint_writer_begin(struct checkpoint_writer *out, const struct store *store, struct hash128 key,
-                                    uint64_t step, struct trace *trace)
+enum status checkpoint_writer_begin(struct checkpoint_writer *out, const struct store *store,
+                                    struct hash128 key, uint64_t step, struct trace *trace)
 {
     *out = (struct checkpoint_writer){.store = store, .key = key, .step = step, .is_open = true};
     out->directory = step_directory(&out->arena, key_directory(&out->arena, store, key), step);
@@ -64,14 +65,15 @@ enum status checkpoint_writer_begin(struct checkpoint_writer *out, const struct 
     return s;
 }
 
-enum status checkpoint_writer_add(struct checkpoint_writer *w, const char *name, const void *bytes, size_t length,
-                                  struct trace *trace)
+enum status checkpoint_writer_add(struct checkpoint_writer *w, const char *name, const void *bytes,
+                                  size_t length, struct trace *trace)
 {
     assert(w->is_open);
     struct file_writer file = {0};
     uint32_t index = w->files.count;
     if (!map_add_text(&w->names, &w->arena, str_from(name), index))
-        return status_fail(trace, INVALID, "checkpoint of step %" PRIu64 ": \"%s\" is there already", w->step, name);
+        return status_fail(trace, INVALID, "checkpoint of step %" PRIu64 ": \"%s\" is there already", w->step,
+                           name);
     char *path = arena_printf(&w->arena, "%s/%" PRIu32, w->directory, index);
     enum status s = file_writer_open(&file, path, trace);
     if (s == OK)
@@ -97,7 +99,8 @@ static json_t *pack_manifest(const struct checkpoint_writer *w)
         const struct checkpoint_file *file = &w->files.items[i];
         char hex[HASH128_HEX];
         hash128_to_hex(file->xxh3, hex);
-        json_t *item = json_pack("{s:s, s:I, s:s}", "name", file->name, "bytes", (json_int_t)file->bytes, "xxh3", hex);
+        json_t *item =
+            json_pack("{s:s, s:I, s:s}", "name", file->name, "bytes", (json_int_t)file->bytes, "xxh3", hex);
         if (!item || json_array_append_new(files, item) != 0) {
             json_decref(files);
             return NULL;
@@ -106,8 +109,8 @@ static json_t *pack_manifest(const struct checkpoint_writer *w)
     return json_pack("{s:I, s:o}", "step", (json_int_t)w->step, "files", files);
 }
 
-/* Keeps the step just written and the last finished one before it. Later steps are what a process left that had
- * come further and was then found damaged. */
+/* Keeps the step just written and the last finished one before it. Later steps are what a process left that
+ * had come further and was then found damaged. */
 static enum status remove_others(struct checkpoint_writer *w, struct trace *trace)
 {
     struct steps steps;
@@ -161,12 +164,13 @@ static bool unpack_manifest(struct checkpoint *out, json_t *root)
     if (json_unpack(root, "{s:I, s:o}", "step", &step, "files", &files) != 0 || (uint64_t)step != out->step ||
         !json_is_array(files))
         return false;
-    json_array_foreach (files, i, item) {
+    json_array_foreach(files, i, item)
+    {
         const char *name, *hex;
         json_int_t bytes;
         struct checkpoint_file file;
-        if (json_unpack(item, "{s:s, s:I, s:s}", "name", &name, "bytes", &bytes, "xxh3", &hex) != 0 || bytes < 0 ||
-            !hash128_from_hex(str_from(hex), &file.xxh3))
+        if (json_unpack(item, "{s:s, s:I, s:s}", "name", &name, "bytes", &bytes, "xxh3", &hex) != 0 ||
+            bytes < 0 || !hash128_from_hex(str_from(hex), &file.xxh3))
             return false;
         if (!map_add_text(&out->names, &out->arena, str_from(name), out->files.count))
             return false;
@@ -185,8 +189,8 @@ static enum status map_file(struct mapping *out, const struct checkpoint *checkp
     char *path = arena_printf(&scratch, "%s/%" PRIu32, checkpoint->directory, index);
     enum status s = mapping_open(out, path, trace);
     if (s == OK && out->size != file->bytes) {
-        s = status_fail(trace, CORRUPT, "%s (\"%s\"): expected %" PRIu64 " bytes, found %zu", path, file->name,
-                        file->bytes, out->size);
+        s = status_fail(trace, CORRUPT, "%s (\"%s\"): expected %" PRIu64 " bytes, found %zu", path,
+                        file->name, file->bytes, out->size);
         mapping_release(out);
     }
     arena_release(&scratch);
@@ -212,7 +216,8 @@ static enum status verify_file(const struct checkpoint *checkpoint, uint32_t ind
                        checkpoint->files.items[index].name);
 }
 
-static enum status open_step(struct checkpoint *out, const char *directory, uint64_t step, struct trace *trace)
+static enum status open_step(struct checkpoint *out, const char *directory, uint64_t step,
+                             struct trace *trace)
 {
     json_t *root;
     *out = (struct checkpoint){.step = step};
@@ -257,16 +262,18 @@ const struct checkpoint_file *checkpoint_find(const struct checkpoint *checkpoin
     return map_find_text(&checkpoint->names, str_from(name), &index) ? &checkpoint->files.items[index] : NULL;
 }
 
-enum status checkpoint_map(struct mapping *out, const struct checkpoint *checkpoint, const char *name, uint64_t bytes,
-                           struct trace *trace)
+enum status checkpoint_map(struct mapping *out, const struct checkpoint *checkpoint, const char *name,
+                           uint64_t bytes, struct trace *trace)
 {
     uint32_t index;
     if (!map_find_text(&checkpoint->names, str_from(name), &index))
-        return status_fail(trace, NOT_FOUND, "the checkpoint of step %" PRIu64 " has no \"%s\"", checkpoint->step, name);
+        return status_fail(trace, NOT_FOUND, "the checkpoint of step %" PRIu64 " has no \"%s\"",
+                           checkpoint->step, name);
     if (checkpoint->files.items[index].bytes != bytes)
         return status_fail(trace, CORRUPT,
-                           "\"%s\" in the checkpoint of step %" PRIu64 " has %" PRIu64 " bytes; expected %" PRIu64, name,
-                           checkpoint->step, checkpoint->files.items[index].bytes, bytes);
+                           "\"%s\" in the checkpoint of step %" PRIu64 " has %" PRIu64
+                           " bytes; expected %" PRIu64,
+                           name, checkpoint->step, checkpoint->files.items[index].bytes, bytes);
     return map_file(out, checkpoint, index, trace);
 }
 

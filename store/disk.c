@@ -15,7 +15,8 @@
 static enum status fail_errno(struct trace *trace, const char *verb, const char *path)
 {
     int error = errno;
-    return status_fail(trace, error == ENOENT ? NOT_FOUND : IO, "cannot %s %s: %s", verb, path, strerror(error));
+    return status_fail(trace, error == ENOENT ? NOT_FOUND : IO, "cannot %s %s: %s", verb, path,
+                       strerror(error));
 }
 
 static void read_facts(struct disk_facts *out, const struct stat *st)
@@ -109,15 +110,16 @@ static enum status hash_descriptor(struct hasher *hasher, struct sha256 *sha, ui
     return s;
 }
 
-enum status disk_hash_file(struct hash128 *out, char sha256[SHA256_HEX], struct disk_facts *facts, const char *path,
-                           struct trace *trace)
+enum status disk_hash_file(struct hash128 *out, char sha256[SHA256_HEX], struct disk_facts *facts,
+                           const char *path, struct trace *trace)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not blocking, so that a FIFO is refused instead of waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return fail_errno(trace, "open", path);
     struct hasher *hasher = hasher_create();
     struct sha256 *sha = sha256 ? sha256_create() : NULL;
-    struct disk_facts after;
+    struct disk_facts after = {0};
     uint64_t length = 0;
     enum status s = disk_facts_fd(facts, fd, path, trace);
     if (s == OK && !facts->is_regular)

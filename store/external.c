@@ -34,9 +34,10 @@ static enum status write_locator(const struct store *store, struct hash128 id, c
     json_t *dims = json_array();
     for (uint32_t i = 0; i < l->form.rank; i++)
         json_array_append_new(dims, json_integer(l->form.dims[i]));
-    json_t *root = json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I}", "path", l->path, "offset", (json_int_t)l->offset,
-                             "dtype", l->form.dtype, "dims", dims, "size", (json_int_t)l->size, "mtime_ns",
-                             (json_int_t)l->mtime_ns, "inode", (json_int_t)l->inode);
+    json_t *root =
+        json_pack("{s:s, s:I, s:s, s:o, s:I, s:I, s:I}", "path", l->path, "offset", (json_int_t)l->offset,
+                  "dtype", l->form.dtype, "dims", dims, "size", (json_int_t)l->size, "mtime_ns",
+                  (json_int_t)l->mtime_ns, "inode", (json_int_t)l->inode);
     enum status s = sealed_write(store, layout_fan_path(&scratch, store, "external", id), root, trace);
     arena_release(&scratch);
     return s;
@@ -48,8 +49,8 @@ static bool unpack_locator(struct locator *out, struct arena *arena, json_t *roo
     json_int_t offset, size, mtime, inode;
     json_t *dims_json;
     int64_t dims[TENSOR_RANK];
-    if (json_unpack(root, "{s:s, s:I, s:s, s:o, s:I, s:I, s:I}", "path", &path, "offset", &offset, "dtype", &dtype,
-                    "dims", &dims_json, "size", &size, "mtime_ns", &mtime, "inode", &inode) != 0)
+    if (json_unpack(root, "{s:s, s:I, s:s, s:o, s:I, s:I, s:I}", "path", &path, "offset", &offset, "dtype",
+                    &dtype, "dims", &dims_json, "size", &size, "mtime_ns", &mtime, "inode", &inode) != 0)
         return false;
     size_t rank = json_array_size(dims_json);
     if (!json_is_array(dims_json) || rank > TENSOR_RANK || offset < 0 || size < 0)
@@ -64,8 +65,8 @@ static bool unpack_locator(struct locator *out, struct arena *arena, json_t *roo
     return tensor_form_init(&out->form, dtype, (uint32_t)rank, dims, NULL) == OK;
 }
 
-static enum status read_locator(struct locator *out, struct arena *arena, const struct store *store, struct hash128 id,
-                                struct trace *trace)
+static enum status read_locator(struct locator *out, struct arena *arena, const struct store *store,
+                                struct hash128 id, struct trace *trace)
 {
     json_t *root;
     char *path = layout_fan_path(arena, store, "external", id);
@@ -131,7 +132,8 @@ static bool is_aligned(const struct locator *l)
 }
 
 /* What the file is now, to be compared when it is opened. */
-static enum status note_facts(struct locator *l, const struct mapping *file, const char *path, struct trace *trace)
+static enum status note_facts(struct locator *l, const struct mapping *file, const char *path,
+                              struct trace *trace)
 {
     struct disk_facts facts;
     TRY(disk_facts_fd(&facts, file->fd, path, trace));
@@ -142,7 +144,8 @@ static enum status note_facts(struct locator *l, const struct mapping *file, con
 }
 
 static enum status add_locator(struct hash128 *out_id, const struct store *store, const struct mapping *file,
-                               struct locator *l, const char *path, struct arena *scratch, struct trace *trace)
+                               struct locator *l, const char *path, struct arena *scratch,
+                               struct trace *trace)
 {
     TRY(note_facts(l, file, path, trace));
     *out_id = hash_tensor(file, l);
@@ -153,8 +156,9 @@ static enum status add_locator(struct hash128 *out_id, const struct store *store
     return write_locator(store, *out_id, l, trace);
 }
 
-enum status store_put_external(struct hash128 *out_id, const struct store *store, const char *path, uint64_t offset,
-                               const char *dtype, uint32_t rank, const int64_t *dims, struct trace *trace)
+enum status store_put_external(struct hash128 *out_id, const struct store *store, const char *path,
+                               uint64_t offset, const char *dtype, uint32_t rank, const int64_t *dims,
+                               struct trace *trace)
 {
     struct locator l = {.offset = offset};
     struct mapping file = {0};
@@ -162,7 +166,8 @@ enum status store_put_external(struct hash128 *out_id, const struct store *store
     TRY(tensor_form_init(&l.form, dtype, rank, dims, trace));
     enum status s = mapping_open(&file, path, trace);
     if (s == OK && !fits(&file, &l))
-        s = status_fail(trace, INVALID, "%s: a tensor of %llu bytes at offset %llu reaches beyond the end at %zu", path,
+        s = status_fail(trace, INVALID,
+                        "%s: a tensor of %llu bytes at offset %llu reaches beyond the end at %zu", path,
                         (unsigned long long)l.form.bytes, (unsigned long long)offset, file.size);
     if (s == OK && is_aligned(&l))
         s = add_locator(out_id, store, &file, &l, path, &scratch, trace);
@@ -183,19 +188,20 @@ static enum status check_file(const struct store *store, struct hash128 id, stru
     char name[STORE_ID_TEXT];
     store_id_to_text(id, name);
     TRY(disk_facts_fd(&facts, file->fd, path, trace));
-    bool is_same = l->mtime_ns != 0 && facts.size == l->size && facts.mtime_ns == l->mtime_ns &&
-                   facts.inode == l->inode;
+    bool is_same =
+        l->mtime_ns != 0 && facts.size == l->size && facts.mtime_ns == l->mtime_ns && facts.inode == l->inode;
     if (!fits(file, l) || !is_aligned(l))
-        return status_fail(trace, CORRUPT, "tensor %s was at offset %llu of %s, which now has only %zu bytes", name,
-                           (unsigned long long)l->offset, path, file->size);
+        return status_fail(trace, CORRUPT, "tensor %s was at offset %llu of %s, which now has only %zu bytes",
+                           name, (unsigned long long)l->offset, path, file->size);
     if (is_same && check == OBJECT_TRUST)
         return OK;
     if (!hash128_equal(hash_tensor(file, l), id))
-        return status_fail(trace, CORRUPT, "tensor %s was at offset %llu of %s, which has changed since", name,
-                           (unsigned long long)l->offset, path);
+        return status_fail(trace, CORRUPT, "tensor %s was at offset %llu of %s, which has changed since",
+                           name, (unsigned long long)l->offset, path);
     if (is_same)
         return OK;
-    /* The same bytes in a file that was touched or copied. A store that we may not write to stays as it is. */
+    /* The same bytes in a file that was touched or copied. A store that we may not write to stays as it is.
+     */
     TRY(note_facts(l, file, path, trace));
     if (write_locator(store, id, l, NULL) != OK)
         log_detail("the place of tensor %s could not be brought up to date", name);

@@ -209,7 +209,8 @@ static enum status repair(struct fsck *fsck, struct trace *trace)
         char *to = layout_path(&fsck->arena, fsck->store, "damaged", hex);
         s = layout_prepare(to, trace);
         if (s == OK)
-            s = disk_move(layout_fan_path(&fsck->arena, fsck->store, "objects", fsck->moved.items[i]), to, trace);
+            s = disk_move(layout_fan_path(&fsck->arena, fsck->store, "objects", fsck->moved.items[i]), to,
+                          trace);
         fsck->report->repaired += s == OK;
     }
     for (uint32_t i = 0; s == OK && i < fsck->removed.count; i++) {
@@ -247,7 +248,7 @@ enum status store_fsck(struct fsck_report *out, const struct store *store, enum 
     if (s == OK && mode == FSCK_REPAIR)
         s = repair(&fsck, trace);
     if (s == OK && out->problems > 0)
-        s = status_fail(trace, DIFFERS, "%" PRIu64 " of %s", out->problems, "what the store holds is damaged or missing");
+        s = status_fail(trace, DIFFERS, "%" PRIu64 " damaged or missing in %s", out->problems, store->root);
     arena_release(&fsck.arena);
     return s;
 }

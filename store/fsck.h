@@ -22,15 +22,16 @@ typedef void fsck_reporter(void *context, const struct fsck_problem *problem);
 
 enum fsck_mode {
     FSCK_REPORT,
-    /* Also moves damaged objects to damaged/, removes damaged small files and locators, and forgets keys whose
-     * results are no longer complete, so that the next run computes them again. Inputs and refs stay. */
+    /* Also moves damaged objects to damaged/, removes damaged small files and locators, and forgets keys
+     * whose results are no longer complete, so that the next run computes them again. Inputs and refs stay.
+     */
     FSCK_REPAIR,
 };
 
 struct fsck_report {
     uint64_t objects, bytes; /* read, external tensors included */
     uint64_t problems;
-    uint64_t repaired;       /* files moved or removed */
+    uint64_t repaired; /* files moved or removed */
 };
 
 /* DIFFERS when there is a problem, repaired or not. `report` may be NULL. */

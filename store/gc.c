@@ -37,10 +37,12 @@ static enum status mark_roots(struct gc *gc, struct trace *trace)
     for (uint32_t i = 0; i < refs.names.count; i++) {
         struct hash128 id;
         TRY(store_ref_find(&id, gc->store, refs.names.items[i], trace));
-        TRY_WITH(trace, mark_from(&gc->mark, id, trace), "while following the ref \"%s\"", refs.names.items[i]);
+        TRY_WITH(trace, mark_from(&gc->mark, id, trace), "while following the ref \"%s\"",
+                 refs.names.items[i]);
     }
     for (uint32_t i = 0; i < gc->running.used.count; i++)
-        TRY_WITH(trace, mark_from(&gc->mark, gc->running.used.items[i], trace), "while following a running stage");
+        TRY_WITH(trace, mark_from(&gc->mark, gc->running.used.items[i], trace),
+                 "while following a running stage");
     return OK;
 }
 

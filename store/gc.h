@@ -1,5 +1,6 @@
-/* Removes what nothing needs. Kept is what refs and keys reach, what running stages have named, and whatever is younger
- * than the oldest running stage. Nothing is removed when a damaged object makes unclear what is reached. */
+/* Removes what nothing needs. Kept is what refs and keys reach, what running stages have named, and whatever
+ * is younger than the oldest running stage. Nothing is removed when a damaged object makes unclear what is
+ * reached. */
 #ifndef STORE_GC_H
 #define STORE_GC_H
 
@@ -16,7 +17,8 @@ enum gc_mode { GC_REMOVE, GC_COUNT /* only say what would be removed */ };
 struct gc_options {
     enum gc_keys keys;
     enum gc_mode mode;
-    uint64_t unused_days; /* with GC_KEEP_KEYS: forget keys not used for so long, unless refs reach them; 0: none */
+    uint64_t unused_days; /* with GC_KEEP_KEYS: forget keys not used for so long, unless refs reach them; 0:
+                             none */
 };
 
 struct gc_report {

@@ -27,14 +27,15 @@ static char *entry_path(struct arena *arena, const struct store *store, const ch
     return layout_flat_path(arena, store, "inputs", hash128_of(path, strlen(path)), "");
 }
 
-/* Remembering is a help only: a store that cannot be written to, or a path that is not UTF-8, costs another reading. */
+/* Remembering is a help only: a store that cannot be written to, or a path that is not UTF-8, costs another
+ * reading. */
 static void write_entry(const struct store *store, const struct entry *e, struct arena *scratch)
 {
     char hex[HASH128_HEX];
     hash128_to_hex(e->input.xxh3, hex);
-    json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "path", e->path, "size", (json_int_t)e->facts.size,
-                             "mtime_ns", (json_int_t)e->facts.mtime_ns, "inode", (json_int_t)e->facts.inode, "xxh3", hex,
-                             "sha256", e->input.sha256);
+    json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "path", e->path, "size",
+                             (json_int_t)e->facts.size, "mtime_ns", (json_int_t)e->facts.mtime_ns, "inode",
+                             (json_int_t)e->facts.inode, "xxh3", hex, "sha256", e->input.sha256);
     struct trace trace = {0};
     if (sealed_write(store, entry_path(scratch, store, e->path), root, &trace) != OK)
         log_detail("the hash of %s is not remembered: %s", e->path, trace.text);
@@ -48,8 +49,8 @@ static bool read_entry(struct entry *out, struct arena *arena, const char *entry
     json_int_t size, mtime, inode;
     if (sealed_read(&root, entry_file, NULL) != OK)
         return false;
-    bool is_good = json_unpack(root, "{s:s, s:I, s:I, s:I, s:s, s:s}", "path", &path, "size", &size, "mtime_ns", &mtime,
-                               "inode", &inode, "xxh3", &xxh3, "sha256", &sha256) == 0;
+    bool is_good = json_unpack(root, "{s:s, s:I, s:I, s:I, s:s, s:s}", "path", &path, "size", &size,
+                               "mtime_ns", &mtime, "inode", &inode, "xxh3", &xxh3, "sha256", &sha256) == 0;
     if (is_good) {
         *out = (struct entry){.path = arena_copy_string(arena, path, strlen(path)),
                               .facts = {.size = (uint64_t)size, .inode = (uint64_t)inode, .mtime_ns = mtime},
@@ -67,13 +68,13 @@ static bool facts_equal(const struct disk_facts *a, const struct disk_facts *b)
     return a->size == b->size && a->mtime_ns == b->mtime_ns && a->inode == b->inode;
 }
 
-static enum status hash_input(struct store_input *out, const struct store *store, char *path, enum input_check check,
-                              struct arena *scratch, struct trace *trace)
+static enum status hash_input(struct store_input *out, const struct store *store, char *path,
+                              enum input_check check, struct arena *scratch, struct trace *trace)
 {
     struct entry known, now = {.path = path};
     TRY(disk_facts(&now.facts, path, trace));
-    bool is_known = read_entry(&known, scratch, entry_path(scratch, store, path)) && strcmp(known.path, path) == 0 &&
-                    facts_equal(&known.facts, &now.facts);
+    bool is_known = read_entry(&known, scratch, entry_path(scratch, store, path)) &&
+                    strcmp(known.path, path) == 0 && facts_equal(&known.facts, &now.facts);
     if (is_known && check == INPUT_REMEMBERED) {
         *out = known.input;
         return OK;
@@ -84,7 +85,9 @@ static enum status hash_input(struct store_input *out, const struct store *store
     if (is_known && facts_equal(&known.facts, &now.facts)) {
         if (hash128_equal(known.input.xxh3, now.input.xxh3))
             return OK;
-        return status_fail(trace, CORRUPT, "%s has other bytes than before, with the same size and mtime; touch it if that is meant", path);
+        return status_fail(
+            trace, CORRUPT,
+            "%s has other bytes than before, with the same size and mtime; touch it if that is meant", path);
     }
     if (input_mtime_is_settled(now.facts.mtime_ns))
         write_entry(store, &now, scratch);
@@ -113,7 +116,8 @@ enum status store_input_forget(const struct store *store, const char *absolute_p
     return s;
 }
 
-enum status store_input_each(const struct store *store, input_visitor *visit, void *context, struct trace *trace)
+enum status store_input_each(const struct store *store, input_visitor *visit, void *context,
+                             struct trace *trace)
 {
     struct arena scratch = {0};
     struct layout_hashes names;

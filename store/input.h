@@ -16,7 +16,8 @@ struct store_input {
 
 enum input_check {
     INPUT_REMEMBERED, /* trust what is remembered */
-    INPUT_AGAIN,      /* read the file; CORRUPT when it differs although size, mtime and inode are what they were */
+    INPUT_AGAIN, /* read the file; CORRUPT when it differs although size, mtime and inode are what they were
+                  */
 };
 
 /* A file that was written less than two seconds ago is hashed but not remembered. */
@@ -26,7 +27,8 @@ enum status store_input_hash(struct store_input *out, const struct store *store,
 /* Is a file with this mtime so old that another change of it would get another mtime? */
 bool input_mtime_is_settled(int64_t mtime_ns);
 
-enum status store_input_forget(const struct store *store, const char *absolute_path, struct trace *trace) MUST_CHECK;
+enum status store_input_forget(const struct store *store, const char *absolute_path,
+                               struct trace *trace) MUST_CHECK;
 
 /* Visits every remembered file, by absolute path. Stops at the first status that is not OK and returns it. */
 typedef enum status input_visitor(void *context, const char *path, struct trace *trace);

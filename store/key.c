@@ -54,7 +54,8 @@ static bool unpack_result(struct store_result *out, struct arena *arena, json_t 
     size_t i;
     if (json_unpack(root, "{s:o}", "outputs", &outputs) != 0 || !json_is_array(outputs))
         return false;
-    json_array_foreach (outputs, i, item) {
+    json_array_foreach(outputs, i, item)
+    {
         const char *name, *id_text, *sha256 = NULL;
         struct hash128 id;
         if (json_unpack(item, "{s:s, s:s, s?s}", "name", &name, "id", &id_text, "sha256", &sha256) != 0 ||
@@ -78,8 +79,9 @@ enum status store_key_read(struct hash128 *out_result, const struct store *store
     enum status s = file_read(&text, path, STORE_ID_TEXT, trace);
     if (s == NOT_FOUND)
         s = status_fail(trace, NOT_FOUND, "there is no result for the key %s", hex);
-    else if (s == INVALID || (s == OK && (text.length != STORE_ID_TEXT || text.data[STORE_ID_TEXT - 1] != '\n' ||
-                                          !store_id_from_text((struct str){text.data, STORE_ID_TEXT - 1}, out_result))))
+    else if (s == INVALID ||
+             (s == OK && (text.length != STORE_ID_TEXT || text.data[STORE_ID_TEXT - 1] != '\n' ||
+                          !store_id_from_text((struct str){text.data, STORE_ID_TEXT - 1}, out_result))))
         s = status_fail(trace, CORRUPT, "%s is damaged: expected the id of a result", path);
     builder_release(&text);
     arena_release(&scratch);
@@ -104,15 +106,16 @@ enum status store_result_read(struct store_result *out, struct arena *arena, con
 }
 
 /* Names the first output that is not in the store. */
-static enum status check_outputs(const struct store *store, const struct store_result *result, enum status code,
-                                 struct trace *trace)
+static enum status check_outputs(const struct store *store, const struct store_result *result,
+                                 enum status code, struct trace *trace)
 {
     for (uint32_t i = 0; i < result->outputs.count; i++) {
         const struct store_output *output = &result->outputs.items[i];
         char id[STORE_ID_TEXT];
         store_id_to_text(output->id, id);
         if (!store_has_object(store, output->id))
-            return status_fail(trace, code, "the output \"%s\" of a stage is object %s, which the store does not have",
+            return status_fail(trace, code,
+                               "the output \"%s\" of a stage is object %s, which the store does not have",
                                output->name, id);
     }
     return OK;
@@ -141,7 +144,8 @@ enum status store_key_find(struct store_result *out, struct arena *arena, const 
     return OK;
 }
 
-static enum status put_result(const struct store *store, struct hash128 key, const char *text, struct trace *trace)
+static enum status put_result(const struct store *store, struct hash128 key, const char *text,
+                              struct trace *trace)
 {
     struct arena scratch = {0};
     struct hash128 id;
@@ -154,7 +158,8 @@ static enum status put_result(const struct store *store, struct hash128 key, con
     if (s == OK) {
         store_id_to_text(id, line);
         memcpy(line + STORE_ID_TEXT - 1, "\n", 2);
-        s = layout_write_text(store, layout_fan_path(&scratch, store, "keys", key), line, STORE_ID_TEXT, trace);
+        s = layout_write_text(store, layout_fan_path(&scratch, store, "keys", key), line, STORE_ID_TEXT,
+                              trace);
     }
     disk_close(lock);
     arena_release(&scratch);
@@ -176,7 +181,8 @@ enum status store_key_put(const struct store *store, struct hash128 key, const s
 
 /* ---- Records ---- */
 
-enum status store_record_write(const struct store *store, struct hash128 key, struct str text, struct trace *trace)
+enum status store_record_write(const struct store *store, struct hash128 key, struct str text,
+                               struct trace *trace)
 {
     struct arena scratch = {0};
     char *path = layout_flat_path(&scratch, store, "records", key, ".json");
@@ -185,10 +191,12 @@ enum status store_record_write(const struct store *store, struct hash128 key, st
     return s;
 }
 
-enum status store_record_read(struct builder *out, const struct store *store, struct hash128 key, struct trace *trace)
+enum status store_record_read(struct builder *out, const struct store *store, struct hash128 key,
+                              struct trace *trace)
 {
     struct arena scratch = {0};
-    enum status s = file_read(out, layout_flat_path(&scratch, store, "records", key, ".json"), RECORD_LIMIT, trace);
+    enum status s =
+        file_read(out, layout_flat_path(&scratch, store, "records", key, ".json"), RECORD_LIMIT, trace);
     arena_release(&scratch);
     return s;
 }

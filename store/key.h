@@ -1,8 +1,8 @@
 /* Results of stages by key, and the records of their runs.
  *
- * A key is the hash of all that a stage's result depends on; making it is the pipeline's work. A key with a result is
- * not run again. The result is an object of kind "result" that lists the outputs, so it is hashed and checked like any
- * other; the key's file holds its id. */
+ * A key is the hash of all that a stage's result depends on; making it is the pipeline's work. A key with a
+ * result is not run again. The result is an object of kind "result" that lists the outputs, so it is hashed
+ * and checked like any other; the key's file holds its id. */
 #ifndef STORE_KEY_H
 #define STORE_KEY_H
 
@@ -24,10 +24,11 @@ struct store_result {
 
 void store_result_add(struct store_result *result, struct arena *arena, const char *name, struct hash128 id,
                       const char *sha256); /* sha256 may be NULL */
-const struct store_output *store_result_find(const struct store_result *result, const char *name); /* or NULL */
+const struct store_output *store_result_find(const struct store_result *result,
+                                             const char *name); /* or NULL */
 
-/* NOT_FOUND: the key has no result, the stage has to run. CORRUPT: it has one that is damaged or no longer complete,
- * which is for people to look at. The result is on the arena. */
+/* NOT_FOUND: the key has no result, the stage has to run. CORRUPT: it has one that is damaged or no longer
+ * complete, which is for people to look at. The result is on the arena. */
 enum status store_key_find(struct store_result *out, struct arena *arena, const struct store *store,
                            struct hash128 key, struct trace *trace) MUST_CHECK;
 /* The outputs are in the store already. Replaces an earlier result. */

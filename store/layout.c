@@ -17,15 +17,16 @@ char *layout_fan_path(struct arena *arena, const struct store *store, const char
     return arena_printf(arena, "%s/%s/%.2s/%s", store->root, folder, hex, hex + 2);
 }
 
-char *layout_flat_path(struct arena *arena, const struct store *store, const char *folder, struct hash128 hash,
-                       const char *suffix)
+char *layout_flat_path(struct arena *arena, const struct store *store, const char *folder,
+                       struct hash128 hash, const char *suffix)
 {
     char hex[HASH128_HEX];
     hash128_to_hex(hash, hex);
     return arena_printf(arena, "%s/%s/%s%s", store->root, folder, hex, suffix);
 }
 
-static void push_hash(struct layout_hashes *hashes, size_t *capacity, struct arena *arena, struct hash128 hash)
+static void push_hash(struct layout_hashes *hashes, size_t *capacity, struct arena *arena,
+                      struct hash128 hash)
 {
     if (hashes->count == *capacity) {
         *capacity = *capacity ? *capacity * 2 : 64;
@@ -78,7 +79,8 @@ enum status layout_list_flat(struct layout_hashes *out, struct arena *arena, con
     for (size_t i = 0; i < files.count; i++) {
         struct str name = str_from(files.names[i]);
         struct hash128 hash;
-        if (name.length == HASH128_HEX - 1 + strlen(suffix) && strcmp(name.data + HASH128_HEX - 1, suffix) == 0 &&
+        if (name.length == HASH128_HEX - 1 + strlen(suffix) &&
+            strcmp(name.data + HASH128_HEX - 1, suffix) == 0 &&
             hash128_from_hex((struct str){name.data, HASH128_HEX - 1}, &hash))
             push_hash(out, &capacity, arena, hash);
     }
@@ -105,7 +107,8 @@ enum status layout_prepare(const char *path, struct trace *trace)
     return s;
 }
 
-enum status layout_lock_sweep(int *out_fd, const struct store *store, enum disk_lock lock, struct trace *trace)
+enum status layout_lock_sweep(int *out_fd, const struct store *store, enum disk_lock lock,
+                              struct trace *trace)
 {
     struct arena scratch = {0};
     *out_fd = -1;
@@ -117,7 +120,8 @@ enum status layout_lock_sweep(int *out_fd, const struct store *store, enum disk_
     return s;
 }
 
-/* The caller holds the sweep lock shared: without it, gc could take the new file for a stale one before it is locked. */
+/* The caller holds the sweep lock shared: without it, gc could take the new file for a stale one before it is
+ * locked. */
 static enum status open_locked(struct file_writer *out, const struct store *store, struct trace *trace)
 {
     struct arena scratch = {0};

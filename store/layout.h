@@ -1,7 +1,7 @@
 /* Where things are in a store's directory, and how a file gets its name there. For the files of store/ only.
  *
- * Paths are made on the caller's arena. A file is written in tmp/ under an flock that tells gc it is in use, and renamed
- * into its place under a shared hold of the sweep lock; gc holds that lock exclusively. */
+ * Paths are made on the caller's arena. A file is written in tmp/ under an flock that tells gc it is in use,
+ * and renamed into its place under a shared hold of the sweep lock; gc holds that lock exclusively. */
 #ifndef STORE_LAYOUT_H
 #define STORE_LAYOUT_H
 
@@ -15,9 +15,10 @@ struct store {
 };
 
 char *layout_path(struct arena *arena, const struct store *store, const char *folder, const char *name);
-char *layout_fan_path(struct arena *arena, const struct store *store, const char *folder, struct hash128 hash);
-char *layout_flat_path(struct arena *arena, const struct store *store, const char *folder, struct hash128 hash,
-                       const char *suffix);
+char *layout_fan_path(struct arena *arena, const struct store *store, const char *folder,
+                      struct hash128 hash);
+char *layout_flat_path(struct arena *arena, const struct store *store, const char *folder,
+                       struct hash128 hash, const char *suffix);
 
 /* All hashes that name files in a folder with fan-out, sorted; names of another form are passed over. */
 struct layout_hashes {
@@ -38,7 +39,8 @@ enum status layout_lock_sweep(int *out_fd, const struct store *store, enum disk_
                               struct trace *trace) MUST_CHECK;
 
 /* A temporary; commit it with layout_publish(), or drop it with file_writer_release(). */
-enum status layout_open_temporary(struct file_writer *out, const struct store *store, struct trace *trace) MUST_CHECK;
+enum status layout_open_temporary(struct file_writer *out, const struct store *store,
+                                  struct trace *trace) MUST_CHECK;
 /* The caller holds the sweep lock. */
 enum status layout_publish(struct file_writer *w, const char *path, struct trace *trace) MUST_CHECK;
 /* The whole of it for a small text: lock, write, rename. */

@@ -25,7 +25,8 @@ static void describe_external(struct store_entry *out, const struct store *store
     }
 }
 
-enum status store_list(struct store_listing *out, struct arena *arena, const struct store *store, struct trace *trace)
+enum status store_list(struct store_listing *out, struct arena *arena, const struct store *store,
+                       struct trace *trace)
 {
     struct layout_hashes inside, outside;
     *out = (struct store_listing){0};
@@ -66,7 +67,8 @@ struct matches {
     size_t count;
 };
 
-static void match(struct matches *m, const struct layout_hashes *hashes, struct hash128 first, struct hash128 last)
+static void match(struct matches *m, const struct layout_hashes *hashes, struct hash128 first,
+                  struct hash128 last)
 {
     for (size_t i = 0; i < hashes->count; i++) {
         struct hash128 hash = hashes->items[i];
@@ -82,7 +84,8 @@ static void match(struct matches *m, const struct layout_hashes *hashes, struct 
     }
 }
 
-enum status store_find_prefix(struct hash128 *out, const struct store *store, struct str prefix, struct trace *trace)
+enum status store_find_prefix(struct hash128 *out, const struct store *store, struct str prefix,
+                              struct trace *trace)
 {
     struct hash128 first, last;
     struct str digits = prefix;
@@ -90,7 +93,8 @@ enum status store_find_prefix(struct hash128 *out, const struct store *store, st
         digits = (struct str){prefix.data + 5, prefix.length - 5};
     if (!bounds_from_digits(&first, &last, digits))
         return status_fail(trace, INVALID,
-                           "\"" STR_FORMAT "\" is not the beginning of an id; expected %d to 32 digits of 0-9 and a-f",
+                           "\"" STR_FORMAT
+                           "\" is not the beginning of an id; expected %d to 32 digits of 0-9 and a-f",
                            STR_ARGUMENT(prefix), STORE_PREFIX_DIGITS);
     struct arena scratch = {0};
     struct layout_hashes inside = {0}, outside = {0};
@@ -105,9 +109,11 @@ enum status store_find_prefix(struct hash128 *out, const struct store *store, st
         store_id_to_text(m.first, one);
         store_id_to_text(m.second, two);
         if (m.count == 0)
-            s = status_fail(trace, NOT_FOUND, "no object's id begins with \"" STR_FORMAT "\"", STR_ARGUMENT(prefix));
+            s = status_fail(trace, NOT_FOUND, "no object's id begins with \"" STR_FORMAT "\"",
+                            STR_ARGUMENT(prefix));
         else if (m.count > 1)
-            s = status_fail(trace, INVALID, "\"" STR_FORMAT "\" is ambiguous: ids that begin so include %s and %s",
+            s = status_fail(trace, INVALID,
+                            "\"" STR_FORMAT "\" is ambiguous: ids that begin so include %s and %s",
                             STR_ARGUMENT(prefix), one, two);
     }
     if (s == OK)

@@ -22,8 +22,8 @@ enum status store_list(struct store_listing *out, struct arena *arena, const str
                        struct trace *trace) MUST_CHECK;
 
 enum { STORE_PREFIX_DIGITS = 4 };
-/* The one id that begins with `prefix`, which has STORE_PREFIX_DIGITS to 32 digits, with or without "xxh3:" before
- * them. INVALID when it is no prefix or several begin so (naming some), NOT_FOUND when none does. */
+/* The one id that begins with `prefix`, which has STORE_PREFIX_DIGITS to 32 digits, with or without "xxh3:"
+ * before them. INVALID when it is no prefix or several begin so (naming some), NOT_FOUND when none does. */
 enum status store_find_prefix(struct hash128 *out, const struct store *store, struct str prefix,
                               struct trace *trace) MUST_CHECK;
 

@@ -42,7 +42,8 @@ bool object_header_read(const uint8_t header[OBJECT_HEADER], char kind[OBJECT_KI
     memcpy(kind, start, (size_t)(space - start));
     const char *digits = space + 1;
     const char *end = memchr(digits, ' ', (size_t)(text.data + OBJECT_HEADER - digits));
-    if (!object_kind_is_valid(kind) || !end || !str_to_u64((struct str){digits, (size_t)(end - digits)}, length))
+    if (!object_kind_is_valid(kind) || !end ||
+        !str_to_u64((struct str){digits, (size_t)(end - digits)}, length))
         return false;
     char canonical[OBJECT_HEADER];
     object_header_write(canonical, kind, *length);
@@ -84,8 +85,9 @@ enum status object_writer_add(struct object_writer *w, const void *bytes, size_t
 {
     assert(w->is_open);
     if (w->expected != OBJECT_LENGTH_UNKNOWN && length > w->expected - w->added)
-        return status_fail(trace, INVALID, "object of kind %s: %" PRIu64 " bytes were announced, more are written",
-                           w->kind, w->expected);
+        return status_fail(trace, INVALID,
+                           "object of kind %s: %" PRIu64 " bytes were announced, more are written", w->kind,
+                           w->expected);
     if (length == 0)
         return OK;
     if (w->sha256)
@@ -96,12 +98,13 @@ enum status object_writer_add(struct object_writer *w, const void *bytes, size_t
         return OK;
     }
     hasher_update(w->hasher, bytes, length);
-    TRY_WITH(trace, file_writer_add(&w->file, bytes, length, trace), "while writing an object of kind %s", w->kind);
+    TRY_WITH(trace, file_writer_add(&w->file, bytes, length, trace), "while writing an object of kind %s",
+             w->kind);
     return OK;
 }
 
-/* An object that is there is not read again, but one that was cut or overwritten is found here. It becomes young, so
- * that a gc of another process takes it for one of ours. */
+/* An object that is there is not read again, but one that was cut or overwritten is found here. It becomes
+ * young, so that a gc of another process takes it for one of ours. */
 static enum status check_existing(const char *path, const struct store *store, struct hash128 id,
                                   struct trace *trace)
 {
@@ -146,8 +149,8 @@ enum status object_writer_commit(struct hash128 *out_id, char sha256[SHA256_HEX]
     if (w->expected == OBJECT_LENGTH_UNKNOWN)
         s = write_spool(w, trace);
     if (s == OK && w->added != w->expected)
-        s = status_fail(trace, INVALID, "%" PRIu64 " bytes were announced, %" PRIu64 " were written", w->expected,
-                        w->added);
+        s = status_fail(trace, INVALID, "%" PRIu64 " bytes were announced, %" PRIu64 " were written",
+                        w->expected, w->added);
     if (s == OK) {
         *out_id = hasher_finish(w->hasher);
         s = place(w, *out_id, trace);
@@ -169,11 +172,12 @@ void object_writer_release(struct object_writer *w)
     *w = (struct object_writer){0};
 }
 
-enum status store_put(struct hash128 *out_id, char sha256[SHA256_HEX], const struct store *store, const char *kind,
-                      const void *bytes, size_t length, struct trace *trace)
+enum status store_put(struct hash128 *out_id, char sha256[SHA256_HEX], const struct store *store,
+                      const char *kind, const void *bytes, size_t length, struct trace *trace)
 {
     struct object_writer w = {0};
-    enum status s = object_writer_open(&w, store, kind, length, sha256 ? OBJECT_SHA256_TOO : OBJECT_XXH3, trace);
+    enum status s =
+        object_writer_open(&w, store, kind, length, sha256 ? OBJECT_SHA256_TOO : OBJECT_XXH3, trace);
     if (s == OK)
         s = object_writer_add(&w, bytes, length, trace);
     if (s == OK)
@@ -240,8 +244,8 @@ static enum status read_object(struct store_object *out, const char *path, const
     out->size = out->mapping.size - OBJECT_HEADER;
     out->data = out->mapping.data + OBJECT_HEADER;
     if (length != out->size)
-        return status_fail(trace, CORRUPT, "object %s is damaged: expected %" PRIu64 " bytes, found %zu", name, length,
-                           out->size);
+        return status_fail(trace, CORRUPT, "object %s is damaged: expected %" PRIu64 " bytes, found %zu",
+                           name, length, out->size);
     if (check == OBJECT_VERIFY)
         TRY(check_hash(out, name, trace));
     if (kind && strcmp(kind, out->kind) != 0)
@@ -249,8 +253,8 @@ static enum status read_object(struct store_object *out, const char *path, const
     return OK;
 }
 
-enum status store_open_object(struct store_object *out, const struct store *store, struct hash128 id, const char *kind,
-                              enum object_check check, struct trace *trace)
+enum status store_open_object(struct store_object *out, const struct store *store, struct hash128 id,
+                              const char *kind, enum object_check check, struct trace *trace)
 {
     struct arena scratch = {0};
     char name[STORE_ID_TEXT];

@@ -1,8 +1,9 @@
-/* Objects: bytes under the hash of their header and themselves; never changed, only added and, by gc, removed.
+/* Objects: bytes under the hash of their header and themselves; never changed, only added and, by gc,
+ * removed.
  *
- * Kinds are short words ([a-z-], 1 to 15): tensor, model, manifest, result, names, tokens, text, scores, report, ...
- * The payload of an object starts at offset OBJECT_HEADER of its file. An object whose header, length or hash is
- * wrong is CORRUPT, by name, and stays as it is. */
+ * Kinds are short words ([a-z-], 1 to 15): tensor, model, manifest, result, names, tokens, text, scores,
+ * report, ... The payload of an object starts at offset OBJECT_HEADER of its file. An object whose header,
+ * length or hash is wrong is CORRUPT, by name, and stays as it is. */
 #ifndef STORE_OBJECT_H
 #define STORE_OBJECT_H
 
@@ -39,15 +40,16 @@ enum status object_writer_open(struct object_writer *out, const struct store *st
 /* INVALID when more comes than was announced. */
 enum status object_writer_add(struct object_writer *w, const void *bytes, size_t length,
                               struct trace *trace) MUST_CHECK;
-/* The object is in the store when this returns OK, whether it was new or not. `sha256`, of the payload, may be NULL;
- * else the writer was opened with OBJECT_SHA256_TOO. INVALID when fewer bytes came than were announced. */
+/* The object is in the store when this returns OK, whether it was new or not. `sha256`, of the payload, may
+ * be NULL; else the writer was opened with OBJECT_SHA256_TOO. INVALID when fewer bytes came than were
+ * announced. */
 enum status object_writer_commit(struct hash128 *out_id, char sha256[SHA256_HEX], struct object_writer *w,
                                  struct trace *trace) MUST_CHECK;
 void object_writer_release(struct object_writer *w); /* drops what is not committed; accepts zeroed memory */
 
 /* One-shot. `sha256` may be NULL. */
-enum status store_put(struct hash128 *out_id, char sha256[SHA256_HEX], const struct store *store, const char *kind,
-                      const void *bytes, size_t length, struct trace *trace) MUST_CHECK;
+enum status store_put(struct hash128 *out_id, char sha256[SHA256_HEX], const struct store *store,
+                      const char *kind, const void *bytes, size_t length, struct trace *trace) MUST_CHECK;
 /* Copies a file in. */
 enum status store_put_file(struct hash128 *out_id, char sha256[SHA256_HEX], const struct store *store,
                            const char *kind, const char *path, struct trace *trace) MUST_CHECK;
@@ -62,11 +64,11 @@ struct store_object {
 };
 
 /* `kind` is what the caller expects (INVALID otherwise), or NULL. OBJECT_TRUST checks header and length,
- * OBJECT_VERIFY hashes everything. NOT_FOUND when the store does not have it; a tensor that lives in a file of the
- * user's is found by tensor_object_open() only. */
-enum status store_open_object(struct store_object *out, const struct store *store, struct hash128 id, const char *kind,
-                              enum object_check check, struct trace *trace) MUST_CHECK;
-void store_object_release(struct store_object *object); /* accepts zeroed memory */
+ * OBJECT_VERIFY hashes everything. NOT_FOUND when the store does not have it; a tensor that lives in a file
+ * of the user's is found by tensor_object_open() only. */
+enum status store_open_object(struct store_object *out, const struct store *store, struct hash128 id,
+                              const char *kind, enum object_check check, struct trace *trace) MUST_CHECK;
+void store_object_release(struct store_object *object);          /* accepts zeroed memory */
 struct str store_object_text(const struct store_object *object); /* the payload, borrowed */
 
 /* Is there a file of that name (or a tensor in a file of the user's)? It is not read. */

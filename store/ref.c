@@ -18,9 +18,10 @@ static enum status check_name(const char *name, struct trace *trace)
 {
     if (is_name(name))
         return OK;
-    return status_fail(trace, INVALID,
-                       "\"%s\" cannot name a ref; expected 1 to %d letters, digits, '.', '_' or '-', not '.' first", name,
-                       NAME_LIMIT);
+    return status_fail(
+        trace, INVALID,
+        "\"%s\" cannot name a ref; expected 1 to %d letters, digits, '.', '_' or '-', not '.' first", name,
+        NAME_LIMIT);
 }
 
 enum status store_ref_set(const struct store *store, const char *name, struct hash128 id, struct trace *trace)
@@ -41,7 +42,8 @@ enum status store_ref_set(const struct store *store, const char *name, struct ha
     return s;
 }
 
-enum status store_ref_find(struct hash128 *out, const struct store *store, const char *name, struct trace *trace)
+enum status store_ref_find(struct hash128 *out, const struct store *store, const char *name,
+                           struct trace *trace)
 {
     struct arena scratch = {0};
     struct builder text = {0};
@@ -50,8 +52,9 @@ enum status store_ref_find(struct hash128 *out, const struct store *store, const
     enum status s = file_read(&text, path, STORE_ID_TEXT, trace);
     if (s == NOT_FOUND)
         s = status_fail(trace, NOT_FOUND, "the store has no ref \"%s\"", name);
-    else if (s == INVALID || (s == OK && (text.length != STORE_ID_TEXT || text.data[STORE_ID_TEXT - 1] != '\n' ||
-                                          !store_id_from_text((struct str){text.data, STORE_ID_TEXT - 1}, out))))
+    else if (s == INVALID ||
+             (s == OK && (text.length != STORE_ID_TEXT || text.data[STORE_ID_TEXT - 1] != '\n' ||
+                          !store_id_from_text((struct str){text.data, STORE_ID_TEXT - 1}, out))))
         s = status_fail(trace, CORRUPT, "%s is damaged: expected the id of an object", path);
     builder_release(&text);
     arena_release(&scratch);

@@ -1,5 +1,5 @@
-/* Names for ids: small text files that gc starts from. A name is 1 to 100 of letters, digits, '.', '_', '-', not
- * starting with '.'. */
+/* Names for ids: small text files that gc starts from. A name is 1 to 100 of letters, digits, '.', '_', '-',
+ * not starting with '.'. */
 #ifndef STORE_REF_H
 #define STORE_REF_H
 

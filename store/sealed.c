@@ -15,7 +15,7 @@ enum status sealed_write(const struct store *store, const char *path, json_t *ro
     char seal[STORE_ID_TEXT];
     char *line = root ? json_dumps(root, JSON_COMPACT) : NULL;
     enum status s = line ? OK : status_fail(trace, INVALID, "%s: a name or path is not UTF-8", path);
-    if (s == OK) {
+    if (line) {
         builder_printf(&text, "%s\n", line);
         store_id_to_text(hash128_of(text.data, text.length), seal);
         builder_printf(&text, "%s\n", seal);

@@ -14,8 +14,8 @@
 
 enum { LOCK_LIMIT = 64 << 20, POLL_NS = 100000000 };
 
-/* The text is "pid N", "started NS", and the ids in use, each in a line. The start is the lock file's own mtime after
- * its first writing, so that it compares with the mtimes of objects on the same file system. */
+/* The text is "pid N", "started NS", and the ids in use, each in a line. The start is the lock file's own
+ * mtime after its first writing, so that it compares with the mtimes of objects on the same file system. */
 static enum status write_start(struct stage_lock *lock, struct trace *trace)
 {
     struct disk_facts facts;
@@ -64,7 +64,8 @@ static enum status take(struct stage_lock *lock, struct trace *trace)
     return write_start(lock, trace);
 }
 
-enum status stage_lock_try(struct stage_lock *out, const struct store *store, struct hash128 key, struct trace *trace)
+enum status stage_lock_try(struct stage_lock *out, const struct store *store, struct hash128 key,
+                           struct trace *trace)
 {
     struct arena scratch = {0};
     int sweep;
@@ -147,8 +148,8 @@ static enum status read_running(struct stage_lock_summary *out, struct arena *ar
     return s == NOT_FOUND ? OK : s;
 }
 
-enum status stage_lock_summarise(struct stage_lock_summary *out, struct arena *arena, const struct store *store,
-                                 struct trace *trace)
+enum status stage_lock_summarise(struct stage_lock_summary *out, struct arena *arena,
+                                 const struct store *store, struct trace *trace)
 {
     struct layout_hashes locks;
     *out = (struct stage_lock_summary){.oldest_ns = INT64_MAX};

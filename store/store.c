@@ -23,45 +23,49 @@ static enum status read_format(const char *path, struct trace *trace)
         bool known = str_starts_with(rest, format_word) && rest.data[rest.length - 1] == '\n' &&
                      str_to_u64((struct str){rest.data + skip, rest.length - skip - 1}, &version);
         if (!known || version == 0)
-            s = status_fail(trace, CORRUPT, "%s: expected \"%s%d\", found \"%s\"", path, format_word, FORMAT_VERSION,
-                            builder_text(&text));
+            s = status_fail(trace, CORRUPT, "%s: expected \"%s%d\", found \"%s\"", path, format_word,
+                            FORMAT_VERSION, builder_text(&text));
         else if (version != FORMAT_VERSION)
             s = status_fail(trace, UNSUPPORTED,
-                            "%s: this store has format %" PRIu64 "; this espalier reads format %d", path, version,
-                            FORMAT_VERSION);
+                            "%s: this store has format %" PRIu64 "; this espalier reads format %d", path,
+                            version, FORMAT_VERSION);
     }
     builder_release(&text);
     return s;
 }
 
-/* What may be in a directory that is about to become a store: nothing, or another process is making it one. */
+/* What may be in a directory that is about to become a store: nothing, or another process is making it one.
+ */
 static bool is_ours(const char *name)
 {
-    static const char *const known[] = {"objects", "external", "keys",  "refs", "records",
-                                        "inputs",  "locks",    "tmp",   "checkpoints", "damaged"};
+    static const char *const known[] = {"objects", "external", "keys", "refs",        "records",
+                                        "inputs",  "locks",    "tmp",  "checkpoints", "damaged"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]) == 0)
             return true;
     return strstr(name, "format") != NULL;
 }
 
-static enum status create(const char *path, const char *format_path, struct arena *scratch, struct trace *trace)
+static enum status create(const char *path, const char *format_path, struct arena *scratch,
+                          struct trace *trace)
 {
     struct disk_names names;
     TRY(directory_create(path, trace));
     TRY(disk_list(&names, scratch, path, trace));
     for (size_t i = 0; i < names.count; i++)
         if (!is_ours(names.names[i]))
-            return status_fail(trace, INVALID,
-                               "%s is not a store: it has no file \"format\" but holds \"%s\"; expected a store or an "
-                               "empty directory",
-                               path, names.names[i]);
+            return status_fail(
+                trace, INVALID,
+                "%s is not a store: it has no file \"format\" but holds \"%s\"; expected a store or an "
+                "empty directory",
+                path, names.names[i]);
     char text[FORMAT_LIMIT];
     int length = snprintf(text, sizeof text, "%s%d\n", format_word, FORMAT_VERSION);
     return file_write(format_path, text, (size_t)length, trace);
 }
 
-static enum status open_or_create(const char *path, enum store_mode mode, struct arena *scratch, struct trace *trace)
+static enum status open_or_create(const char *path, enum store_mode mode, struct arena *scratch,
+                                  struct trace *trace)
 {
     struct disk_facts facts;
     enum status s = disk_facts(&facts, path, trace);
@@ -117,12 +121,13 @@ const char *store_path(const struct store *store)
     return store->root;
 }
 
-enum status store_require_space(const struct store *store, uint64_t bytes, const char *purpose, struct trace *trace)
+enum status store_require_space(const struct store *store, uint64_t bytes, const char *purpose,
+                                struct trace *trace)
 {
     uint64_t available;
     TRY(file_space(&available, store->root, trace));
     if (available >= bytes)
         return OK;
-    return status_fail(trace, IO, "%s needs %" PRIu64 " bytes in %s, where %" PRIu64 " are free", purpose, bytes,
-                       store->root, available);
+    return status_fail(trace, IO, "%s needs %" PRIu64 " bytes in %s, where %" PRIu64 " are free", purpose,
+                       bytes, store->root, available);
 }

@@ -28,8 +28,9 @@ enum status tensor_form_init(struct tensor_form *out, const char *dtype, uint32_
         return status_fail(trace, INVALID, "a tensor of element type \"%s\" cannot be stored", dtype);
     memcpy(out->dtype, dtype, strlen(dtype));
     if (rank > TENSOR_RANK)
-        return status_fail(trace, INVALID, "a tensor of rank %" PRIu32 " cannot be stored; the largest rank is %d",
-                           rank, TENSOR_RANK);
+        return status_fail(trace, INVALID,
+                           "a tensor of rank %" PRIu32 " cannot be stored; the largest rank is %d", rank,
+                           TENSOR_RANK);
     /* Zeros are left out of the bound, so that the header always has room for the digits. */
     int64_t bytes = out->element_size;
     for (uint32_t i = 0; i < rank; i++) {
@@ -70,7 +71,8 @@ bool tensor_form_from_header(struct tensor_form *out, const uint8_t header[TENSO
             end++;
         if (first && end - at < TENSOR_DTYPE)
             memcpy(dtype, text + at, end - at);
-        else if (first || rank == TENSOR_RANK || !str_to_i64((struct str){text + at, end - at}, &dims[rank++]))
+        else if (first || rank == TENSOR_RANK ||
+                 !str_to_i64((struct str){text + at, end - at}, &dims[rank++]))
             return false;
         at = end + 1;
     }

@@ -1,5 +1,5 @@
-/* What a stored tensor's header says: element type and dims. The element types are names here, so that the store
- * needs nothing of ir/; their sizes are the only thing that the store knows about them. */
+/* What a stored tensor's header says: element type and dims. The element types are names here, so that the
+ * store needs nothing of ir/; their sizes are the only thing that the store knows about them. */
 #ifndef STORE_TENSOR_FORM_H
 #define STORE_TENSOR_FORM_H
 
@@ -18,8 +18,8 @@ struct tensor_form {
     uint64_t bytes;            /* count * element_size */
 };
 
-/* INVALID: unknown dtype, rank above TENSOR_RANK, a negative dim, or dims whose product (zeros left out) times the
- * element size is 2^63 or more. `dims` may be NULL for rank 0. */
+/* INVALID: unknown dtype, rank above TENSOR_RANK, a negative dim, or dims whose product (zeros left out)
+ * times the element size is 2^63 or more. `dims` may be NULL for rank 0. */
 enum status tensor_form_init(struct tensor_form *out, const char *dtype, uint32_t rank, const int64_t *dims,
                              struct trace *trace) MUST_CHECK;
 

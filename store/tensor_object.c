@@ -3,14 +3,15 @@
 
 #include "store/external.h"
 
-enum status tensor_writer_open(struct tensor_writer *out, const struct store *store, const char *dtype, uint32_t rank,
-                               const int64_t *dims, struct trace *trace)
+enum status tensor_writer_open(struct tensor_writer *out, const struct store *store, const char *dtype,
+                               uint32_t rank, const int64_t *dims, struct trace *trace)
 {
     char header[TENSOR_HEADER];
     *out = (struct tensor_writer){0};
     TRY(tensor_form_init(&out->form, dtype, rank, dims, trace));
     tensor_form_to_header(header, &out->form);
-    TRY(object_writer_open(&out->object, store, "tensor", TENSOR_HEADER + out->form.bytes, OBJECT_XXH3, trace));
+    TRY(object_writer_open(&out->object, store, "tensor", TENSOR_HEADER + out->form.bytes, OBJECT_XXH3,
+                           trace));
     enum status s = object_writer_add(&out->object, header, sizeof header, trace);
     if (s != OK)
         tensor_writer_release(out);
@@ -32,8 +33,8 @@ void tensor_writer_release(struct tensor_writer *w)
     object_writer_release(&w->object);
 }
 
-enum status store_put_tensor(struct hash128 *out_id, const struct store *store, const char *dtype, uint32_t rank,
-                             const int64_t *dims, const void *bytes, struct trace *trace)
+enum status store_put_tensor(struct hash128 *out_id, const struct store *store, const char *dtype,
+                             uint32_t rank, const int64_t *dims, const void *bytes, struct trace *trace)
 {
     struct tensor_writer w = {0};
     enum status s = tensor_writer_open(&w, store, dtype, rank, dims, trace);
@@ -51,12 +52,13 @@ static enum status take_object(struct tensor_object *out, struct store_object *o
     char name[STORE_ID_TEXT];
     store_id_to_text(object->id, name);
     if (object->size < TENSOR_HEADER || !tensor_form_from_header(&out->form, object->data))
-        return status_fail(trace, CORRUPT, "object %s is damaged: its payload does not start with a tensor's header",
-                           name);
-    if (object->size - TENSOR_HEADER != out->form.bytes)
         return status_fail(trace, CORRUPT,
-                           "object %s is damaged: a tensor of %llu bytes was expected after its header, found %zu", name,
-                           (unsigned long long)out->form.bytes, object->size - TENSOR_HEADER);
+                           "object %s is damaged: its payload does not start with a tensor's header", name);
+    if (object->size - TENSOR_HEADER != out->form.bytes)
+        return status_fail(
+            trace, CORRUPT,
+            "object %s is damaged: a tensor of %llu bytes was expected after its header, found %zu", name,
+            (unsigned long long)out->form.bytes, object->size - TENSOR_HEADER);
     out->id = object->id;
     out->data = object->data + TENSOR_HEADER;
     out->offset = TENSOR_DATA;

@@ -1,8 +1,9 @@
 /* The three matrix products: y[m][n] = P_k a(m, k) * b(k, n).
  *
- * b is packed once per call into panels of TILE_COLUMNS columns; then rectangles of y go to the threads. Within one, blocks of 512 k
- * are the outer loop (y holds the sum of the blocks so far) and a's rows of that block are packed when they are read
- * often enough to pay. All of this moves outputs about and leaves each output's additions in their order. */
+ * b is packed once per call into panels of TILE_COLUMNS columns; then rectangles of y go to the threads.
+ * Within one, blocks of 512 k are the outer loop (y holds the sum of the blocks so far) and a's rows of that
+ * block are packed when they are read often enough to pay. All of this moves outputs about and leaves each
+ * output's additions in their order. */
 #include "backend-cpu/kernels/tile.h"
 
 struct product {
@@ -16,9 +17,9 @@ struct product {
 };
 
 enum {
-    MAX_TASK_ROWS = 192,         /* 192 x 512 floats of a fit the second cache with a panel of b */
-    PACK_COLUMNS = 192,          /* from so many columns of y on, packing a row-major a pays */
-    DIRECT_DEPTH = 512,          /* a deeper row-major a has rows a power of two apart, which share cache sets */
+    MAX_TASK_ROWS = 192, /* 192 x 512 floats of a fit the second cache with a panel of b */
+    PACK_COLUMNS = 192,  /* from so many columns of y on, packing a row-major a pays */
+    DIRECT_DEPTH = 512,  /* a deeper row-major a has rows a power of two apart, which share cache sets */
 };
 
 static void pack_panels_task(void *payload, int64_t first, int64_t end, uint32_t thread)
@@ -49,7 +50,8 @@ struct rectangle {
     int64_t row, rows, panel, panels;
 };
 
-static void multiply_block(const struct product *p, struct rectangle r, int64_t k, int64_t depth, real *packed)
+static void multiply_block(const struct product *p, struct rectangle r, int64_t k, int64_t depth,
+                           real *packed)
 {
     struct tile tile = {.depth = depth, .c_row = p->columns, .width = TILE_COLUMNS, .b_row = TILE_COLUMNS};
     tile.blocks = (k == 0 ? TILE_FIRST : TILE_INNER) | (k + depth == p->depth ? TILE_LAST : TILE_INNER);
@@ -117,18 +119,36 @@ static void multiply(struct product *p)
 void KERNEL(matmul_nt)(struct kernel_call *call)
 {
     int64_t depth = kernel_last_dim(&call->inputs[0]), columns = call->inputs[1].dims[0];
-    struct product p = {kernel_input(call, 0), depth, 1, kernel_result(call, 0), kernel_rows(&call->inputs[0]),
-                        columns, depth, {kernel_input(call, 1), 1, depth, depth, columns, TILE_COLUMNS, NULL},
-                        call->threads, 0, 0, 0};
+    struct product p = {kernel_input(call, 0),
+                        depth,
+                        1,
+                        kernel_result(call, 0),
+                        kernel_rows(&call->inputs[0]),
+                        columns,
+                        depth,
+                        {kernel_input(call, 1), 1, depth, depth, columns, TILE_COLUMNS, NULL},
+                        call->threads,
+                        0,
+                        0,
+                        0};
     multiply(&p);
 }
 
 void KERNEL(matmul_nn)(struct kernel_call *call)
 {
     int64_t depth = kernel_last_dim(&call->inputs[0]), columns = call->inputs[1].dims[1];
-    struct product p = {kernel_input(call, 0), depth, 1, kernel_result(call, 0), kernel_rows(&call->inputs[0]),
-                        columns, depth, {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
-                        call->threads, 0, 0, 0};
+    struct product p = {kernel_input(call, 0),
+                        depth,
+                        1,
+                        kernel_result(call, 0),
+                        kernel_rows(&call->inputs[0]),
+                        columns,
+                        depth,
+                        {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
+                        call->threads,
+                        0,
+                        0,
+                        0};
     multiply(&p);
 }
 
@@ -136,8 +156,17 @@ void KERNEL(matmul_tn)(struct kernel_call *call)
 {
     int64_t rows = kernel_last_dim(&call->inputs[0]), columns = kernel_last_dim(&call->inputs[1]);
     int64_t depth = kernel_rows(&call->inputs[0]);
-    struct product p = {kernel_input(call, 0), 1, rows, kernel_result(call, 0), rows,
-                        columns, depth, {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
-                        call->threads, 0, 0, 0};
+    struct product p = {kernel_input(call, 0),
+                        1,
+                        rows,
+                        kernel_result(call, 0),
+                        rows,
+                        columns,
+                        depth,
+                        {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
+                        call->threads,
+                        0,
+                        0,
+                        0};
     multiply(&p);
 }

@@ -1,6 +1,6 @@
-/* Reductions of a row: R_i of ir/ops.def. Element i goes to lane i mod 64, each lane adds ascending from +0, then the
- * upper half of the lanes is added to the lower until one is left. Missing elements of the last 64 count as +0,
- * which changes no lane. */
+/* Reductions of a row: R_i of ir/ops.def. Element i goes to lane i mod 64, each lane adds ascending from +0,
+ * then the upper half of the lanes is added to the lower until one is left. Missing elements of the last 64
+ * count as +0, which changes no lane. */
 #ifndef BACKEND_CPU_KERNELS_ROW_H
 #define BACKEND_CPU_KERNELS_ROW_H
 
@@ -59,16 +59,17 @@ static inline real row_dot(const real *a, const real *b, int64_t n)
 /* max_i x[i]; n >= 1. The order does not matter: there is one zero. */
 static inline real row_max(const real *x, int64_t n)
 {
-    real lane[ROW_LANES];
-    for (int l = 0; l < ROW_LANES; l++)
+    enum { MAX_LANES = 32 };
+    real lane[MAX_LANES];
+    for (int l = 0; l < MAX_LANES; l++)
         lane[l] = x[0];
     int64_t i = 0;
-    for (; i + ROW_LANES <= n; i += ROW_LANES)
-        for (int l = 0; l < ROW_LANES; l++)
+    for (; i + MAX_LANES <= n; i += MAX_LANES)
+        for (int l = 0; l < MAX_LANES; l++)
             lane[l] = lane[l] < x[i + l] ? x[i + l] : lane[l];
     for (; i < n; i++)
         lane[0] = lane[0] < x[i] ? x[i] : lane[0];
-    for (int h = ROW_LANES / 2; h > 0; h /= 2)
+    for (int h = MAX_LANES / 2; h > 0; h /= 2)
         for (int l = 0; l < h; l++)
             lane[l] = lane[l] < lane[l + h] ? lane[l + h] : lane[l];
     return lane[0];

@@ -1,13 +1,13 @@
-/* The tile of outputs that all products are made of. Each combination of row count, panel width and layout of a is its
- * own unrolled loop, whose accumulators stay in registers. */
+/* The tile of outputs that all products are made of. Each combination of row count, panel width and layout of
+ * a is its own unrolled loop, whose accumulators stay in registers. */
 #include "backend-cpu/kernels/tile.h"
 
 #define ALWAYS_INLINE __attribute__((always_inline))
 
 enum tile_layout { A_ROWS, A_COLUMNS }; /* a_column is 1, a_row is 1 */
 
-static inline ALWAYS_INLINE void store_full(const struct tile *tile, vec sum[TILE_ROWS][TILE_VECTORS], int rows,
-                                            int vectors)
+static inline ALWAYS_INLINE void store_full(const struct tile *tile, vec sum[TILE_ROWS][TILE_VECTORS],
+                                            int rows, int vectors)
 {
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++) {
@@ -39,7 +39,8 @@ static void flush(const struct tile *tile)
 }
 
 /* rows, vectors and layout are constants wherever this is inlined. */
-static inline ALWAYS_INLINE void sum_block(const struct tile *tile, int rows, int vectors, enum tile_layout layout)
+static inline ALWAYS_INLINE void sum_block(const struct tile *tile, int rows, int vectors,
+                                           enum tile_layout layout)
 {
     vec sum[TILE_ROWS][TILE_VECTORS] = {0};
     const real *a = tile->a, *b = tile->b;
@@ -83,9 +84,9 @@ static inline ALWAYS_INLINE void choose_width(const struct tile *tile, int rows)
 void tile_block(const struct tile *tile)
 {
     switch (tile->rows) {
-#define ROWS(n)                    \
-    case n:                        \
-        choose_width(tile, n);     \
+#define ROWS(n)                \
+    case n:                    \
+        choose_width(tile, n); \
         break;
         ROWS(1)
         ROWS(2)
@@ -109,14 +110,14 @@ void tile_block(const struct tile *tile)
         flush(tile);
 }
 
-void tile_contract(const struct tile *tile, enum tile_blocks last)
+void tile_contract(const struct tile *tile, int64_t first, int64_t end, enum tile_blocks last)
 {
     struct tile block = *tile;
-    for (int64_t k = 0; k < tile->depth; k += PRODUCT_BLOCK) {
+    for (int64_t k = first; k < end; k += block.depth) {
         block.a = tile->a + k * tile->a_column;
         block.b = tile->b + k * tile->b_row;
-        block.depth = least(PRODUCT_BLOCK, tile->depth - k);
-        block.blocks = (k == 0 ? TILE_FIRST : TILE_INNER) | (k + block.depth == tile->depth ? last : TILE_INNER);
+        block.depth = least((k / PRODUCT_BLOCK + 1) * PRODUCT_BLOCK, end) - k;
+        block.blocks = (k == first ? TILE_FIRST : TILE_INNER) | (k + block.depth == end ? last : TILE_INNER);
         tile_block(&block);
     }
 }
@@ -140,8 +141,11 @@ static void pack_straight(const struct panels *panels, real *to, int64_t first, 
     for (int64_t k = 0; k < panels->depth; k++) {
         const real *from = panels->from + k * panels->row + first * panels->column;
         real *row = to + k * panels->width;
-        for (int64_t n = 0; n < columns; n++)
-            row[n] = from[n * panels->column];
+        if (panels->column == 1)
+            memcpy(row, from, (size_t)columns * sizeof *row);
+        else
+            for (int64_t n = 0; n < columns; n++)
+                row[n] = from[n * panels->column];
     }
 }
 

@@ -1,9 +1,9 @@
 /* The inner loop of all products: a tile of outputs, each the sum of one block of at most 512 terms.
  *
- * c[i][n] = sum over k ascending of a[i * a_row + k * a_column] * b[k * b_row + n], from +0, for at most TILE_ROWS rows
- * and the columns of one panel. Lanes are outputs, so the order of additions is the scalar one. One of a_row and
- * a_column is 1. A panel is `width` columns wide (LANES or TILE_COLUMNS), all of them readable; the first
- * `columns` are stored. */
+ * c[i][n] = sum over k ascending of a[i * a_row + k * a_column] * b[k * b_row + n], from +0, for at most
+ * TILE_ROWS rows and the columns of one panel. Lanes are outputs, so the order of additions is the scalar
+ * one. One of a_row and a_column is 1. A panel is `width` columns wide (LANES or TILE_COLUMNS), all of them
+ * readable; the first `columns` are stored. */
 #ifndef BACKEND_CPU_KERNELS_TILE_H
 #define BACKEND_CPU_KERNELS_TILE_H
 
@@ -41,10 +41,13 @@ struct tile {
 
 void tile_block(const struct tile *tile);
 
-/* The whole product: tile->depth may be any, blocks start at k = 0; `last` is TILE_LAST to flush or TILE_INNER. */
-void tile_contract(const struct tile *tile, enum tile_blocks last);
+/* The product of any depth, blocks starting at k = 0: a and b point at k = 0, tile->depth and blocks are not
+ * read. Terms outside of [first, end) are zero and skipped. `last` is TILE_LAST to flush the result or
+ * TILE_INNER. */
+void tile_contract(const struct tile *tile, int64_t first, int64_t end, enum tile_blocks last);
 
-/* Panels: an operand b(k, n) = from[k * row + n * column] copied to to[panel][k][width], zero beyond `columns`. */
+/* Panels: an operand b(k, n) = from[k * row + n * column] copied to to[panel][k][width], zero beyond
+ * `columns`. */
 struct panels {
     const real *from;
     int64_t row, column;

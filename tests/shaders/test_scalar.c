@@ -242,7 +242,7 @@ static void assert_bits(float got, uint want)
         fail_msg("%08x instead of %08x", gm_bits(got), want);
 }
 
-static void special_values_are_as_documented(void **state)
+static void flush_gives_the_canonical_number(void **state)
 {
     (void)state;
     const float inf = INFINITY, nan = gm_float(0xffc12345u), max = gm_float(0x7f7fffffu);
@@ -257,7 +257,14 @@ static void special_values_are_as_documented(void **state)
     assert_bits(gm_flush_square(0x1.fffffep-121f), 0);
     assert_true(gm_is_finite(max) && !gm_is_finite(-inf) && !gm_is_finite(nan) && gm_is_nan(nan) &&
                 !gm_is_nan(inf));
+    assert_bits(gm_max(1, 2), gm_bits(2));
+    assert_bits(gm_min(1, 2), gm_bits(1));
+}
 
+static void special_values_of_functions(void **state)
+{
+    (void)state;
+    const float inf = INFINITY, nan = gm_float(0xffc12345u), max = gm_float(0x7f7fffffu), tiny = 0x1p-51f;
     assert_bits(gm_exp(0), GM_ONE);
     assert_bits(gm_exp(-inf), 0);
     assert_bits(gm_exp(-max), 0);
@@ -317,7 +324,12 @@ static void special_values_are_as_documented(void **state)
     assert_bits(gm_silu(inf), GM_INF);
     assert_bits(gm_silu(nan), GM_NAN);
     assert_bits(gm_silu(0), 0);
+}
 
+static void special_values_of_powers(void **state)
+{
+    (void)state;
+    const float inf = INFINITY, nan = gm_float(0xffc12345u), max = gm_float(0x7f7fffffu), tiny = 0x1p-51f;
     assert_bits(gm_pow(2, 10), gm_bits(1024));
     assert_bits(gm_pow(0, 2), 0);
     assert_bits(gm_pow(0, -2), GM_INF);
@@ -342,8 +354,6 @@ static void special_values_are_as_documented(void **state)
     assert_bits(gm_pow_int(max, 0xffffffffu), GM_INF);
     assert_bits(gm_pow_int(tiny, 0xffffffffu), 0);
     assert_bits(gm_pow_int(-inf, 3), 0xff800000u);
-    assert_bits(gm_max(1, 2), gm_bits(2));
-    assert_bits(gm_min(1, 2), gm_bits(1));
 }
 
 /* The compiler's conversions are the reference: cvtsi2ss, and libgcc's for _Float16. */
@@ -428,7 +438,7 @@ static void selftest_words_are_the_golden_ones(void **state)
     (void)state;
     XXH64_hash_t hash = selftest_hash(GM_SELFTEST_INDICES);
     printf("self-test hash %016llx\n", (unsigned long long)hash);
-    assert_true(hash == 0);
+    assert_true(hash == 0x69d7f1e3da095c24);
 }
 
 int main(void)
@@ -441,7 +451,9 @@ int main(void)
         cmocka_unit_test(powers_build_rotary_frequencies),
         cmocka_unit_test(other_powers_are_as_good),
         cmocka_unit_test(integer_powers_stay_within_1_ulp),
-        cmocka_unit_test(special_values_are_as_documented),
+        cmocka_unit_test(flush_gives_the_canonical_number),
+        cmocka_unit_test(special_values_of_functions),
+        cmocka_unit_test(special_values_of_powers),
         cmocka_unit_test(conversions_are_exact_or_rounded_to_even),
         cmocka_unit_test(no_operation_meets_a_subnormal),
         cmocka_unit_test(flushing_subnormals_changes_no_bit),

@@ -1,0 +1,15 @@
+/* Which build of the kernels to run. */
+#ifndef BACKEND_CPU_ISA_H
+#define BACKEND_CPU_ISA_H
+
+#include "backend-cpu/cpu.h"
+#include "backend-cpu/kernels.h"
+
+struct isa_kernels {
+    const char *name;
+    kernel_function *const *table; /* by enum op */
+};
+
+enum status isa_find_kernels(struct isa_kernels *out, enum cpu_isa isa, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,84 @@
+/* Softmax attention with grouped heads (Vaswani et al. 2017; Ainslie et al. 2023): scores of a tile of
+ * queries against all their keys, then the maximum, the weights, their sum and the values. Nothing is
+ * rescaled on the way. */
+#include "backend-cpu/kernels/attention.h"
+#include "backend-cpu/kernels/row.h"
+
+struct forward {
+    struct attention a;
+    const real *q;
+    real *o, *stats;
+    struct attention_pack packs[2]; /* keys across, values down */
+};
+
+/* Scores of one query to its weights: keys from `valid` on get weight 0. Returns the maximum and F(rcp(sum)).
+ */
+static void weigh(const struct attention *a, real *x, int64_t valid, int64_t width, real *max, real *share)
+{
+    ELEMENTWISE
+    for (int64_t j = 0; j < width; j++)
+        x[j] = r_flush(x[j] * a->scale);
+    for (int64_t j = valid; j < width; j++)
+        x[j] = R_CONST(0xf1800000u); /* -2^100 */
+    *max = row_max(x, width);
+    row_exponentials(x, x, *max, width);
+    for (int64_t j = valid; j < width; j++)
+        x[j] = 0;
+    *share = r_flush(r_rcp(row_sum(x, width)));
+}
+
+static void attend_tile(const struct forward *f, int64_t sequence, int64_t head, int64_t tile, real *scores)
+{
+    const struct attention *a = &f->a;
+    int64_t first = tile * TILE_ROWS, group = head / a->ratio;
+    int rows = (int)least(TILE_ROWS, a->length - first);
+    int64_t keys = a->causal ? first + rows : a->length;
+    int64_t panels = panels_count(keys, TILE_COLUMNS), q_step = a->heads * a->key_width;
+    int64_t token = sequence * a->length + first;
+    attention_strip(a, f->q + token * q_step + head * a->key_width, q_step, rows, a->key_width,
+                    attention_panels(&f->packs[0], sequence, group), 0, panels, scores);
+    real share[TILE_ROWS];
+    for (int i = 0; i < rows; i++) {
+        real *stats = f->stats + ((token + i) * a->heads + head) * 2;
+        weigh(a, scores + i * a->stride, a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS, &stats[0],
+              &share[i]);
+        stats[1] = share[i];
+    }
+    int64_t o_step = a->heads * a->value_width;
+    real *o = f->o + token * o_step + head * a->value_width;
+    attention_gather(a, scores, rows, 0, keys, attention_panels(&f->packs[1], sequence, group),
+                     a->value_width, o, o_step, TILE_LAST);
+    for (int i = 0; i < rows; i++)
+        for (int64_t c = 0; c < a->value_width; c++)
+            o[i * o_step + c] = r_flush(o[i * o_step + c] * share[i]);
+}
+
+static void attend_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    const struct forward *f = payload;
+    const struct attention *a = &f->a;
+    real *scores = cpu_threads_scratch(a->threads, thread, (size_t)(TILE_ROWS * a->stride) * sizeof *scores);
+    for (int64_t i = first; i < end; i++)
+        attend_tile(f, i / a->tiles / a->heads, i / a->tiles % a->heads, i % a->tiles, scores);
+}
+
+/* q [b, s, g*r*h], k [b, s, g*h], v [b, s, g*e] -> o [b, s, g*r*e], stats [b, s, g*r, 2] */
+void KERNEL(attention)(struct kernel_call *call)
+{
+    struct attention a = attention_of(call);
+    struct forward f = {.a = a,
+                        .q = kernel_input(call, 0),
+                        .o = kernel_result(call, 0),
+                        .stats = kernel_result(call, 1),
+                        .packs = {{.from = kernel_input(call, 1),
+                                   .heads = a.groups,
+                                   .width = a.key_width,
+                                   .order = ATTENTION_TOKENS_ACROSS},
+                                  {.from = kernel_input(call, 2),
+                                   .heads = a.groups,
+                                   .width = a.value_width,
+                                   .order = ATTENTION_TOKENS_DOWN}}};
+    attention_pack_all(&a, f.packs, 2, 0);
+    int64_t work = TILE_ROWS * a.length * (a.key_width + a.value_width + 16) / 8;
+    cpu_threads_for(a.threads, a.batch * a.heads * a.tiles, kernel_grain(work), attend_range, &f);
+}

@@ -1,0 +1,74 @@
+/* What attention and its gradients share. Scores of a few rows at a time live in a thread's scratch, keys (or
+ * queries) along the row, so that exponentials run on full vectors whatever the head size; no [s, s] matrix
+ * is stored. The operands that run along the lanes are packed once per call (attention_pack_all). */
+#ifndef BACKEND_CPU_KERNELS_ATTENTION_H
+#define BACKEND_CPU_KERNELS_ATTENTION_H
+
+#include "backend-cpu/kernels/tile.h"
+
+struct attention {
+    int64_t batch, length;          /* b, s */
+    int64_t groups, ratio, heads;   /* g, r, g*r */
+    int64_t key_width, value_width; /* h, e: elements of a head */
+    real scale;
+    bool causal;
+    int64_t tiles;  /* of TILE_ROWS tokens */
+    int64_t stride; /* elements of a row of scores in scratch */
+    struct cpu_threads *threads;
+};
+
+static inline struct attention attention_of(const struct kernel_call *call)
+{
+    const struct kernel_operand *q = &call->inputs[0], *v = &call->inputs[2];
+    struct attention a = {.batch = q->dims[0], .length = q->dims[1], .threads = call->threads};
+    a.groups = call->attributes.kv_heads;
+    a.heads = call->attributes.heads;
+    a.ratio = a.heads / a.groups;
+    a.key_width = q->dims[2] / a.heads;
+    a.value_width = v->dims[2] / a.groups;
+    a.scale = call->attributes.scale;
+    a.causal = call->attributes.causal != 0;
+    a.tiles = (a.length + TILE_ROWS - 1) / TILE_ROWS;
+    a.stride =
+        round_up(a.length, TILE_COLUMNS) + LANES; /* rows a power of two apart would share cache sets */
+    return a;
+}
+
+/* An operand [b, s, heads * width] as panels for each sequence and head. */
+enum attention_order {
+    ATTENTION_TOKENS_ACROSS, /* contraction over the head's elements, tokens along the lanes */
+    ATTENTION_TOKENS_DOWN,   /* contraction over tokens, the head's elements along the lanes */
+};
+
+struct attention_pack {
+    const real *from;
+    int64_t heads, width;
+    enum attention_order order;
+    int64_t size; /* elements of the panels of one sequence and head; set by attention_pack_all() */
+    real *to;     /* [b, heads, size]; set by attention_pack_all() */
+};
+
+/* Packs `count` operands into the shared scratch, behind which `extra` elements stay free; returns those. */
+#define attention_pack_all KERNEL(attention_pack_all)
+real *attention_pack_all(const struct attention *a, struct attention_pack *packs, uint32_t count,
+                         int64_t extra);
+
+static inline const real *attention_panels(const struct attention_pack *pack, int64_t sequence, int64_t head)
+{
+    return pack->to + (sequence * pack->heads + head) * pack->size;
+}
+
+/* out[i][n] = F(P_c rows[i * row_step + c] * panels(c, n)) for tokens n of the panels [first, end) of
+ * TILE_COLUMNS. */
+#define attention_strip KERNEL(attention_strip)
+void attention_strip(const struct attention *a, const real *rows, int64_t row_step, int row_count,
+                     int64_t width, const real *panels, int64_t first, int64_t end, real *out);
+
+/* out[i][c] = P_n scores[i][n] * panels(n, c), n in [first, end) within blocks of 512 from 0; flushed with
+ * TILE_LAST. */
+#define attention_gather KERNEL(attention_gather)
+void attention_gather(const struct attention *a, const real *scores, int row_count, int64_t first,
+                      int64_t end, const real *panels, int64_t width, real *out, int64_t out_step,
+                      enum tile_blocks last);
+
+#endif

@@ -1,0 +1,96 @@
+/* The products that attention and its gradients are made of, over packed operands. */
+#include "backend-cpu/kernels/attention.h"
+
+struct packing {
+    const struct attention *a;
+    struct attention_pack *packs;
+    uint32_t count;
+};
+
+static void pack_head(const struct attention *a, const struct attention_pack *pack, int64_t sequence,
+                      int64_t head)
+{
+    int64_t step = pack->heads * pack->width;
+    struct panels panels = {.from = pack->from + sequence * a->length * step + head * pack->width,
+                            .to = pack->to + (sequence * pack->heads + head) * pack->size};
+    if (pack->order == ATTENTION_TOKENS_ACROSS) {
+        panels.row = 1, panels.column = step;
+        panels.depth = pack->width, panels.columns = a->length, panels.width = TILE_COLUMNS;
+    } else {
+        panels.row = step, panels.column = 1;
+        panels.depth = a->length, panels.columns = pack->width, panels.width = panels_width(pack->width);
+    }
+    panels_pack(&panels, 0, panels_count(panels.columns, panels.width));
+}
+
+static void pack_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    (void)thread;
+    const struct packing *packing = payload;
+    for (uint32_t p = 0; p < packing->count; p++) {
+        const struct attention_pack *pack = &packing->packs[p];
+        for (int64_t sequence = first; sequence < end; sequence++)
+            for (int64_t head = 0; head < pack->heads; head++)
+                pack_head(packing->a, pack, sequence, head);
+    }
+}
+
+real *attention_pack_all(const struct attention *a, struct attention_pack *packs, uint32_t count,
+                         int64_t extra)
+{
+    int64_t total = 0, work = 0;
+    for (uint32_t p = 0; p < count; p++) {
+        struct attention_pack *pack = &packs[p];
+        pack->size = pack->order == ATTENTION_TOKENS_ACROSS
+                         ? panels_size(pack->width, a->length, TILE_COLUMNS)
+                         : panels_size(a->length, pack->width, panels_width(pack->width));
+        total += a->batch * pack->heads * pack->size;
+        work += pack->heads * pack->size;
+    }
+    real *to = cpu_threads_scratch(a->threads, CPU_SCRATCH_SHARED, (size_t)(total + extra) * sizeof *to);
+    for (uint32_t p = 0; p < count; p++) {
+        packs[p].to = to;
+        to += a->batch * packs[p].heads * packs[p].size;
+    }
+    struct packing packing = {a, packs, count};
+    cpu_threads_for(a->threads, a->batch, kernel_grain(work), pack_range, &packing);
+    return to;
+}
+
+void attention_strip(const struct attention *a, const real *rows, int64_t row_step, int row_count,
+                     int64_t width, const real *panels, int64_t first, int64_t end, real *out)
+{
+    struct tile tile = {.a = rows,
+                        .a_row = row_step,
+                        .a_column = 1,
+                        .b_row = TILE_COLUMNS,
+                        .c_row = a->stride,
+                        .rows = row_count,
+                        .columns = TILE_COLUMNS,
+                        .width = TILE_COLUMNS};
+    for (int64_t panel = first; panel < end; panel++) {
+        tile.b = panels + panel * width * TILE_COLUMNS;
+        tile.c = out + panel * TILE_COLUMNS;
+        tile_contract(&tile, 0, width, TILE_LAST);
+    }
+}
+
+void attention_gather(const struct attention *a, const real *scores, int row_count, int64_t first,
+                      int64_t end, const real *panels, int64_t width, real *out, int64_t out_step,
+                      enum tile_blocks last)
+{
+    int64_t panel_width = panels_width(width);
+    struct tile tile = {.a = scores,
+                        .a_row = a->stride,
+                        .a_column = 1,
+                        .b_row = panel_width,
+                        .c_row = out_step,
+                        .rows = row_count,
+                        .width = (int)panel_width};
+    for (int64_t c = 0; c < width; c += panel_width) {
+        tile.b = panels + c * a->length;
+        tile.c = out + c;
+        tile.columns = (int)least(panel_width, width - c);
+        tile_contract(&tile, first, end, last);
+    }
+}

@@ -1,0 +1,187 @@
+/* Turns a graph and a memory plan into kernel calls, and runs them. */
+#include "backend-cpu/program.h"
+#include "ir/memory_plan.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t element_size(enum dtype dtype)
+{
+    return dtype == DTYPE_I32 ? sizeof(int32_t) : sizeof(real);
+}
+
+static enum status allocate_scratch(struct program *program, const struct memory_plan *plan,
+                                    struct trace *trace)
+{
+    program->scratch = ARENA_ARRAY(&program->arena, void *, plan->scratch_count);
+    for (uint32_t i = 0; i < plan->scratch_count; i++) {
+        size_t size = ((size_t)plan->scratch_sizes[i] * sizeof(real) + 63) / 64 * 64;
+        program->scratch[i] = aligned_alloc(64, size ? size : 64);
+        if (!program->scratch[i])
+            return status_fail(trace, DEVICE, "out of memory: %zu bytes for the values of a program", size);
+        program->scratch_count++;
+    }
+    return OK;
+}
+
+/* Every bound tensor exists, has the type of its value and is large enough. */
+static enum status check_bindings(struct program *program, const struct program_host *host,
+                                  const struct program_spec *spec, const struct memory_plan *plan,
+                                  struct trace *trace)
+{
+    program->uses = ARENA_ARRAY(&program->arena, struct cpu_use, spec->binding_count);
+    for (uint32_t i = 0; i < spec->binding_count; i++) {
+        struct binding b = spec->bindings[i];
+        const struct value *value = graph_value(spec->graph, b.value);
+        const struct place *place = &plan->places[b.value];
+        if (b.tensor >= host->tensor_count || !host->tensors[b.tensor].data)
+            return status_fail(trace, BROKEN,
+                               "%%%" PRIu32 " is bound to tensor %" PRIu32 ", which does not exist", b.value,
+                               b.tensor);
+        const struct cpu_tensor *tensor = &host->tensors[b.tensor];
+        enum dtype dtype = value->dtype == DTYPE_I32 ? DTYPE_I32 : DTYPE_F32;
+        if (tensor->dtype != dtype || tensor->count < place->count)
+            return status_fail(
+                trace, BROKEN,
+                "%%%" PRIu32 ": expected a tensor of %" PRId64 " %s elements, found %" PRId64 " %s", b.value,
+                place->count, dtype_name(dtype), tensor->count, dtype_name(tensor->dtype));
+        program->uses[program->use_count++] = (struct cpu_use){b.tensor, tensor->data};
+    }
+    return OK;
+}
+
+static struct kernel_operand operand_of(const struct program *program, const struct program_host *host,
+                                        const struct program_spec *spec, const struct memory_plan *plan,
+                                        uint32_t value)
+{
+    const struct place *place = &plan->places[value];
+    size_t offset = (size_t)place->offset * element_size(graph_value(spec->graph, value)->dtype);
+    char *base =
+        place->kind == PLACE_SCRATCH ? program->scratch[place->tensor] : host->tensors[place->tensor].data;
+    struct kernel_operand operand = {.data = base + offset, .count = place->count, .rank = place->rank};
+    memcpy(operand.dims, place->dims, sizeof operand.dims);
+    return operand;
+}
+
+#define READ_INTEGER(node, key) node_integer(node, key)
+#define READ_REAL(node, key) node_real(node, key)
+
+static struct kernel_attributes attributes_of(const struct node *node)
+{
+    struct kernel_attributes attributes = {0};
+    for (uint32_t i = 0; i < node->attribute_count; i++)
+        switch (node->attributes[i].key) {
+#define ATTRIBUTE(name, type, summary)                         \
+    case ATTRIBUTE_##name:                                     \
+        attributes.name = READ_##type(node, ATTRIBUTE_##name); \
+        break;
+#include "ir/attributes.def"
+        default:
+            break;
+        }
+    return attributes;
+}
+
+static void add_step(struct program *program, const struct program_host *host,
+                     const struct program_spec *spec, const struct memory_plan *plan, const struct node *node)
+{
+    struct cpu_step *step = &program->steps[program->step_count++];
+    step->kernel = host->kernels[node->op];
+    step->label =
+        node->origin.length
+            ? arena_printf(&program->arena, "%%%" PRIu32 " = %s (" STR_FORMAT ")", node->results[0],
+                           op_table[node->op].name, STR_ARGUMENT(node->origin))
+            : arena_printf(&program->arena, "%%%" PRIu32 " = %s", node->results[0], op_table[node->op].name);
+    step->call = (struct kernel_call){.attributes = attributes_of(node),
+                                      .input_count = node->input_count,
+                                      .result_count = node->result_count,
+                                      .threads = host->threads};
+    for (uint32_t i = 0; i < node->input_count; i++)
+        step->call.inputs[i] = operand_of(program, host, spec, plan, node->inputs[i]);
+    for (uint32_t i = 0; i < node->result_count; i++)
+        step->call.results[i] = operand_of(program, host, spec, plan, node->results[i]);
+}
+
+static enum status compile(struct program *program, const struct program_host *host,
+                           const struct program_spec *spec, struct trace *trace)
+{
+    struct memory_plan plan;
+    TRY(memory_plan_make(&plan, &program->arena, spec, (struct memory_limits){0}, trace));
+    TRY(check_bindings(program, host, spec, &plan, trace));
+    TRY(allocate_scratch(program, &plan, trace));
+    program->steps = ARENA_ARRAY(&program->arena, struct cpu_step, spec->graph->nodes.count);
+    for (uint32_t n = 0; n < spec->graph->nodes.count; n++) {
+        const struct node *node = &spec->graph->nodes.items[n];
+        if (!(op_table[node->op].flags & OP_VIEW))
+            add_step(program, host, spec, &plan, node);
+    }
+    return OK;
+}
+
+enum status program_compile(struct program **out, const struct program_host *host,
+                            const struct program_spec *spec, struct trace *trace)
+{
+    struct program *program = calloc(1, sizeof *program);
+    if (!program)
+        BUG("out of memory: a program");
+    enum status status = compile(program, host, spec, trace);
+    if (status == OK)
+        *out = program;
+    else
+        program_release(program);
+    return status;
+}
+
+static int64_t count_non_finite(const real *x, int64_t count)
+{
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++)
+        found += !r_is_finite(x[i]);
+    return found;
+}
+
+static enum status check_step(const struct cpu_step *step, const struct program_host *host,
+                              struct trace *trace)
+{
+    const struct kernel_fault *fault = &step->call.fault;
+    if (fault->raised)
+        return status_fail(trace, INVALID,
+                           "%s: element %" PRId64 " is %" PRId64 ", expected one of 0 .. %" PRId64,
+                           step->label, fault->position, fault->found, fault->limit - 1);
+    for (uint32_t r = 0; host->check == CPU_CHECK_FINITE && r < step->call.result_count; r++) {
+        const struct kernel_operand *result = &step->call.results[r];
+        int64_t bad = count_non_finite(result->data, result->count);
+        if (bad)
+            return status_fail(trace, INVALID,
+                               "non-finite value in result of %s: %" PRId64 " of %" PRId64
+                               " elements of result %" PRIu32,
+                               step->label, bad, result->count, r);
+    }
+    return OK;
+}
+
+enum status program_run(struct program *program, const struct program_host *host, struct trace *trace)
+{
+    for (uint32_t i = 0; i < program->use_count; i++)
+        if (program->uses[i].tensor >= host->tensor_count ||
+            host->tensors[program->uses[i].tensor].data != program->uses[i].data)
+            return status_fail(trace, BROKEN, "tensor %" PRIu32 " was destroyed while a program used it",
+                               program->uses[i].tensor);
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        struct cpu_step *step = &program->steps[i];
+        step->call.fault.raised = false;
+        step->kernel(&step->call);
+        TRY(check_step(step, host, trace));
+    }
+    return OK;
+}
+
+void program_release(struct program *program)
+{
+    if (!program)
+        return;
+    for (uint32_t i = 0; i < program->scratch_count; i++)
+        free(program->scratch[i]);
+    arena_release(&program->arena);
+    free(program);
+}

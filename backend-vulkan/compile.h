@@ -1,0 +1,27 @@
+/* A graph made into recorded commands: values placed by the memory plan, nodes lowered to launches. */
+#ifndef BACKEND_VULKAN_COMPILE_H
+#define BACKEND_VULKAN_COMPILE_H
+
+#include "backend-vulkan/commands.h"
+#include "backend-vulkan/engine.h"
+#include "ir/executor.h"
+
+struct vulkan_program {
+    struct engine *engine; /* borrowed */
+    struct arena arena;
+    struct commands commands;
+    uint32_t *pieces; /* scratch, temporaries and flags, owned */
+    uint32_t piece_count;
+    uint32_t node_count;
+    uint32_t device_nodes; /* nodes that launch kernels */
+    uint32_t flags;        /* piece with a word a node, set where a result is not finite */
+    const char **names;    /* op of each node; NULL when results are not checked */
+    int32_t *found;        /* the flags, read back */
+};
+
+enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine, const struct program_spec *spec,
+                                  enum vulkan_finite finite, struct trace *trace) MUST_CHECK;
+enum status vulkan_program_run(struct vulkan_program *program, struct trace *trace) MUST_CHECK;
+void vulkan_program_destroy(struct vulkan_program *program); /* accepts NULL */
+
+#endif

@@ -1,0 +1,67 @@
+/* Listing and choosing devices: each is opened and tested, so that what is said of it is what will happen. */
+#include "backend-vulkan/selftest.h"
+#include "backend-vulkan/vulkan.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A device that cannot be opened or tested has failed, and the trace says why. */
+static void judge(struct instance *instance, uint32_t index, struct vulkan_device_info *info, struct arena *arena)
+{
+    struct vulkan_options options = {0};
+    struct engine engine;
+    struct selftest_verdict verdict = {0};
+    struct trace trace = {0};
+    enum status status = engine_open(&engine, instance, index, &options, &trace);
+    if (status == OK)
+        status = selftest_run(&verdict, &engine, &trace);
+    info->passed = status == OK && verdict.passed;
+    const char *why = status == OK ? verdict.why : trace.text;
+    info->why = arena_copy_string(arena, why, strcspn(why, "\n"));
+    engine_release(&engine);
+}
+
+enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, struct arena *arena,
+                                struct trace *trace)
+{
+    struct instance instance;
+    TRY(instance_open(&instance, VULKAN_NOT_VALIDATED, trace));
+    *count = instance.device_count;
+    *out = ARENA_ARRAY(arena, struct vulkan_device_info, instance.device_count + 1);
+    for (uint32_t i = 0; i < instance.device_count; i++) {
+        (*out)[i] = instance_describe(instance.devices[i], arena);
+        judge(&instance, i, &(*out)[i], arena);
+    }
+    instance_release(&instance);
+    return OK;
+}
+
+/* Higher is better; 0 is never chosen. */
+static int preference(enum vulkan_type type)
+{
+    static const int table[] = {[VULKAN_OTHER] = 0, [VULKAN_SOFTWARE] = 0, [VULKAN_VIRTUAL] = 1,
+                                [VULKAN_INTEGRATED] = 2, [VULKAN_DISCRETE] = 3};
+    return table[type];
+}
+
+enum status vulkan_device_choose(char selector[16], struct trace *trace)
+{
+    struct instance instance;
+    struct arena arena = {0};
+    int best = 0;
+    selector[0] = '\0';
+    TRY(instance_open(&instance, VULKAN_NOT_VALIDATED, trace));
+    for (uint32_t i = 0; i < instance.device_count; i++) {
+        struct vulkan_device_info info = instance_describe(instance.devices[i], &arena);
+        if (preference(info.type) <= best)
+            continue;
+        judge(&instance, i, &info, &arena);
+        if (!info.passed)
+            continue;
+        best = preference(info.type);
+        snprintf(selector, 16, "%" PRIu32, i);
+    }
+    instance_release(&instance);
+    arena_release(&arena);
+    return OK;
+}

@@ -1,0 +1,31 @@
+/* Opening what executing needs, in order. */
+#include "backend-vulkan/engine.h"
+
+enum status engine_open(struct engine *out, struct instance *instance, uint32_t index,
+                        const struct vulkan_options *options, struct trace *trace)
+{
+    *out = (struct engine){.matmul = options->matmul};
+    struct memory_settings settings = {options->max_buffer_bytes, options->guard_words};
+    enum status status = device_open(&out->device, instance, index, trace);
+    if (status == OK && settings.max_buffer_bytes && settings.max_buffer_bytes < out->device.max_binding)
+        out->device.max_binding = settings.max_buffer_bytes;
+    if (status == OK)
+        status = memory_open(&out->memory, &out->device, settings, trace);
+    if (status == OK)
+        status = pipelines_open(&out->pipelines, &out->device, trace);
+    if (status == OK && out->matmul == VULKAN_MATMUL_AUTO)
+        out->matmul = out->device.is_software ? VULKAN_MATMUL_WIDE : VULKAN_MATMUL_TILE;
+    if (status != OK)
+        engine_release(out);
+    return status;
+}
+
+void engine_release(struct engine *engine)
+{
+    if (engine->device.handle)
+        (void)vkDeviceWaitIdle(engine->device.handle);
+    pipelines_release(&engine->pipelines);
+    memory_release(&engine->memory);
+    device_release(&engine->device);
+    *engine = (struct engine){0};
+}

@@ -1,0 +1,150 @@
+/* Lowering of reductions over rows, columns and whole tensors, and of what walks rows of a table. */
+#include "backend-vulkan/lower.h"
+#include "shaders/include/push/elements.h"
+#include "shaders/include/push/rotary.h"
+#include "shaders/include/push/rows.h"
+#include "shaders/scalar/convert.h"
+#include "shaders/scalar/root.h"
+
+static float reciprocal(uint64_t n)
+{
+    return gm_rcp(gm_from_uint((uint)n));
+}
+
+static bool has_epsilon(enum op op)
+{
+    enum attribute_key keys[OP_MAX_ATTRIBUTES];
+    uint32_t count = op_attributes(op, keys);
+    for (uint32_t i = 0; i < count; i++)
+        if (keys[i] == ATTRIBUTE_epsilon)
+            return true;
+    return false;
+}
+
+static void launch(struct lowering *l, const struct step *s, struct push_rows push, uint64_t groups, double cost)
+{
+    struct lower_spans all = lower_all_spans(s);
+    commands_add(l->commands, s->kernel, all.spans, &push, groups, cost);
+}
+
+/* A group for each row of the first operand. */
+enum status lower_by_rows(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0];
+    struct push_rows push = {.rows = (uint)(x->count / x->width),
+                             .columns = (uint)x->width,
+                             .reciprocal = reciprocal(x->width)};
+    if (has_epsilon(s->node->op))
+        push.epsilon = node_real(s->node, ATTRIBUTE_epsilon);
+    launch(l, s, push, push.rows, 60.0 * x->count);
+    return OK;
+}
+
+/* A lane for each column of the first operand. */
+enum status lower_by_columns(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0];
+    struct push_rows push = {.rows = (uint)(x->count / x->width), .columns = (uint)x->width};
+    launch(l, s, push, lower_groups(x->width), 6.0 * x->count);
+    return OK;
+}
+
+/* One group for the whole tensor: the order of additions leaves no more to do in parallel. */
+enum status lower_whole(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    launch(l, s, (struct push_rows){.rows = 1, .columns = (uint)s->inputs[0].count}, 1, 100.0 * s->inputs[0].count);
+    return OK;
+}
+
+enum status lower_block_squares(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    struct push_rows push = {.rows = (uint)s->results[0].count, .length = (uint)s->inputs[0].count};
+    launch(l, s, push, push.rows, 4.0 * push.length);
+    return OK;
+}
+
+/* A lane for each head of each position. */
+enum status lower_by_heads(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    struct push_rows push = {.rows = (uint)s->results[0].count,
+                             .columns = (uint)(s->inputs[0].count / s->results[0].count)};
+    launch(l, s, push, lower_groups(push.rows), 4.0 * s->inputs[0].count);
+    return OK;
+}
+
+enum status lower_mean_abs(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0], *y = &s->results[0];
+    uint64_t length = x->count / y->count;
+    struct push_rows push = {.rows = (uint)length,
+                             .columns = (uint)x->width,
+                             .length = (uint)y->count,
+                             .reciprocal = reciprocal(length)};
+    launch(l, s, push, lower_groups(y->count), 4.0 * x->count);
+    return OK;
+}
+
+enum status lower_embed(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *table = &s->inputs[0], *y = &s->results[0];
+    struct push_rows push = {.rows = (uint)s->inputs[1].count,
+                             .columns = (uint)table->width,
+                             .length = (uint)(table->count / table->width)};
+    launch(l, s, push, lower_groups(y->count), 4.0 * y->count);
+    return OK;
+}
+
+/* Zeroes the table, chains equal ids, then walks each chain. */
+enum status lower_embed_grad(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    const struct operand *ids = &s->inputs[0], *dy = &s->inputs[1], *y = &s->results[0];
+    struct push_rows push = {.rows = (uint)ids->count,
+                             .columns = (uint)dy->width,
+                             .length = (uint)(y->count / y->width)};
+    struct span next;
+    if (!lowering_temporary(l, ids->count, &next))
+        return status_fail(trace, DEVICE, "the gradient of an embedding of %u tokens does not fit a buffer", push.rows);
+    struct push_elements zero = {.count = (uint)y->count};
+    commands_add(l->commands, KERNEL_zero, &y->span, &zero, lower_groups(y->count), (double)y->count);
+    struct span chain[] = {ids->span, next};
+    commands_add(l->commands, KERNEL_embed_chain, chain, &push, lower_groups(ids->count),
+                 2.0 * ids->count * ids->count);
+    struct span walk[] = {ids->span, next, dy->span, y->span};
+    commands_add(l->commands, s->kernel, walk, &push, lower_groups(dy->count), 8.0 * dy->count);
+    return OK;
+}
+
+/* Binds the frequencies and the result; of the ids only the shape counts. */
+enum status lower_rotary_table(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    struct span spans[] = {s->inputs[1].span, s->results[0].span};
+    struct push_rotary push = {.sequence = (uint)s->results[0].dims[0], .frequencies = (uint)s->inputs[1].count};
+    commands_add(l->commands, s->kernel, spans, &push, lower_groups(s->inputs[1].count * push.sequence),
+                 200.0 * s->results[0].count);
+    return OK;
+}
+
+enum status lower_rope(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0];
+    uint frequencies = (uint)s->inputs[1].dims[2];
+    struct push_rotary push = {
+        .batch = (uint)x->dims[0],
+        .sequence = (uint)x->dims[1],
+        .heads = (uint)x->dims[2] / (2 * frequencies),
+        .frequencies = frequencies,
+        .flip = node_integer(s->node, ATTRIBUTE_inverse) ? GM_SIGN : 0,
+    };
+    struct lower_spans all = lower_all_spans(s);
+    commands_add(l->commands, s->kernel, all.spans, &push, lower_groups(x->count / 2), 8.0 * x->count);
+    return OK;
+}

@@ -1,0 +1,70 @@
+/* Device memory: a few big buffers, each with an allocation of its own, cut into pieces. A piece is a tensor or scratch:
+ * a run of 4-byte elements inside one buffer, aligned to 256 bytes, named by a number that stays the same until it is
+ * freed. Copies to and from the host go through one small mapped buffer. */
+#ifndef BACKEND_VULKAN_MEMORY_H
+#define BACKEND_VULKAN_MEMORY_H
+
+#include "backend-vulkan/device.h"
+#include "base/vec.h"
+#include "ir/type.h"
+
+enum { MEMORY_ALIGNMENT = 64 }; /* elements: what every device accepts for a binding */
+
+struct memory_gap {
+    uint64_t first, count; /* elements */
+};
+
+struct memory_block {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    uint64_t count;              /* elements */
+    VEC(struct memory_gap) gaps; /* free runs, ascending, never adjacent */
+};
+
+struct memory_piece {
+    bool is_live;
+    enum dtype dtype;
+    uint32_t block;
+    uint64_t first, count; /* elements; guards lie outside */
+};
+
+struct memory {
+    struct device *device; /* borrowed */
+    struct arena arena;
+    VEC(struct memory_block) blocks;
+    VEC(struct memory_piece) pieces;
+    uint64_t max_buffer; /* bytes */
+    uint64_t allocated;  /* bytes, over all blocks */
+    uint32_t guard_words;
+    VkBuffer staging;
+    VkDeviceMemory staging_memory;
+    void *staging_bytes;
+    uint64_t staging_size; /* bytes */
+};
+
+struct memory_settings {
+    uint64_t max_buffer_bytes; /* 0: the device's */
+    uint32_t guard_words;
+};
+
+enum status memory_open(struct memory *out, struct device *device, struct memory_settings settings,
+                        struct trace *trace) MUST_CHECK;
+void memory_release(struct memory *memory); /* accepts zeroed memory */
+
+/* A zeroed piece; DEVICE when it does not fit one buffer or the device is full. */
+enum status memory_create(struct memory *memory, enum dtype dtype, uint64_t count, uint32_t *piece,
+                          struct trace *trace) MUST_CHECK;
+void memory_destroy(struct memory *memory, uint32_t piece);
+const struct memory_piece *memory_piece(const struct memory *memory, uint32_t piece);
+
+/* Elements [first, first + count) of a piece. Writing flushes floats. INVALID when the range is outside. */
+enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count, const void *data,
+                         struct trace *trace) MUST_CHECK;
+enum status memory_read(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count, void *data,
+                        struct trace *trace) MUST_CHECK;
+enum status memory_zero(struct memory *memory, uint32_t piece, struct trace *trace) MUST_CHECK;
+
+/* BROKEN naming the piece whose guard words changed. */
+enum status memory_check_guards(struct memory *memory, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,93 @@
+/* The kernel table, and pipelines from embedded SPIR-V. */
+#include "backend-vulkan/pipeline.h"
+#include "shaders/include/push/attention.h"
+#include "shaders/include/push/elements.h"
+#include "shaders/include/push/matmul.h"
+#include "shaders/include/push/rotary.h"
+#include "shaders/include/push/rows.h"
+
+static_assert((int)PUSH_BINDINGS == (int)DEVICE_BINDINGS, "one offset a binding");
+
+#define KERNEL(name, push, access)                                                                           \
+    extern const unsigned char spv_##name[];                                                                 \
+    extern const uint64_t spv_##name##_size;
+#include "backend-vulkan/kernels.def"
+
+const struct kernel_info kernel_table[KERNEL_COUNT] = {
+#define KERNEL(name, push, access)                                                                           \
+    {#name, access, sizeof(struct push_##push), spv_##name, &spv_##name##_size},
+#include "backend-vulkan/kernels.def"
+};
+
+enum status pipelines_open(struct pipelines *out, struct device *device, struct trace *trace)
+{
+    *out = (struct pipelines){.device = device};
+    VkDescriptorSetLayoutBinding bindings[DEVICE_BINDINGS];
+    for (uint32_t i = 0; i < DEVICE_BINDINGS; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){
+            .binding = i,
+            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorCount = 1,
+            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+        };
+    VkDescriptorSetLayoutCreateInfo sets = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+        .bindingCount = DEVICE_BINDINGS,
+        .pBindings = bindings,
+    };
+    VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, DEVICE_PUSH_BYTES};
+    VkResult result = vkCreateDescriptorSetLayout(device->handle, &sets, NULL, &out->set_layout);
+    VkPipelineLayoutCreateInfo layout = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+        .setLayoutCount = 1,
+        .pSetLayouts = &out->set_layout,
+        .pushConstantRangeCount = 1,
+        .pPushConstantRanges = &push,
+    };
+    if (result == VK_SUCCESS)
+        result = vkCreatePipelineLayout(device->handle, &layout, NULL, &out->layout);
+    enum status status = vulkan_status(result, "creating the pipeline layout", trace);
+    if (status != OK)
+        pipelines_release(out);
+    return status;
+}
+
+void pipelines_release(struct pipelines *pipelines)
+{
+    if (pipelines->device) {
+        VkDevice device = pipelines->device->handle;
+        for (uint32_t i = 0; i < KERNEL_COUNT; i++)
+            vkDestroyPipeline(device, pipelines->pipelines[i], NULL);
+        vkDestroyPipelineLayout(device, pipelines->layout, NULL);
+        vkDestroyDescriptorSetLayout(device, pipelines->set_layout, NULL);
+    }
+    *pipelines = (struct pipelines){0};
+}
+
+enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, VkPipeline *out, struct trace *trace)
+{
+    VkPipeline *pipeline = &pipelines->pipelines[kernel];
+    VkDevice device = pipelines->device->handle;
+    if (!*pipeline) {
+        VkShaderModuleCreateInfo module = {
+            .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+            .codeSize = *kernel_table[kernel].code_size,
+            .pCode = (const uint32_t *)(const void *)kernel_table[kernel].code,
+        };
+        VkComputePipelineCreateInfo info = {
+            .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+            .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                      .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                      .pName = "main"},
+            .layout = pipelines->layout,
+        };
+        VkResult result = vkCreateShaderModule(device, &module, NULL, &info.stage.module);
+        if (result == VK_SUCCESS)
+            result = vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &info, NULL, pipeline);
+        vkDestroyShaderModule(device, info.stage.module, NULL);
+        TRY_WITH(trace, vulkan_status(result, "creating a pipeline", trace), "for kernel %s",
+                 kernel_table[kernel].name);
+    }
+    *out = *pipeline;
+    return OK;
+}

@@ -1,0 +1,231 @@
+/* The self-test: probes of single operations, the scalar functions, products with their blocks, and a row reduction. */
+#include "backend-vulkan/selftest.h"
+#include "backend-vulkan/commands.h"
+#include "backend-vulkan/lower.h"
+#include "shaders/include/push/elements.h"
+#include "shaders/include/push/matmul.h"
+#include "shaders/include/push/rows.h"
+#include "shaders/selftest_arithmetic.h"
+#include "shaders/selftest_scalar.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROBES_OF = 4096, SIDE = 64, DEPTH = 600, ROWS = 4, COLUMNS = 333 };
+
+struct selftest {
+    struct engine *engine;
+    struct selftest_verdict *verdict;
+    struct trace *trace;
+};
+
+/* Made-up bits: a counter through a multiplicative hash (Knuth TAOCP 3, 6.4), as everything here must not need a device. */
+static uint scramble(uint i)
+{
+    uint u = i * 2654435761u;
+    u = (u ^ (u >> 15)) * 2246822519u;
+    return u ^ (u >> 13);
+}
+
+/* A canonical number: one in four at the edge of the canonical range, the others of ordinary size. */
+static float made_up(uint i)
+{
+    uint u = scramble(i), exponent = (u >> 8 & 3) == 0 ? 76 + (u >> 10 & 1) : 117 + (u >> 10 & 15);
+    uint bits = (u & 0x80000000u) | exponent << 23 | (scramble(i + 77777u) & 0x007fffffu);
+    return gm_float((u & 0xff) == 0 ? 0u : bits);
+}
+
+static uint32_t *words(size_t count)
+{
+    uint32_t *result = calloc(count, sizeof *result);
+    if (!result)
+        BUG("out of memory");
+    return result;
+}
+
+/* Compares `count` words; the verdict tells the first difference. */
+static void compare(struct selftest *t, const char *what, const uint32_t *got, const void *expected, size_t count,
+                    size_t period)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t want;
+        memcpy(&want, (const char *)expected + i * sizeof want, sizeof want);
+        if (got[i] != want) {
+            t->verdict->passed = false;
+            snprintf(t->verdict->why, sizeof t->verdict->why,
+                     "%s %zu, case %zu: %08" PRIx32 " instead of %08" PRIx32, what, i / period, i % period, got[i], want);
+            return;
+        }
+    }
+}
+
+/* Runs one kernel on a fresh list of commands; the last span is its result, which is read into `got`. */
+static enum status run_one(struct selftest *t, enum kernel kernel, const struct span *spans, const void *push,
+                           uint64_t groups, uint32_t *got)
+{
+    struct commands commands;
+    const struct span *result = &spans[strlen(kernel_table[kernel].access) - 1];
+    commands_init(&commands, &t->engine->memory, &t->engine->pipelines);
+    commands_add(&commands, kernel, spans, push, groups, 1);
+    enum status status = commands_record(&commands, t->trace);
+    if (status == OK)
+        status = commands_run(&commands, t->trace);
+    if (status == OK)
+        status = memory_read(&t->engine->memory, result->piece, result->first, result->count, got, t->trace);
+    commands_release(&commands);
+    return status;
+}
+
+static enum status create(struct selftest *t, enum dtype dtype, uint64_t count, const void *data, struct span *out)
+{
+    *out = (struct span){.count = count};
+    TRY(memory_create(&t->engine->memory, dtype, count, &out->piece, t->trace));
+    return data ? memory_write(&t->engine->memory, out->piece, 0, count, data, t->trace) : OK;
+}
+
+static enum status probe_arithmetic(struct selftest *t)
+{
+    struct span spans[2];
+    size_t count = PROBES_OF * GM_PROBES;
+    float *x = (float *)words(3 * PROBES_OF);
+    uint32_t *got = words(count), *expected = words(count);
+    for (uint i = 0; i < 3 * PROBES_OF; i++)
+        x[i] = made_up(i);
+    for (uint i = 0; i < count; i++) {
+        const float *at = &x[i % PROBES_OF * 3];
+        expected[i] = gm_probe(i / PROBES_OF, at[0], at[1], at[2]);
+    }
+    struct push_elements push = {.count = PROBES_OF};
+    enum status status = create(t, DTYPE_F32, 3 * PROBES_OF, x, &spans[0]);
+    if (status == OK)
+        status = create(t, DTYPE_I32, count, NULL, &spans[1]);
+    if (status == OK)
+        status = run_one(t, KERNEL_selftest_arithmetic, spans, &push, lower_groups(count), got);
+    if (status == OK)
+        compare(t, "arithmetic probe", got, expected, count, PROBES_OF);
+    free(x);
+    free(got);
+    free(expected);
+    return status;
+}
+
+static enum status probe_functions(struct selftest *t)
+{
+    struct span span;
+    size_t count = (size_t)GM_SELFTEST_FUNCTIONS * GM_SELFTEST_INDICES;
+    uint32_t *got = words(count), *expected = words(count);
+    for (uint f = 0; f < GM_SELFTEST_FUNCTIONS; f++)
+        for (uint i = 0; i < GM_SELFTEST_INDICES; i++)
+            expected[f * GM_SELFTEST_INDICES + i] = gm_selftest(f, i);
+    struct push_elements push = {.count = GM_SELFTEST_INDICES};
+    enum status status = create(t, DTYPE_I32, count, NULL, &span);
+    if (status == OK)
+        status = run_one(t, KERNEL_selftest_scalar, &span, &push, lower_groups(count), got);
+    if (status == OK)
+        compare(t, "scalar function", got, expected, count, GM_SELFTEST_INDICES);
+    free(got);
+    free(expected);
+    return status;
+}
+
+/* y = x * w in the golden order, as text of the contract. */
+static void multiply(float *y, const float *x, const float *w)
+{
+    for (uint m = 0; m < SIDE; m++)
+        for (uint n = 0; n < SIDE; n++) {
+            float total = gm_float(0);
+            for (uint block = 0; block < DEPTH; block += 512) {
+                float s = gm_float(0);
+                for (uint k = block; k < DEPTH && k < block + 512; k++)
+                    s = s + x[m * DEPTH + k] * w[k * SIDE + n];
+                total = total + s;
+            }
+            y[m * SIDE + n] = gm_flush(total);
+        }
+}
+
+static enum status probe_products(struct selftest *t)
+{
+    struct span spans[3];
+    float *x = (float *)words(SIDE * DEPTH), *w = (float *)words(SIDE * DEPTH), *expected = (float *)words(SIDE * SIDE);
+    uint32_t *got = words(SIDE * SIDE);
+    for (uint i = 0; i < SIDE * DEPTH; i++) {
+        x[i] = made_up(i);
+        w[i] = made_up(i + 1000003u);
+    }
+    multiply(expected, x, w);
+    struct push_matmul push = {.rows = SIDE, .columns = SIDE, .depth = DEPTH, .x_row = DEPTH, .x_step = 1,
+                               .w_step = SIDE, .w_column = 1, .y_row = SIDE};
+    enum status status = create(t, DTYPE_F32, SIDE * DEPTH, x, &spans[0]);
+    if (status == OK)
+        status = create(t, DTYPE_F32, SIDE * DEPTH, w, &spans[1]);
+    if (status == OK)
+        status = create(t, DTYPE_F32, SIDE * SIDE, NULL, &spans[2]);
+    const enum kernel kernels[] = {
+        KERNEL_matmul, t->engine->matmul == VULKAN_MATMUL_TILE ? KERNEL_matmul_tile : KERNEL_matmul_wide};
+    const uint64_t groups[] = {SIDE * SIDE / 64, t->engine->matmul == VULKAN_MATMUL_TILE ? 1 : SIDE / 16};
+    for (uint32_t i = 0; i < 2 && status == OK && t->verdict->passed; i++) {
+        status = run_one(t, kernels[i], spans, &push, groups[i], got);
+        if (status == OK)
+            compare(t, i ? "row of the large product" : "row of the product", got, expected,
+                    SIDE * SIDE, SIDE);
+    }
+    free(x);
+    free(w);
+    free(expected);
+    free(got);
+    return status;
+}
+
+static void add_rows(float *y, const float *x)
+{
+    for (uint row = 0; row < ROWS; row++) {
+        float lanes[64] = {0};
+        for (uint i = 0; i < COLUMNS; i++)
+            lanes[i % 64] = lanes[i % 64] + x[row * COLUMNS + i] * x[row * COLUMNS + i];
+        for (uint h = 32; h > 0; h /= 2)
+            for (uint l = 0; l < h; l++)
+                lanes[l] = lanes[l] + lanes[l + h];
+        y[row] = gm_flush(gm_rsqrt(lanes[0] * gm_rcp(gm_from_uint(COLUMNS)) + gm_float(0x3727c5acu))); /* 1e-5 */
+    }
+}
+
+static enum status probe_rows(struct selftest *t)
+{
+    struct span spans[4];
+    float x[ROWS * COLUMNS], w[COLUMNS], expected[ROWS];
+    uint32_t got[ROWS];
+    for (uint i = 0; i < ROWS * COLUMNS; i++)
+        x[i] = made_up(i + 55u);
+    for (uint i = 0; i < COLUMNS; i++)
+        w[i] = made_up(i + 99u);
+    add_rows(expected, x);
+    struct push_rows push = {.rows = ROWS, .columns = COLUMNS, .reciprocal = gm_rcp(gm_from_uint(COLUMNS)),
+                             .epsilon = gm_float(0x3727c5acu)};
+    TRY(create(t, DTYPE_F32, ROWS * COLUMNS, x, &spans[0]));
+    TRY(create(t, DTYPE_F32, COLUMNS, w, &spans[1]));
+    TRY(create(t, DTYPE_F32, ROWS * COLUMNS, NULL, &spans[2]));
+    TRY(create(t, DTYPE_F32, ROWS, NULL, &spans[3]));
+    TRY(run_one(t, KERNEL_rmsnorm, spans, &push, ROWS, got));
+    compare(t, "row sum", got, expected, ROWS, 1);
+    return OK;
+}
+
+enum status selftest_run(struct selftest_verdict *out, struct engine *engine, struct trace *trace)
+{
+    enum status (*const parts[])(struct selftest *) = {probe_arithmetic, probe_functions, probe_products, probe_rows};
+    struct selftest test = {.engine = engine, .verdict = out, .trace = trace};
+    uint32_t before = engine->memory.pieces.count;
+    enum status status = OK;
+    *out = (struct selftest_verdict){.passed = true};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == OK && out->passed; i++)
+        status = parts[i](&test);
+    for (uint32_t i = before; i < engine->memory.pieces.count; i++)
+        if (engine->memory.pieces.items[i].is_live)
+            memory_destroy(&engine->memory, i);
+    if (status == OK && out->passed)
+        snprintf(out->why, sizeof out->why, "%u operations and %u functions of %u inputs, products and row sums agree",
+                 GM_PROBES, GM_SELFTEST_FUNCTIONS, GM_SELFTEST_INDICES);
+    return status;
+}

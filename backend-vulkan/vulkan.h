@@ -1,0 +1,55 @@
+/* Executes graphs on a Vulkan device, under golden numerics: the same bytes as the C twin on every device that passes
+ * the self-test. Needs Vulkan 1.2 with timeline semaphores and storage buffers, and nothing optional. */
+#ifndef BACKEND_VULKAN_VULKAN_H
+#define BACKEND_VULKAN_VULKAN_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "ir/executor.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum vulkan_type { VULKAN_OTHER, VULKAN_INTEGRATED, VULKAN_DISCRETE, VULKAN_VIRTUAL, VULKAN_SOFTWARE };
+const char *vulkan_type_name(enum vulkan_type type); /* "software", "discrete", ... */
+
+struct vulkan_device_info {
+    const char *name, *api, *driver; /* "1.3.230", "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)" */
+    enum vulkan_type type;
+    bool passed;     /* the self-test, and having what the baseline needs */
+    const char *why; /* what the self-test found, or what is missing */
+};
+
+/* Every device of this machine, in the order of their indices, each with its verdict: `out` and its texts are on the
+ * arena. A machine without a Vulkan driver has none, which is no error. */
+enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, struct arena *arena,
+                                struct trace *trace) MUST_CHECK;
+
+/* What `--device auto` means: the first hardware device that passes its self-test, discrete before others, never a
+ * software driver. Writes its index as a selector of options; empty text where there is none. */
+enum status vulkan_device_choose(char selector[16], struct trace *trace) MUST_CHECK;
+
+/* How matrix products are done; all give the same bytes. */
+enum vulkan_matmul { VULKAN_MATMUL_AUTO, VULKAN_MATMUL_SIMPLE, VULKAN_MATMUL_WIDE, VULKAN_MATMUL_TILE };
+enum vulkan_validation { VULKAN_NOT_VALIDATED, VULKAN_VALIDATED };
+enum vulkan_finite { VULKAN_FINITE_UNCHECKED, VULKAN_FINITE_CHECKED };
+enum vulkan_selftest { VULKAN_SELFTEST_REQUIRED, VULKAN_SELFTEST_SKIPPED };
+
+/* Zero-initialise, then set what differs. */
+struct vulkan_options {
+    const char *selector;      /* NULL or "": the only device; a number: that index; else part of a name, any case */
+    uint64_t max_buffer_bytes; /* largest buffer and binding; 0: what the device allows */
+    uint32_t guard_words;      /* words with a pattern before and after every piece of memory, for tests */
+    enum vulkan_matmul matmul;
+    enum vulkan_validation validation; /* with the Khronos layer: any message makes the next call fail BROKEN */
+    enum vulkan_finite finite;         /* run() fails INVALID naming the first op whose result is not finite */
+    enum vulkan_selftest selftest;
+};
+
+/* DEVICE: none or several devices match (with the list), the device lacks the baseline, or failed its self-test. */
+enum status vulkan_executor_create(struct executor **out, const struct vulkan_options *options,
+                                   struct trace *trace) MUST_CHECK;
+
+/* BROKEN naming the tensor when a guard word was overwritten. */
+enum status vulkan_check_guards(struct executor *executor, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,52 @@
+/* An import from beginning to end. */
+#include "frontend/frontend.h"
+#include "frontend/importer.h"
+#include "frontend/lower.h"
+
+static void note_storage(struct importer *im)
+{
+    bool seen[DTYPE_COUNT] = {false};
+    for (uint32_t i = 0; i < im->weights.count; i++)
+        seen[im->weights.items[i].dtype] = true;
+    for (uint32_t d = 0; d < DTYPE_COUNT; d++)
+        if (seen[d] && d != DTYPE_F32)
+            import_note(im, "weights stored as %s; espalier computes in f32", dtype_name((enum dtype)d));
+}
+
+static enum status import(struct imported_model *out, struct onnx_file *file, const char *path,
+                          const struct import_options *options, struct trace *trace)
+{
+    TRY(onnx_file_open(file, out, path, options, trace));
+    struct importer *im = ARENA_NEW(&file->arena, struct importer);
+    *im = (struct importer){.file = file, .model = out, .arena = &file->arena};
+    im->room.arena = im->terms.arena = &file->arena;
+    TRY(import_order(im, trace));
+    TRY(import_interpret(im, trace));
+    TRY(lower_graph(&out->graph, im, trace));
+    note_storage(im);
+    return OK;
+}
+
+enum status frontend_import_onnx(struct imported_model *out, const char *path,
+                                 const struct import_options *options, struct trace *trace)
+{
+    static const struct import_options trusted = {IMPORT_TRUSTED};
+    struct onnx_file file = {0};
+    *out = (struct imported_model){0};
+    enum status status = import(out, &file, path, options ? options : &trusted, trace);
+    onnx_file_release(&file);
+    if (status != OK) {
+        trace_add(trace, "while importing %s", path);
+        imported_model_release(out);
+    }
+    return status;
+}
+
+void imported_model_release(struct imported_model *model)
+{
+    graph_destroy(model->graph);
+    for (uint32_t i = 0; i < model->files.count; i++)
+        mapping_release(model->files.items[i]);
+    arena_release(&model->arena);
+    *model = (struct imported_model){0};
+}

@@ -1,0 +1,146 @@
+/* The state of one import: the values of the ONNX graph as far as they have been interpreted.
+ *
+ * A value is concrete (one array for each probe; often the same one), a stored tensor that nothing had to
+ * read yet, or an activation: a term and a view of it. The rules of frontend/onnx_ops.def turn the inputs of
+ * a node into its outputs. */
+#ifndef FRONTEND_IMPORTER_H
+#define FRONTEND_IMPORTER_H
+
+#include "frontend/evaluate.h"
+#include "frontend/term.h"
+#include "frontend/view.h"
+
+enum value_kind { VALUE_UNSET, VALUE_CONCRETE, VALUE_ACTIVATION };
+
+struct import_value {
+    enum value_kind kind;
+    const struct array *at[PROBES]; /* concrete; NULL while nothing has read the stored tensor */
+    const struct onnx_data *data;   /* stored tensor behind a concrete value, or NULL */
+    bool has_weight;                /* concrete, and `weight` shows its elements in the file */
+    struct tensor_view weight;
+    uint32_t term; /* activation */
+    struct view view;
+};
+
+/* A rotary table, read at the probes: row p, column j. */
+struct rotary_table {
+    const struct array *array[PROBES]; /* identity, to find it again */
+    struct view view;                  /* that it was applied under */
+    int64_t columns;
+    enum array_function function;
+    double *values[PROBES]; /* [sequence, columns] */
+    double *angles[PROBES]; /* the same, NULL when only the values are known */
+    const struct onnx_data *stored;
+};
+
+struct frequencies {
+    int64_t count;
+    float *values;
+};
+
+struct mix; /* frontend/mix.h */
+
+struct importer {
+    struct onnx_file *file;
+    struct imported_model *model;
+    struct arena *arena; /* the file's */
+    struct array_room room;
+    struct map names; /* ONNX value name -> index */
+    VEC(struct import_value) values;
+    uint32_t *order; /* nodes in topological order, those that the logits need */
+    uint32_t order_count;
+    uint32_t logits; /* value */
+    struct term_set terms;
+    VEC(struct tensor_view) weights;
+    struct map weight_numbers; /* bytes of a view -> number */
+    VEC(struct mix *) mixes;
+    VEC(struct rotary_table) tables;
+    VEC(struct frequencies) frequencies;
+    VEC(struct array *) masks; /* [sequence, sequence] at each probe: entry 2 * n + probe */
+    uint32_t node;             /* being interpreted */
+    struct trace *trace;
+};
+
+/* What a rule sees: a node with at least one activation among its inputs. */
+struct rule {
+    struct importer *im;
+    const Onnx__NodeProto *node;
+    uint32_t input_count, output_count;
+    struct import_value *inputs[EVALUATE_MAX_INPUTS]; /* NULL where absent */
+    struct import_value outputs[EVALUATE_MAX_OUTPUTS];
+    struct trace *trace;
+};
+
+enum status import_interpret(struct importer *im,
+                             struct trace *trace) MUST_CHECK; /* every node of im->order */
+void import_note(struct importer *im, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The arrays of a concrete value, reading the stored tensor when needed. */
+enum status import_materialise(struct importer *im, struct import_value *value,
+                               struct trace *trace) MUST_CHECK;
+uint32_t import_weight(struct importer *im, const struct tensor_view *view); /* number of a weight */
+
+/* frontend/order.c: names, declared inputs, topological order, specialised inputs. */
+enum status import_order(struct importer *im, struct trace *trace) MUST_CHECK;
+
+/* For rules (frontend/rules.c). */
+enum status rule_refuse(struct rule *rule, const char *format, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
+bool rule_is_activation(const struct rule *rule, uint32_t slot);
+bool rule_is_concrete(const struct rule *rule, uint32_t slot);
+/* The number that a concrete input is, at every probe; false when it is not one number. */
+bool rule_number(struct rule *rule, uint32_t slot, double *out);
+/* Prepares `e` with the concrete inputs of the node at a probe (activations are NULL), for the evaluate_*
+ * readers. */
+enum status rule_evaluation(struct rule *rule, uint32_t probe, struct evaluation *e) MUST_CHECK;
+void rule_set(struct rule *rule, uint32_t output, uint32_t term, const struct view *view);
+uint32_t rule_term(struct rule *rule, struct term term); /* adds it, with the node as origin */
+const struct term *rule_get(const struct rule *rule, const struct import_value *value);
+/* A concrete input that is a stored vector of `size`, whatever axes of size 1 it has; its weight number. */
+bool rule_vector(struct rule *rule, uint32_t slot, int64_t size, uint32_t *weight);
+
+/* Parts of rules that other rules call. */
+enum status rule_add_mask(struct rule *rule, const struct import_value *scores,
+                          uint32_t mask_slot) MUST_CHECK;
+enum status rule_select_mask(struct rule *rule) MUST_CHECK; /* Where(condition, scores, number) */
+enum status rule_scores(struct rule *rule) MUST_CHECK;
+enum status rule_weigh(struct rule *rule) MUST_CHECK;
+enum status rule_table_product(struct rule *rule, const struct import_value *x,
+                               uint32_t table_slot) MUST_CHECK;
+
+/* The rules, one an operator with activations. */
+#define RULE(name) enum status rule_##name(struct rule *rule) MUST_CHECK
+RULE(Add);
+RULE(Sub);
+RULE(Mul);
+RULE(Div);
+RULE(Pow);
+RULE(Neg);
+RULE(Sqrt);
+RULE(Reciprocal);
+RULE(Exp);
+RULE(Sigmoid);
+RULE(Swish);
+RULE(IsNaN);
+RULE(Where);
+RULE(Shape);
+RULE(Identity);
+RULE(Reshape);
+RULE(Flatten);
+RULE(Transpose);
+RULE(Unsqueeze);
+RULE(Squeeze);
+RULE(Expand);
+RULE(Tile);
+RULE(Slice);
+RULE(Split);
+RULE(Concat);
+RULE(Gather);
+RULE(MatMul);
+RULE(Gemm);
+RULE(Softmax);
+RULE(ReduceMean);
+RULE(ReduceSum);
+RULE(RMSNormalization);
+#undef RULE
+
+#endif

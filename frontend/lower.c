@@ -1,0 +1,330 @@
+/* Lowering. Terms are numbered after their operands, so one pass over the needed ones suffices. A projection
+ * (the linear layer of queries, keys, values, gate or up) is built where it is used: two that happen to be
+ * equal stay two weights. */
+#include "frontend/lower.h"
+#include "ir/build.h"
+#include "ir/text.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+struct lowering {
+    struct importer *im;
+    struct graph *graph;
+    struct roles roles;
+    bool *needed;                         /* per term */
+    uint32_t *values;                     /* per term: IR value, ID_NONE */
+    uint32_t *heights;                    /* per term: longest way down to the tokens */
+    uint32_t *tables;                     /* per frequencies: IR value of the rotary table, ID_NONE */
+    uint32_t embedding, embedding_weight; /* IR value and weight number of "embed" */
+    struct map used_names;
+    struct trace *trace;
+};
+
+static const struct term *get(const struct lowering *l, uint32_t term)
+{
+    return term_get(&l->im->terms, term);
+}
+
+static enum status fail_at(const struct lowering *l, uint32_t term, const char *why)
+{
+    const Onnx__GraphProto *graph = l->im->file->proto->graph;
+    uint32_t origin = l->im->terms.origins.items[term];
+    const Onnx__NodeProto *node = origin < graph->n_node ? graph->node[origin] : NULL;
+    return status_fail(l->trace, UNSUPPORTED, "node '%s' (%s, number %u): %s %s",
+                       node ? onnx_node_name(node) : "", node && node->op_type ? node->op_type : "", origin,
+                       term_kind_name(get(l, term)->kind), why);
+}
+
+/* Keeps names apart when a graph has more parts than the family. */
+static const char *unique_name(struct lowering *l, const char *name)
+{
+    struct arena *arena = l->im->arena;
+    const char *result = name ? name : "weights";
+    for (uint32_t i = 2; !map_add_text(&l->used_names, arena, str_from(result), 0); i++)
+        result = arena_printf(arena, "%s_%u", name ? name : "weights", i);
+    return result;
+}
+
+static uint32_t add_tensor(struct lowering *l, uint32_t weight, const char *name)
+{
+    const struct tensor_view *view = &l->im->weights.items[weight];
+    uint32_t axes[TENSOR_MAX_RANK];
+    for (uint32_t i = 0; i < view->rank; i++)
+        axes[i] = dims_leaf(&l->graph->dims, view->dims[i]);
+    return build_tensor(l->graph, str_from(unique_name(l, name)), view, axes);
+}
+
+static enum status add_node(struct lowering *l, uint32_t *out, uint32_t term, enum op op, uint32_t a,
+                            uint32_t b, uint32_t c, const struct attribute *attributes)
+{
+    uint32_t inputs[3] = {a, b, c}, results[NODE_MAX_RESULTS];
+    if (build_node(l->graph, op, inputs, attributes, results, l->trace) != OK) {
+        char text[512];
+        snprintf(text, sizeof text, "does not fit its operands: %.400s", l->trace ? l->trace->text : "");
+        return fail_at(l, term, text);
+    }
+    const Onnx__GraphProto *graph = l->im->file->proto->graph;
+    uint32_t origin = l->im->terms.origins.items[term];
+    const char *name = origin < graph->n_node ? onnx_node_name(graph->node[origin]) : "";
+    VEC_LAST(&l->graph->nodes).origin =
+        (struct str){arena_copy_string(&l->graph->arena, name, strlen(name)), strlen(name)};
+    *out = results[0];
+    return OK;
+}
+
+static struct attribute real(enum attribute_key key, double value)
+{
+    return (struct attribute){.key = key, .real = (float)value};
+}
+
+static struct attribute integer(enum attribute_key key, int64_t value)
+{
+    return (struct attribute){.key = key, .integer = value};
+}
+
+static enum status lower_linear(struct lowering *l, uint32_t *out, uint32_t term, const char *name)
+{
+    const struct term *t = get(l, term);
+    struct importer *im = l->im;
+    uint32_t weight;
+    if (term == l->roles.head && l->embedding != ID_NONE &&
+        weights_equal(&im->weights.items[t->weight], &im->weights.items[l->embedding_weight])) {
+        import_note(im,
+                    t->weight == l->embedding_weight
+                        ? "the head is the embedding table (tied in the file)"
+                        : "tied embeddings rediscovered: the head equals the embedding table byte by byte");
+        weight = l->embedding;
+    } else {
+        weight = add_tensor(l, t->weight, name);
+    }
+    return add_node(l, out, term, OP_matmul_nt, l->values[t->x], weight, 0, NULL);
+}
+
+static enum status lower_table(struct lowering *l, uint32_t index, uint32_t term)
+{
+    if (l->tables[index] != ID_NONE)
+        return OK;
+    const struct frequencies *f = &l->im->frequencies.items[index];
+    struct tensor_view view = {.base = (const uint8_t *)f->values,
+                               .base_size = (size_t)f->count * sizeof *f->values,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {f->count},
+                               .strides = {1}};
+    uint32_t axis = dims_leaf(&l->graph->dims, f->count);
+    uint32_t weight = build_tensor(l->graph, str_from(unique_name(l, "inv_freq")), &view, &axis);
+    return add_node(l, &l->tables[index], term, OP_rotary_table, l->graph->inputs.items[0].value, weight, 0,
+                    NULL);
+}
+
+/* One term whose first operand has the value x. */
+static enum status lower_step(struct lowering *l, uint32_t *out, uint32_t term, uint32_t x, const char *name)
+{
+    const struct term *t = get(l, term);
+    struct attribute attribute;
+    switch (t->kind) {
+    case TERM_BIAS:
+    case TERM_GAIN:
+        name = name ? arena_printf(l->im->arena, "%s.bias", name) : NULL;
+        return add_node(l, out, term, t->kind == TERM_BIAS ? OP_add : OP_mul, x,
+                        add_tensor(l, t->weight, name), 0, NULL);
+    case TERM_SCALE:
+        attribute = real(ATTRIBUTE_scale, t->number);
+        return add_node(l, out, term, OP_scale, x, 0, 0, &attribute);
+    case TERM_ROPE:
+        attribute = integer(ATTRIBUTE_inverse, 0);
+        TRY(lower_table(l, t->index, term));
+        return add_node(l, out, term, OP_rope, x, l->tables[t->index], 0, &attribute);
+    case TERM_SILU:
+        return add_node(l, out, term, OP_silu, x, 0, 0, NULL);
+    default:
+        return fail_at(l, term, "is left that no rule understands");
+    }
+}
+
+/* A chain of steps over a linear layer, built anew. Other terms are taken as they are. */
+static enum status lower_projection(struct lowering *l, uint32_t *out, uint32_t term, const char *name)
+{
+    uint32_t chain[16], count = 0, linear = roles_projection(&l->im->terms, term);
+    if (linear == TERM_NONE) {
+        *out = l->values[term];
+        return OK;
+    }
+    for (; term != linear; term = get(l, term)->x)
+        chain[count++] = term;
+    TRY(lower_linear(l, out, linear, name));
+    while (count-- > 0)
+        TRY(lower_step(l, out, chain[count], *out, name));
+    return OK;
+}
+
+static enum status lower_attention(struct lowering *l, uint32_t term)
+{
+    const struct term *t = get(l, term);
+    static const char *const parts[] = {"q", "k", "v"};
+    uint32_t terms[] = {t->x, t->y, t->z}, values[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        const char *name = arena_printf(l->im->arena, "layers.%u.%s", l->roles.layers[term] - 1, parts[i]);
+        TRY(lower_projection(l, &values[i], terms[i], name));
+    }
+    struct attribute attributes[] = {
+        integer(ATTRIBUTE_heads, t->heads),
+        integer(ATTRIBUTE_kv_heads, t->groups),
+        real(ATTRIBUTE_scale, t->number),
+        integer(ATTRIBUTE_causal, 1),
+    };
+    return add_node(l, &l->values[term], term, OP_attention, values[0], values[1], values[2], attributes);
+}
+
+/* Sums and products commute; the operand that is nearer to the tokens comes first. */
+static enum status lower_pair(struct lowering *l, uint32_t term, enum op op)
+{
+    const struct term *t = get(l, term);
+    uint32_t first = t->x, second = t->y, gate, up;
+    if (roles_gated(&l->im->terms, term, &gate, &up)) {
+        uint32_t layer = l->roles.layers[term] > 0 ? l->roles.layers[term] - 1 : 0, value, other;
+        TRY(lower_projection(l, &value, gate, arena_printf(l->im->arena, "layers.%u.gate", layer)));
+        uint32_t silu = term_get(&l->im->terms, t->x)->kind == TERM_SILU ? t->x : t->y;
+        TRY(lower_step(l, &value, silu, value, NULL));
+        TRY(lower_projection(l, &other, up, arena_printf(l->im->arena, "layers.%u.up", layer)));
+        return add_node(l, &l->values[term], term, op, value, other, 0, NULL);
+    }
+    if (l->heights[second] < l->heights[first]) {
+        first = t->y;
+        second = t->x;
+    }
+    return add_node(l, &l->values[term], term, op, l->values[first], l->values[second], 0, NULL);
+}
+
+static enum status lower_term(struct lowering *l, uint32_t term)
+{
+    const struct term *t = get(l, term);
+    uint32_t *out = &l->values[term];
+    const char *name = l->roles.names[term];
+    struct attribute attribute;
+    switch (t->kind) {
+    case TERM_TOKENS:
+        *out = l->graph->inputs.items[0].value;
+        return OK;
+    case TERM_EMBED:
+        if (l->embedding == ID_NONE || l->embedding_weight != t->weight) {
+            l->embedding = add_tensor(l, t->weight, name);
+            l->embedding_weight = t->weight;
+        }
+        return add_node(l, out, term, OP_embed, l->embedding, l->values[t->x], 0, NULL);
+    case TERM_LINEAR:
+        return lower_linear(l, out, term, name);
+    case TERM_RMSNORM:
+        attribute = real(ATTRIBUTE_epsilon, t->number);
+        return add_node(l, out, term, OP_rmsnorm, l->values[t->x], add_tensor(l, t->weight, name), 0,
+                        &attribute);
+    case TERM_ADD:
+        return lower_pair(l, term, OP_add);
+    case TERM_MULTIPLY:
+        return lower_pair(l, term, OP_mul);
+    case TERM_ATTENTION:
+        return lower_attention(l, term);
+    default:
+        return lower_step(l, out, term, l->values[t->x], name);
+    }
+}
+
+static uint32_t operands_of(const struct term *t, uint32_t out[3])
+{
+    out[0] = t->x;
+    out[1] = t->y;
+    out[2] = t->z;
+    switch (t->kind) {
+    case TERM_TOKENS:
+    case TERM_MIX:
+        return 0;
+    case TERM_ADD:
+    case TERM_MULTIPLY:
+    case TERM_SCORES:
+        return 2;
+    case TERM_ATTENTION:
+        return 3;
+    default:
+        return 1;
+    }
+}
+
+/* What is built as part of something else is needed only below: operands of an attention and of a gated
+ * product. */
+static void mark_operands(struct lowering *l, uint32_t term)
+{
+    uint32_t operands[3], gate, up, count = operands_of(get(l, term), operands);
+    bool is_gated = roles_gated(&l->im->terms, term, &gate, &up);
+    if (is_gated) {
+        operands[0] = gate;
+        operands[1] = up;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t linear = TERM_NONE;
+        if (is_gated || get(l, term)->kind == TERM_ATTENTION)
+            linear = roles_projection(&l->im->terms, operands[i]);
+        l->needed[linear == TERM_NONE ? operands[i] : get(l, linear)->x] = true;
+    }
+}
+
+static void prepare(struct lowering *l, uint32_t logits)
+{
+    struct importer *im = l->im;
+    uint32_t count = im->terms.terms.count;
+    l->needed = ARENA_ARRAY(im->arena, bool, count);
+    l->values = ARENA_ARRAY(im->arena, uint32_t, count);
+    l->heights = ARENA_ARRAY(im->arena, uint32_t, count);
+    l->tables = ARENA_ARRAY(im->arena, uint32_t, (size_t)im->frequencies.count + 1);
+    memset(l->values, 0xff, count * sizeof *l->values);
+    memset(l->tables, 0xff, (im->frequencies.count + 1) * sizeof *l->tables);
+    l->embedding = ID_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t operands[3], used = operands_of(get(l, i), operands);
+        for (uint32_t k = 0; k < used; k++)
+            if (l->heights[operands[k]] + 1 > l->heights[i])
+                l->heights[i] = l->heights[operands[k]] + 1;
+    }
+    l->needed[logits] = true;
+    for (uint32_t i = logits + 1; i-- > 0;)
+        if (l->needed[i])
+            mark_operands(l, i);
+    roles_find(&l->roles, im, logits);
+}
+
+static enum status lower_all(struct lowering *l, uint32_t logits)
+{
+    uint32_t axes[] = {dims_symbol(&l->graph->dims, STR("batch")),
+                       dims_symbol(&l->graph->dims, STR("sequence"))};
+    build_input(l->graph, "tokens", DTYPE_I32, 2, axes);
+    for (uint32_t i = 0; i <= logits; i++)
+        if (l->needed[i])
+            TRY(lower_term(l, i));
+    build_output(l->graph, "logits", l->values[logits]);
+    return graph_verify(l->graph, l->trace);
+}
+
+static enum status check_logits(struct importer *im, struct trace *trace)
+{
+    const struct import_value *value = &im->values.items[im->logits];
+    if (value->kind != VALUE_ACTIVATION)
+        return status_fail(trace, UNSUPPORTED, "the logits do not depend on the tokens");
+    const struct term *t = term_get(&im->terms, value->term);
+    struct view expected = view_rows(t->size);
+    if (t->kind == TERM_TOKENS || !view_equal(&value->view, &expected))
+        return status_fail(trace, UNSUPPORTED, "the logits (%s) are not [batch, sequence, vocabulary]",
+                           term_kind_name(t->kind));
+    return OK;
+}
+
+enum status lower_graph(struct graph **out, struct importer *im, struct trace *trace)
+{
+    TRY(check_logits(im, trace));
+    uint32_t logits = im->values.items[im->logits].term;
+    struct lowering l = {.im = im, .graph = graph_create(), .trace = trace};
+    prepare(&l, logits);
+    enum status status = lower_all(&l, logits);
+    *out = status == OK ? graph_canonicalise(l.graph) : NULL;
+    graph_destroy(l.graph);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* From terms to the IR: one node a term, weights named by the part they play. */
+#ifndef FRONTEND_LOWER_H
+#define FRONTEND_LOWER_H
+
+#include "frontend/importer.h"
+
+/* Builds the graph of the logits. UNSUPPORTED: a term is left over that no rule completed. */
+enum status lower_graph(struct graph **out, struct importer *im, struct trace *trace) MUST_CHECK;
+
+/* The parts of a decoder, told from who reads what (frontend/roles.c). Arrays have one entry a term. */
+struct roles {
+    const char **names; /* of the weight of an EMBED, LINEAR, RMSNORM; NULL: none */
+    uint32_t *layers;   /* attentions below the term */
+    uint32_t head;      /* LINEAR of the logits, or TERM_NONE */
+};
+void roles_find(struct roles *out, struct importer *im, uint32_t logits);
+/* The linear layer below scales, rotary embeddings and biases; TERM_NONE when there is something else. */
+uint32_t roles_projection(const struct term_set *terms, uint32_t term);
+/* A product with a SiLU: *gate is what is under the SiLU, *up the other factor. */
+bool roles_gated(const struct term_set *terms, uint32_t term, uint32_t *gate, uint32_t *up);
+
+/* Are all elements of two weights the same bytes? */
+bool weights_equal(const struct tensor_view *a, const struct tensor_view *b);
+
+#endif

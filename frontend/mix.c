@@ -1,0 +1,174 @@
+/* Building mixes. */
+#include "frontend/mix.h"
+#include <string.h>
+
+/* Channels of a head: the smallest stride of the static atoms before the last axis; all channels when there
+ * are none. */
+static int64_t head_size(const struct view *view, int64_t size)
+{
+    int64_t head = size;
+    for (uint32_t i = 0; i < view_start(view, view->rank - 1); i++)
+        if (view->atoms[i].kind == ATOM_STATIC && view->atoms[i].stride < head)
+            head = view->atoms[i].stride;
+    return head;
+}
+
+/* `value` as a mix: each channel itself, once. The view of the mix goes to *view. */
+static enum status mix_from(struct rule *rule, const struct import_value *value, struct mix *mix,
+                            struct view *view)
+{
+    const struct term_set *terms = &rule->im->terms;
+    const struct view *in = &value->view;
+    double factor = 1;
+    uint32_t x = term_strip_scale(terms, value->term, &factor);
+    const struct term *t = term_get(terms, x);
+    const struct atom *channel = in->rank > 0 ? view_atom(in, in->rank - 1) : NULL;
+    if (!channel || channel->kind != ATOM_STATIC || channel->stride != 1)
+        return rule_refuse(rule, "the last axis is not a run of neighbouring channels of a head");
+    if (channel->size > MIX_MAX_CHANNELS)
+        return rule_refuse(rule, "a head of more than %d channels", MIX_MAX_CHANNELS);
+    int64_t head = head_size(in, t->size), heads = 1;
+    *view = (struct view){0};
+    for (uint32_t axis = 0; axis + 1 < in->rank; axis++) {
+        view_open_axis(view);
+        for (uint32_t i = view_start(in, axis); i < in->ends[axis]; i++) {
+            struct atom atom = in->atoms[i];
+            if (atom.kind == ATOM_REPEAT || atom.kind == ATOM_KEYS ||
+                (atom.kind == ATOM_STATIC && atom.stride % head != 0))
+                return rule_refuse(rule, "the axes of %s are not batch, sequence, heads and channels",
+                                   term_kind_name(t->kind));
+            heads *= atom.kind == ATOM_STATIC ? atom.size : 1;
+            atom.stride = atom.stride / head * channel->size;
+            view_append(view, atom);
+        }
+    }
+    view_open_axis(view);
+    view_append(view, *channel);
+    if (head * heads != t->size || in->offset + channel->size > head)
+        return rule_refuse(rule, "a part of the channels of %s is not the same part of every head",
+                           term_kind_name(t->kind));
+    const struct mix *inner = t->kind == TERM_MIX ? rule->im->mixes.items[t->index] : NULL;
+    *mix = (struct mix){inner ? inner->x : x, inner ? inner->head : head, heads, channel->size, NULL};
+    mix->entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)mix->count);
+    for (int64_t j = 0; j < mix->count; j++) {
+        struct mix_part own = {in->offset + j, 1, MIX_NO_TABLE, 0};
+        mix->entries[j] = inner ? inner->entries[in->offset + j] : (struct mix_entry){1, {own}};
+        for (uint32_t p = 0; p < mix->entries[j].count; p++)
+            mix->entries[j].parts[p].factor *= factor;
+    }
+    return OK;
+}
+
+static bool is_complete(const struct mix *mix)
+{
+    if (mix->count != mix->head)
+        return false;
+    for (int64_t j = 0; j < mix->count; j++)
+        if (mix->entries[j].count != 2)
+            return false;
+    return true;
+}
+
+static enum status finish(struct rule *rule, const struct mix *mix, const struct view *view)
+{
+    struct importer *im = rule->im;
+    struct term term = {.kind = TERM_MIX, .size = mix->heads * mix->count, .index = im->mixes.count};
+    double factor = 1;
+    if (is_complete(mix)) {
+        term = (struct term){
+            .kind = TERM_ROPE, .x = mix->x, .size = mix->heads * mix->head, .groups = mix->heads};
+        TRY(rotary_recognise(rule, mix, &term.index, &factor));
+        rule_set(rule, 0, term_scale(&im->terms, rule_term(rule, term), factor, im->node), view);
+        return OK;
+    }
+    struct mix *kept = ARENA_NEW(im->arena, struct mix);
+    *kept = *mix;
+    *VEC_PUSH(im->arena, &im->mixes) = kept;
+    rule_set(rule, 0, rule_term(rule, term), view);
+    return OK;
+}
+
+enum status rule_table_product(struct rule *rule, const struct import_value *x, uint32_t table_slot)
+{
+    struct mix mix;
+    struct view view;
+    uint32_t table;
+    TRY_WITH(
+        rule->trace, mix_from(rule, x, &mix, &view),
+        "where %s is multiplied by a constant that is neither a number nor a stored vector of its channels",
+        term_kind_name(rule_get(rule, x)->kind));
+    TRY(rotary_table_read(rule, table_slot, &view, mix.count, &table));
+    for (int64_t j = 0; j < mix.count; j++)
+        for (uint32_t p = 0; p < mix.entries[j].count; p++) {
+            struct mix_part *part = &mix.entries[j].parts[p];
+            if (part->table != MIX_NO_TABLE)
+                return rule_refuse(rule, "a channel is multiplied by two rotary tables");
+            part->table = table;
+            part->column = j;
+        }
+    return finish(rule, &mix, &view);
+}
+
+static bool fits(const struct mix *a, const struct mix *b)
+{
+    return a->x == b->x && a->head == b->head && a->heads == b->heads;
+}
+
+enum status mix_sum(struct rule *rule, const struct import_value *x, const struct import_value *y)
+{
+    struct mix a, b;
+    struct view view, other;
+    TRY(mix_from(rule, x, &a, &view));
+    TRY(mix_from(rule, y, &b, &other));
+    if (!fits(&a, &b) || a.count != b.count || !view_equal(&view, &other))
+        return rule_refuse(rule, "the two parts of a rotary embedding are not of the same value");
+    for (int64_t j = 0; j < a.count; j++) {
+        struct mix_entry *into = &a.entries[j], *from = &b.entries[j];
+        if (into->count + from->count > MIX_MAX_PARTS)
+            return rule_refuse(rule, "a channel of a rotary embedding is a sum of more than %d products",
+                               MIX_MAX_PARTS);
+        for (uint32_t p = 0; p < from->count; p++)
+            into->parts[into->count++] = from->parts[p];
+    }
+    return finish(rule, &a, &view);
+}
+
+enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count)
+{
+    struct mix whole = {0};
+    struct view view = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        struct mix part;
+        struct view own;
+        TRY_WITH(rule->trace, mix_from(rule, parts[i], &part, &own), "where activations are concatenated");
+        if (i > 0 && (!fits(&whole, &part) || own.rank != view.rank))
+            return rule_refuse(rule, "parts of different values are concatenated");
+        struct mix_entry *entries =
+            ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)(whole.count + part.count));
+        if (whole.count > 0)
+            memcpy(entries, whole.entries, (size_t)whole.count * sizeof *entries);
+        memcpy(entries + whole.count, part.entries, (size_t)part.count * sizeof *entries);
+        int64_t total = whole.count + part.count;
+        whole = part;
+        whole.count = total;
+        whole.entries = entries;
+        view = own;
+    }
+    if (whole.count > whole.head)
+        return rule_refuse(rule, "a concatenation has more channels than a head of what it is made of");
+    /* The last part's view, its channels counted anew. */
+    int64_t last = view.atoms[view_start(&view, view.rank - 1)].size;
+    struct view final = {0};
+    for (uint32_t axis = 0; axis < view.rank; axis++) {
+        view_open_axis(&final);
+        for (uint32_t i = view_start(&view, axis); i < view.ends[axis]; i++) {
+            struct atom atom = view.atoms[i];
+            if (axis + 1 == view.rank)
+                atom.size = whole.count;
+            else
+                atom.stride = atom.stride / last * whole.count;
+            view_append(&final, atom);
+        }
+    }
+    return finish(rule, &whole, &final);
+}

@@ -1,0 +1,42 @@
+/* Rotary embedding in the making: each channel of a head is a sum of at most two products of a rotary table's
+ * column and a channel of the same head of x. Slices, negations, products with tables, sums and
+ * concatenations build such mixes in any order; as soon as one is x * cos + rotate(x) * sin in both halves of
+ * the head, it becomes a TERM_ROPE. */
+#ifndef FRONTEND_MIX_H
+#define FRONTEND_MIX_H
+
+#include "frontend/importer.h"
+
+enum { MIX_MAX_PARTS = 2, MIX_MAX_CHANNELS = 1 << 14, MIX_NO_TABLE = UINT32_MAX };
+
+struct mix_part {
+    int64_t source; /* channel of x within the head */
+    double factor;
+    uint32_t table; /* of the importer's tables, or MIX_NO_TABLE */
+    int64_t column;
+};
+
+struct mix_entry {
+    uint32_t count;
+    struct mix_part parts[MIX_MAX_PARTS];
+};
+
+struct mix {
+    uint32_t x;
+    int64_t head; /* channels of a head of x */
+    int64_t heads;
+    int64_t count; /* channels of a head of the mix */
+    struct mix_entry *entries;
+};
+
+/* Sums and concatenates activations, at least one of them a mix or a part of a head. */
+enum status mix_sum(struct rule *rule, const struct import_value *x, const struct import_value *y) MUST_CHECK;
+enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count) MUST_CHECK;
+/* The frequencies of a finished mix (frontend/rotary.c). UNSUPPORTED says what is not a rotary embedding. */
+enum status rotary_recognise(struct rule *rule, const struct mix *mix, uint32_t *frequencies,
+                             double *factor) MUST_CHECK;
+/* Reads a concrete input as a rotary table under the axes of `view`. */
+enum status rotary_table_read(struct rule *rule, uint32_t slot, const struct view *view, int64_t columns,
+                              uint32_t *table) MUST_CHECK;
+
+#endif

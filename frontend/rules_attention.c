@@ -1,0 +1,343 @@
+/* Rules of attention: queries times keys, masks, softmax, weights times values. Which key head a query head
+ * reads is proved from the atoms of the stacked axes; that the mask is causal, from its elements at the
+ * probes. */
+#include "frontend/importer.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* What counts as minus infinity in a mask: exp() of it is 0 whatever the scores. */
+static const double masked_below = -1e4;
+
+/* Query heads against key heads: groups that both have, then repeats that only the queries have. */
+struct pairing {
+    int64_t groups, repeats;
+    struct view view; /* of the stacked axes, over query heads */
+};
+
+struct head_pair {
+    int64_t size, query_stride, key_stride;
+    bool is_repeat;
+};
+
+struct pair_list {
+    struct head_pair items[2 * VIEW_MAX_ATOMS];
+    uint32_t count;
+};
+
+/* Atoms of one stacked axis on both sides, cut to common sizes. */
+static enum status pair_axis(struct rule *rule, struct pair_list *list, struct view *out,
+                             const struct view *queries, const struct view *keys, uint32_t axis)
+{
+    struct atom a[VIEW_MAX_ATOMS], b[VIEW_MAX_ATOMS];
+    uint32_t m = view_count(queries, axis), n = view_count(keys, axis), i = 0, j = 0;
+    memcpy(a, queries->atoms + view_start(queries, axis), m * sizeof *a);
+    memcpy(b, keys->atoms + view_start(keys, axis), n * sizeof *b);
+    view_open_axis(out);
+    if (n == 0) /* broadcasting repeats */
+        for (; n < m; n++)
+            b[n] = (struct atom){ATOM_REPEAT, a[n].size, 0};
+    while (i < m && j < n) {
+        if (out->ends[out->rank - 1] + 1 >= VIEW_MAX_ATOMS || list->count == 2 * VIEW_MAX_ATOMS)
+            return rule_refuse(rule, "the heads have too many factors");
+        if (a[i].kind == ATOM_BATCH && b[j].kind == ATOM_BATCH) {
+            view_append(out, a[i++]);
+            j++;
+            continue;
+        }
+        if (a[i].kind != ATOM_STATIC || (b[j].kind != ATOM_STATIC && b[j].kind != ATOM_REPEAT))
+            return rule_refuse(rule, "stacked axis %u does not pair query heads with key heads", axis);
+        int64_t size = a[i].size < b[j].size ? a[i].size : b[j].size;
+        if (a[i].size % size != 0 || b[j].size % size != 0)
+            return rule_refuse(rule, "%" PRId64 " query heads do not pair with %" PRId64 " key heads",
+                               a[i].size, b[j].size);
+        struct head_pair *pair = &list->items[list->count++];
+        *pair = (struct head_pair){size, a[i].stride * (a[i].size / size), b[j].stride * (b[j].size / size),
+                                   b[j].kind == ATOM_REPEAT};
+        view_append(out, (struct atom){ATOM_STATIC, size, pair->query_stride});
+        a[i].size /= size;
+        b[j].size /= size;
+        i += a[i].size == 1;
+        j += b[j].size == 1;
+    }
+    if (i < m || j < n)
+        return rule_refuse(rule, "stacked axis %u has more heads on one side", axis);
+    return OK;
+}
+
+static enum status check_order(struct rule *rule, struct pairing *out, const struct pair_list *list,
+                               int64_t query_unit, int64_t key_unit)
+{
+    int64_t query_stride = query_unit, key_stride = key_unit;
+    out->groups = out->repeats = 1;
+    for (uint32_t i = list->count; i-- > 0;) {
+        const struct head_pair *pair = &list->items[i];
+        if (pair->query_stride != query_stride || (!pair->is_repeat && pair->key_stride != key_stride))
+            return rule_refuse(rule, "heads are not stacked in the order of their channels");
+        if (pair->is_repeat && out->groups > 1)
+            return rule_refuse(rule,
+                               "key heads are tiled (query head i reads key head i mod %" PRId64
+                               "), expected each repeated in place",
+                               out->groups);
+        query_stride *= pair->size;
+        if (pair->is_repeat) {
+            out->repeats *= pair->size;
+        } else {
+            out->groups *= pair->size;
+            key_stride *= pair->size;
+        }
+    }
+    return OK;
+}
+
+static enum status pair_heads(struct rule *rule, struct pairing *out, struct view queries, struct view keys,
+                              int64_t query_unit, int64_t key_unit)
+{
+    struct pair_list list = {.count = 0};
+    while (queries.rank < keys.rank)
+        view_insert(&queries, 0);
+    while (keys.rank < queries.rank)
+        view_insert(&keys, 0);
+    *out = (struct pairing){.groups = 1};
+    for (uint32_t axis = 0; axis + 2 < queries.rank; axis++)
+        TRY(pair_axis(rule, &list, &out->view, &queries, &keys, axis));
+    return check_order(rule, out, &list, query_unit, key_unit);
+}
+
+static bool is_channels(const struct view *view, uint32_t axis)
+{
+    const struct atom *atom = view_atom(view, axis);
+    return atom && atom->kind == ATOM_STATIC && atom->stride == 1;
+}
+
+enum status rule_scores(struct rule *rule)
+{
+    const struct import_value *q = rule->inputs[0], *k = rule->inputs[1];
+    uint32_t m = q->view.rank, n = k->view.rank;
+    if (m < 3 || n < 3 || !view_axis_is(&q->view, m - 2, ATOM_SEQUENCE) || !is_channels(&q->view, m - 1) ||
+        !view_axis_is(&k->view, n - 1, ATOM_SEQUENCE) || !is_channels(&k->view, n - 2) ||
+        q->view.offset != 0 || k->view.offset != 0)
+        return rule_refuse(rule,
+                           "its operands (%s, %s) are not queries [..., sequence, channels] and keys "
+                           "[..., channels, sequence]",
+                           term_kind_name(rule_get(rule, q)->kind), term_kind_name(rule_get(rule, k)->kind));
+    int64_t head = view_atom(&q->view, m - 1)->size;
+    struct pairing pairing;
+    TRY(pair_heads(rule, &pairing, q->view, k->view, head, head));
+    int64_t heads = pairing.groups * pairing.repeats;
+    if (view_atom(&k->view, n - 2)->size != head || rule_get(rule, q)->size != heads * head ||
+        rule_get(rule, k)->size != pairing.groups * head)
+        return rule_refuse(rule,
+                           "%" PRId64 " query heads and %" PRId64 " key heads of %" PRId64
+                           " channels are not all there is of queries and keys",
+                           heads, pairing.groups, head);
+    double scale = 1;
+    struct term term = {.kind = TERM_SCORES, .size = heads, .heads = heads, .groups = pairing.groups};
+    term.x = term_strip_scale(&rule->im->terms, q->term, &scale);
+    term.y = term_strip_scale(&rule->im->terms, k->term, &scale);
+    struct view view = {0};
+    for (uint32_t axis = 0; axis < pairing.view.rank; axis++) {
+        view_open_axis(&view);
+        for (uint32_t i = view_start(&pairing.view, axis); i < pairing.view.ends[axis]; i++) {
+            struct atom atom = pairing.view.atoms[i];
+            atom.stride /= head;
+            view_append(&view, atom);
+        }
+    }
+    view_open_axis(&view);
+    view_append(&view, (struct atom){.kind = ATOM_SEQUENCE});
+    view_open_axis(&view);
+    view_append(&view, (struct atom){.kind = ATOM_KEYS});
+    rule_set(rule, 0, term_scale(&rule->im->terms, rule_term(rule, term), scale, rule->im->node), &view);
+    return OK;
+}
+
+/* The mask as [sequence, sequence], when it is the same for every batch item and head. `map` turns an element
+ * into what is added to the score. */
+static enum status read_mask(struct rule *rule, struct array **out, const struct array *mask,
+                             const struct view *view, uint32_t probe, const double map[2])
+{
+    struct shape shape = view_shape(view);
+    int64_t length = probes[probe].sequence, dims[2] = {length, length};
+    int64_t strides[ONNX_MAX_RANK], index[ONNX_MAX_RANK] = {0}, total = 1;
+    if (!array_broadcast(mask, shape.rank, shape.dims[probe], strides))
+        return rule_refuse(rule, "the attention mask does not fit the scores");
+    TRY(array_create(out, &rule->im->room, ONNX_FLOAT, 2, dims, rule->trace));
+    bool *seen = ARENA_ARRAY(rule->im->arena, bool, (size_t)(length * length));
+    for (uint32_t axis = 0; axis < shape.rank; axis++) {
+        /* Axes that the mask is broadcast along need one pass, except positions and keys. */
+        if (strides[axis] == 0 && !view_axis_is(view, axis, ATOM_SEQUENCE) &&
+            !view_axis_is(view, axis, ATOM_KEYS))
+            shape.dims[probe][axis] = 1;
+        total *= shape.dims[probe][axis];
+    }
+    for (int64_t i = 0; i < total; i++) {
+        int64_t at = 0, row = -1, column = -1;
+        for (uint32_t axis = 0; axis < shape.rank; axis++) {
+            at += strides[axis] * index[axis];
+            row = view_axis_is(view, axis, ATOM_SEQUENCE) ? index[axis] : row;
+            column = view_axis_is(view, axis, ATOM_KEYS) ? index[axis] : column;
+        }
+        if (row < 0 || column < 0)
+            return rule_refuse(rule, "the scores have no separate axes of positions and keys");
+        double value = map ? map[mask->data[at] != 0] : mask->data[at];
+        double *place = &(*out)->data[row * length + column];
+        if (seen[row * length + column] && !(*place == value))
+            return rule_refuse(rule, "the attention mask differs between batch items or heads");
+        *place = value;
+        seen[row * length + column] = true;
+        array_next(index, shape.rank, shape.dims[probe]);
+    }
+    return OK;
+}
+
+static enum status add_mask(struct rule *rule, const struct import_value *scores, uint32_t slot,
+                            const double map[2])
+{
+    struct importer *im = rule->im;
+    struct array *read[PROBES];
+    TRY(import_materialise(im, rule->inputs[slot], rule->trace));
+    for (uint32_t p = 0; p < PROBES; p++)
+        TRY(read_mask(rule, &read[p], rule->inputs[slot]->at[p], &scores->view, p, map));
+    struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};
+    term.index = im->masks.count / PROBES;
+    for (uint32_t p = 0; p < PROBES; p++)
+        *VEC_PUSH(im->arena, &im->masks) = read[p];
+    rule_set(rule, 0, rule_term(rule, term), &scores->view);
+    return OK;
+}
+
+enum status rule_add_mask(struct rule *rule, const struct import_value *scores, uint32_t mask_slot)
+{
+    return add_mask(rule, scores, mask_slot, NULL);
+}
+
+enum status rule_select_mask(struct rule *rule)
+{
+    double fill;
+    uint32_t slot = rule_is_activation(rule, 1) ? 1 : 2;
+    if (!rule_is_activation(rule, slot) || !view_has_keys(&rule->inputs[slot]->view) ||
+        !rule_number(rule, 3 - slot, &fill))
+        return rule_refuse(rule, "only attention scores and one number can be selected by a mask");
+    double map[2] = {slot == 1 ? fill : 0, slot == 1 ? 0 : fill};
+    return add_mask(rule, rule->inputs[slot], 0, map);
+}
+
+/* Sums the masks between the softmax and the scores; *scores is what they are added to, *scale what it is
+ * times. */
+static enum status collect_masks(struct rule *rule, uint32_t term, uint32_t *scores, double *scale,
+                                 double *sums[PROBES])
+{
+    const struct importer *im = rule->im;
+    const struct term *t;
+    *scale = 1;
+    for (uint32_t p = 0; p < PROBES; p++)
+        sums[p] = ARENA_ARRAY(im->arena, double, (size_t)(probes[p].sequence * probes[p].sequence));
+    while ((t = term_get(&im->terms, term))->kind != TERM_SCORES) {
+        if (t->kind == TERM_SCALE) {
+            *scale *= t->number;
+        } else if (t->kind == TERM_MASKED) {
+            for (uint32_t p = 0; p < PROBES; p++)
+                for (int64_t i = 0; i < probes[p].sequence * probes[p].sequence; i++) {
+                    double value = im->masks.items[t->index * PROBES + p]->data[i];
+                    sums[p][i] += value == 0 ? 0 : value * *scale;
+                }
+        } else {
+            return rule_refuse(rule, "the softmax is taken of %s, expected attention scores",
+                               term_kind_name(t->kind));
+        }
+        term = t->x;
+    }
+    *scores = term;
+    return OK;
+}
+
+static enum status check_causal(struct rule *rule, double *const sums[PROBES])
+{
+    for (uint32_t p = 0; p < PROBES; p++) {
+        int64_t length = probes[p].sequence;
+        for (int64_t i = 0; i < length * length; i++) {
+            int64_t row = i / length, column = i % length;
+            if (column > row && !(sums[p][i] <= masked_below))
+                return rule_refuse(rule,
+                                   "attention mask is not causal: in %" PRId64 " positions, position %" PRId64
+                                   " sees the later position %" PRId64 " (mask %g)",
+                                   length, row, column, sums[p][i]);
+            if (column <= row && !(sums[p][i] == 0))
+                return rule_refuse(rule,
+                                   "attention mask is not causal: in %" PRId64 " positions, position %" PRId64
+                                   " does not see position %" PRId64 " (mask %g)",
+                                   length, row, column, sums[p][i]);
+        }
+    }
+    return OK;
+}
+
+enum status rule_Softmax(struct rule *rule)
+{
+    if (!rule_is_activation(rule, 0) || rule->inputs[0]->view.rank == 0)
+        return rule_refuse(rule, "its first input is not an activation");
+    const struct import_value *x = rule->inputs[0];
+    uint32_t axis, scores = x->term;
+    double scale, *sums[PROBES];
+    if (!onnx_resolve_axis(onnx_integer(rule->node, "axis", rule->im->file->opset < 13 ? 1 : -1),
+                           x->view.rank, &axis) ||
+        axis + 1 != x->view.rank || !view_axis_is(&x->view, axis, ATOM_KEYS))
+        return rule_refuse(rule, "the softmax of %s is not over the keys of attention scores",
+                           term_kind_name(rule_get(rule, x)->kind));
+    TRY(collect_masks(rule, x->term, &scores, &scale, sums));
+    TRY(check_causal(rule, sums));
+    const struct term *t = term_get(&rule->im->terms, scores);
+    struct term term = {.kind = TERM_SOFTMAX, .x = scores, .size = t->size, .number = scale};
+    rule_set(rule, 0, rule_term(rule, term), &x->view);
+    return OK;
+}
+
+/* Exporters split, fold and round the usual scale in several ways; all of them mean 1 / sqrt(head). */
+static double snap_scale(double scale, int64_t head)
+{
+    double usual = 1 / sqrt((double)head);
+    return fabs(scale / usual - 1) < 1e-6 ? usual : scale;
+}
+
+enum status rule_weigh(struct rule *rule)
+{
+    const struct import_value *w = rule->inputs[0], *v = rule->inputs[1];
+    const struct term *softmax = rule_get(rule, w);
+    uint32_t m = w->view.rank, n = v->view.rank;
+    if (softmax->kind != TERM_SOFTMAX || m < 3 || n < 3 || !view_axis_is(&w->view, m - 1, ATOM_KEYS) ||
+        !view_axis_is(&w->view, m - 2, ATOM_SEQUENCE) || !view_axis_is(&v->view, n - 2, ATOM_SEQUENCE) ||
+        !is_channels(&v->view, n - 1) || w->view.offset != 0 || v->view.offset != 0)
+        return rule_refuse(rule,
+                           "its operands (%s, %s) are not attention weights [..., sequence, keys] and values "
+                           "[..., sequence, channels]",
+                           term_kind_name(softmax->kind), term_kind_name(rule_get(rule, v)->kind));
+    const struct term *scores = term_get(&rule->im->terms, softmax->x);
+    int64_t head = view_atom(&v->view, n - 1)->size;
+    struct pairing pairing;
+    TRY(pair_heads(rule, &pairing, w->view, v->view, 1, head));
+    if (pairing.groups != scores->groups || pairing.groups * pairing.repeats != scores->heads ||
+        rule_get(rule, v)->size != pairing.groups * head)
+        return rule_refuse(rule, "%" PRId64 " value heads for %" PRId64 " key heads", pairing.groups,
+                           scores->groups);
+    struct term term = {.kind = TERM_ATTENTION, .x = scores->x, .y = scores->y, .z = v->term};
+    term.heads = scores->heads;
+    term.groups = scores->groups;
+    term.size = scores->heads * head;
+    term.number = snap_scale(softmax->number, term_get(&rule->im->terms, scores->x)->size / scores->heads);
+    struct view view = {0};
+    for (uint32_t axis = 0; axis < pairing.view.rank; axis++) {
+        view_open_axis(&view);
+        for (uint32_t i = view_start(&pairing.view, axis); i < pairing.view.ends[axis]; i++) {
+            struct atom atom = pairing.view.atoms[i];
+            atom.stride *= head;
+            view_append(&view, atom);
+        }
+    }
+    view_open_axis(&view);
+    view_append(&view, (struct atom){.kind = ATOM_SEQUENCE});
+    view_open_axis(&view);
+    view_append(&view, (struct atom){ATOM_STATIC, head, 1});
+    rule_set(rule, 0, rule_term(rule, term), &view);
+    return OK;
+}

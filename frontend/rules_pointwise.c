@@ -1,0 +1,340 @@
+/* Rules of operators that work element by element. Operands in either order; a scale, a norm, a gate, a mask
+ * and a rotary table all arrive as products and sums. */
+#include "frontend/importer.h"
+#include "frontend/mix.h"
+#include <math.h>
+#include <string.h>
+
+static enum status unary(struct rule *rule, enum term_kind kind)
+{
+    if (!rule_is_activation(rule, 0))
+        return rule_refuse(rule, "its first input is not an activation");
+    const struct import_value *x = rule->inputs[0];
+    uint32_t term =
+        rule_term(rule, (struct term){.kind = kind, .x = x->term, .size = rule_get(rule, x)->size});
+    rule_set(rule, 0, term, &x->view);
+    return OK;
+}
+
+static enum status scaled(struct rule *rule, const struct import_value *x, double number)
+{
+    rule_set(rule, 0, term_scale(&rule->im->terms, x->term, number, rule->im->node), &x->view);
+    return OK;
+}
+
+static enum status offset(struct rule *rule, const struct import_value *x, double number)
+{
+    struct term term = {.kind = TERM_OFFSET, .x = x->term, .number = number, .size = rule_get(rule, x)->size};
+    rule_set(rule, 0, number == 0 ? x->term : rule_term(rule, term), &x->view);
+    return OK;
+}
+
+/* An activation and a stored vector along its channels. */
+static enum status with_vector(struct rule *rule, enum term_kind kind, const struct import_value *x,
+                               uint32_t weight)
+{
+    const struct term *t = rule_get(rule, x);
+    struct term term = {.kind = kind, .x = x->term, .weight = weight, .size = t->size};
+    if (kind == TERM_GAIN && t->kind == TERM_NORMAL)
+        term = (struct term){
+            .kind = TERM_RMSNORM, .x = t->x, .number = t->number, .weight = weight, .size = t->size};
+    rule_set(rule, 0, rule_term(rule, term), &x->view);
+    return OK;
+}
+
+/* Two inputs, at least one of them an activation. */
+static enum status need_pair(struct rule *rule)
+{
+    if (rule->input_count != 2 || !rule->inputs[0] || !rule->inputs[1])
+        return status_fail(rule->trace, INVALID, "%u inputs, expected two", rule->input_count);
+    return OK;
+}
+
+enum status rule_Neg(struct rule *rule)
+{
+    if (!rule_is_activation(rule, 0))
+        return rule_refuse(rule, "its first input is not an activation");
+    return scaled(rule, rule->inputs[0], -1);
+}
+
+enum status rule_Exp(struct rule *rule)
+{
+    return unary(rule, TERM_EXP);
+}
+
+enum status rule_Sigmoid(struct rule *rule)
+{
+    return unary(rule, TERM_SIGMOID);
+}
+
+enum status rule_Swish(struct rule *rule)
+{
+    if (onnx_real(rule->node, "alpha", 1) != 1)
+        return rule_refuse(rule, "only alpha = 1 is supported");
+    return unary(rule, TERM_SILU);
+}
+
+enum status rule_IsNaN(struct rule *rule)
+{
+    return unary(rule, TERM_IS_NAN);
+}
+
+/* 1 / sqrt and sqrt of 1 / are the same thing: the root is kept inside. */
+static uint32_t root_of(struct rule *rule, uint32_t x)
+{
+    const struct term *t = term_get(&rule->im->terms, x);
+    struct term term = {.kind = TERM_ROOT, .x = x, .size = t->size};
+    if (t->kind != TERM_INVERSE)
+        return rule_term(rule, term);
+    term.x = t->x;
+    struct term inverse = {.kind = TERM_INVERSE, .size = t->size};
+    inverse.x = rule_term(rule, term);
+    return rule_term(rule, inverse);
+}
+
+enum status rule_Sqrt(struct rule *rule)
+{
+    if (!rule_is_activation(rule, 0))
+        return rule_refuse(rule, "its first input is not an activation");
+    rule_set(rule, 0, root_of(rule, rule->inputs[0]->term), &rule->inputs[0]->view);
+    return OK;
+}
+
+enum status rule_Reciprocal(struct rule *rule)
+{
+    return unary(rule, TERM_INVERSE);
+}
+
+enum status rule_Pow(struct rule *rule)
+{
+    double exponent;
+    if (!rule_is_activation(rule, 0) || !rule_number(rule, 1, &exponent))
+        return rule_refuse(rule, "only an activation to the power of one number is supported");
+    const struct import_value *x = rule->inputs[0];
+    if (exponent == 2)
+        return unary(rule, TERM_SQUARE);
+    if (exponent == -1)
+        return unary(rule, TERM_INVERSE);
+    if (exponent != 0.5 && exponent != -0.5)
+        return rule_refuse(rule, "the power of %g is not supported", exponent);
+    uint32_t root = root_of(rule, x->term);
+    struct term inverse = {.kind = TERM_INVERSE, .x = root, .size = rule_get(rule, x)->size};
+    rule_set(rule, 0, exponent > 0 ? root : rule_term(rule, inverse), &x->view);
+    return OK;
+}
+
+/* x / sqrt(mean(x * x) + epsilon), when `row` is the second factor. */
+static bool is_norm_of(struct rule *rule, uint32_t x, uint32_t row, double *epsilon)
+{
+    const struct term_set *terms = &rule->im->terms;
+    const struct term *t = term_get(terms, row);
+    *epsilon = 0;
+    if (t->kind != TERM_INVERSE || (t = term_get(terms, t->x))->kind != TERM_ROOT)
+        return false;
+    t = term_get(terms, t->x);
+    if (t->kind == TERM_OFFSET) {
+        *epsilon = t->number;
+        t = term_get(terms, t->x);
+    }
+    if (t->kind != TERM_MEAN || (t = term_get(terms, t->x))->kind != TERM_SQUARE)
+        return false;
+    return t->x == x && *epsilon >= 0;
+}
+
+/* Does `row` have one element where `x` has a row? */
+static bool is_row_of(const struct import_value *row, const struct import_value *x)
+{
+    if (row->view.rank != x->view.rank || x->view.rank == 0)
+        return false;
+    struct view without = x->view;
+    uint32_t last = without.rank - 1;
+    without.ends[last] = view_start(&without, last);
+    return view_equal(&without, &row->view);
+}
+
+static enum status times_row(struct rule *rule, const struct import_value *x, const struct import_value *row)
+{
+    const struct term *t = rule_get(rule, x);
+    double epsilon;
+    bool has_gain = t->kind == TERM_GAIN;
+    if (!is_norm_of(rule, has_gain ? t->x : x->term, row->term, &epsilon))
+        return rule_refuse(rule, "rows are multiplied by %s, which is no root mean square norm of them",
+                           term_kind_name(rule_get(rule, row)->kind));
+    struct term term = {
+        .kind = has_gain ? TERM_RMSNORM : TERM_NORMAL, .x = has_gain ? t->x : x->term, .size = t->size};
+    term.number = epsilon;
+    term.weight = has_gain ? t->weight : 0;
+    rule_set(rule, 0, rule_term(rule, term), &x->view);
+    return OK;
+}
+
+static enum status product(struct rule *rule, const struct import_value *x, const struct import_value *y)
+{
+    const struct term *a = rule_get(rule, x), *b = rule_get(rule, y);
+    if (is_row_of(y, x))
+        return times_row(rule, x, y);
+    if (is_row_of(x, y))
+        return times_row(rule, y, x);
+    if (!view_equal(&x->view, &y->view))
+        return rule_refuse(rule, "the axes of its operands (%s, %s) do not match", term_kind_name(a->kind),
+                           term_kind_name(b->kind));
+    struct term term = {.kind = TERM_MULTIPLY, .x = x->term, .y = y->term, .size = a->size};
+    if (x->term == y->term)
+        term = (struct term){.kind = TERM_SQUARE, .x = x->term, .size = a->size};
+    else if (b->kind == TERM_SIGMOID && b->x == x->term)
+        term = (struct term){.kind = TERM_SILU, .x = x->term, .size = a->size};
+    else if (a->kind == TERM_SIGMOID && a->x == y->term)
+        term = (struct term){.kind = TERM_SILU, .x = y->term, .size = a->size};
+    else if (x->term > y->term) {
+        term.x = y->term;
+        term.y = x->term;
+    }
+    rule_set(rule, 0, rule_term(rule, term), &x->view);
+    return OK;
+}
+
+enum status rule_Mul(struct rule *rule)
+{
+    TRY(need_pair(rule));
+    if (rule_is_activation(rule, 0) && rule_is_activation(rule, 1))
+        return product(rule, rule->inputs[0], rule->inputs[1]);
+    uint32_t slot = rule_is_activation(rule, 0) ? 0 : 1, other = 1 - slot, weight;
+    const struct import_value *x = rule->inputs[slot];
+    int64_t size = rule_get(rule, x)->size;
+    double number;
+    if (rule_number(rule, other, &number))
+        return scaled(rule, x, number);
+    if (view_has_rows(&x->view, size) && rule_vector(rule, other, size, &weight))
+        return with_vector(rule, TERM_GAIN, x, weight);
+    return rule_table_product(rule, x, other);
+}
+
+/* x / sqrt(...), x / (1 + exp(-x)), x / number, 1 / x. */
+static enum status quotient(struct rule *rule, const struct import_value *x, const struct import_value *y)
+{
+    const struct term_set *terms = &rule->im->terms;
+    const struct term *b = rule_get(rule, y), *inner;
+    double sign = 1;
+    if (is_row_of(y, x)) {
+        struct import_value inverse = *y;
+        inverse.term = rule_term(rule, (struct term){.kind = TERM_INVERSE, .x = y->term, .size = b->size});
+        return times_row(rule, x, &inverse);
+    }
+    if (view_equal(&x->view, &y->view) && b->kind == TERM_OFFSET && b->number == 1 &&
+        (inner = term_get(terms, b->x))->kind == TERM_EXP &&
+        term_strip_scale(terms, inner->x, &sign) == x->term && sign == -1) {
+        struct term silu = {.kind = TERM_SILU, .x = x->term, .size = rule_get(rule, x)->size};
+        rule_set(rule, 0, rule_term(rule, silu), &x->view);
+        return OK;
+    }
+    return rule_refuse(rule, "%s divided by %s is not understood", term_kind_name(rule_get(rule, x)->kind),
+                       term_kind_name(b->kind));
+}
+
+enum status rule_Div(struct rule *rule)
+{
+    double number;
+    TRY(need_pair(rule));
+    if (rule_is_activation(rule, 0) && rule_is_activation(rule, 1))
+        return quotient(rule, rule->inputs[0], rule->inputs[1]);
+    if (rule_is_activation(rule, 0) && rule_number(rule, 1, &number) && number != 0)
+        return scaled(rule, rule->inputs[0], 1 / number);
+    if (rule_is_activation(rule, 1) && rule_number(rule, 0, &number) && number == 1) {
+        const struct import_value *y = rule->inputs[1];
+        const struct term *t = rule_get(rule, y), *inner;
+        double sign = 1;
+        /* 1 / (1 + exp(-x)) */
+        if (t->kind == TERM_OFFSET && t->number == 1 &&
+            (inner = term_get(&rule->im->terms, t->x))->kind == TERM_EXP) {
+            uint32_t x = term_strip_scale(&rule->im->terms, inner->x, &sign);
+            if (sign == -1) {
+                rule_set(rule, 0,
+                         rule_term(rule, (struct term){.kind = TERM_SIGMOID, .x = x, .size = t->size}),
+                         &y->view);
+                return OK;
+            }
+        }
+        rule_set(rule, 0, rule_term(rule, (struct term){.kind = TERM_INVERSE, .x = y->term, .size = t->size}),
+                 &y->view);
+        return OK;
+    }
+    return rule_refuse(rule, "only a division by one number, or of two activations, is supported");
+}
+
+static enum status sum(struct rule *rule, const struct import_value *x, const struct import_value *y)
+{
+    const struct term *a = rule_get(rule, x), *b = rule_get(rule, y);
+    if (!view_equal(&x->view, &y->view))
+        return rule_refuse(rule, "the axes of its operands (%s, %s) do not match", term_kind_name(a->kind),
+                           term_kind_name(b->kind));
+    if (a->kind == TERM_MIX || b->kind == TERM_MIX)
+        return mix_sum(rule, x, y);
+    uint32_t low = x->term < y->term ? x->term : y->term, high = x->term < y->term ? y->term : x->term;
+    rule_set(rule, 0, rule_term(rule, (struct term){.kind = TERM_ADD, .x = low, .y = high, .size = a->size}),
+             &x->view);
+    return OK;
+}
+
+static enum status sum_with_concrete(struct rule *rule, uint32_t slot)
+{
+    const struct import_value *x = rule->inputs[slot];
+    uint32_t weight;
+    double number;
+    int64_t size = rule_get(rule, x)->size;
+    if (view_has_keys(&x->view))
+        return rule_add_mask(rule, x, 1 - slot);
+    if (rule_number(rule, 1 - slot, &number))
+        return offset(rule, x, number);
+    if (view_has_rows(&x->view, size) && rule_vector(rule, 1 - slot, size, &weight))
+        return with_vector(rule, TERM_BIAS, x, weight);
+    return rule_refuse(rule, "input %u is neither a number nor a stored vector of the %s's %lld channels",
+                       1 - slot, term_kind_name(rule_get(rule, x)->kind), (long long)size);
+}
+
+enum status rule_Add(struct rule *rule)
+{
+    TRY(need_pair(rule));
+    if (rule_is_activation(rule, 0) && rule_is_activation(rule, 1))
+        return sum(rule, rule->inputs[0], rule->inputs[1]);
+    return sum_with_concrete(rule, rule_is_activation(rule, 0) ? 0 : 1);
+}
+
+enum status rule_Sub(struct rule *rule)
+{
+    double number;
+    TRY(need_pair(rule));
+    if (rule_is_activation(rule, 0) && rule_is_activation(rule, 1)) {
+        const struct import_value *x = rule->inputs[0];
+        struct import_value negative = *rule->inputs[1];
+        if (is_row_of(&negative, x))
+            return rule_refuse(
+                rule,
+                "%s is subtracted from rows: norms that subtract the mean (LayerNorm) are not supported",
+                term_kind_name(rule_get(rule, &negative)->kind));
+        negative.term = term_scale(&rule->im->terms, negative.term, -1, rule->im->node);
+        return sum(rule, x, &negative);
+    }
+    if (rule_is_activation(rule, 0) && rule_number(rule, 1, &number))
+        return offset(rule, rule->inputs[0], -number);
+    return rule_refuse(rule, "only a difference of two activations, or of one and a number, is supported");
+}
+
+/* Weights of a row that is masked entirely are NaN and replaced by zero in some exports; with a causal mask
+ * every row sees itself. Otherwise a mask that is selected instead of added. */
+enum status rule_Where(struct rule *rule)
+{
+    double number;
+    if (rule->input_count != 3 || !rule->inputs[0] || !rule->inputs[1] || !rule->inputs[2])
+        return status_fail(rule->trace, INVALID, "%u inputs, expected three", rule->input_count);
+    if (rule_is_activation(rule, 0)) {
+        const struct term *test = rule_get(rule, rule->inputs[0]);
+        if (test->kind == TERM_IS_NAN && rule_number(rule, 1, &number) && number == 0 &&
+            rule_is_activation(rule, 2) && rule->inputs[2]->term == test->x &&
+            term_get(&rule->im->terms, test->x)->kind == TERM_SOFTMAX) {
+            rule_set(rule, 0, test->x, &rule->inputs[2]->view);
+            return OK;
+        }
+        return rule_refuse(rule, "a choice that depends on %s is not supported", term_kind_name(test->kind));
+    }
+    return rule_select_mask(rule);
+}

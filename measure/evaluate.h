@@ -1,0 +1,36 @@
+/* Loss of a model on text: nats per token over full windows in order, every token but the first of a window scored. */
+#ifndef MEASURE_EVALUATE_H
+#define MEASURE_EVALUATE_H
+
+#include "base/status.h"
+#include "data/corpus.h"
+#include "data/partition.h"
+#include "ir/executor.h"
+#include <signal.h>
+#include <stdint.h>
+
+struct evaluate_options {
+    uint32_t length; /* tokens of a window */
+    uint32_t rows;   /* windows at a time; does not change the result beyond the order of additions */
+    uint64_t limit;  /* windows at most; 0: all */
+    struct partition partition;
+    const char *label;                  /* of the progress line; NULL: none */
+    const volatile sig_atomic_t *stop;  /* INTERRUPTED when it becomes nonzero; may be NULL */
+};
+
+/* Sums are made in double from the executor's f32 sums of one micro-batch, in order, so they are the same everywhere. */
+struct evaluation {
+    double loss;          /* nats per scored token */
+    double perplexity;    /* e^loss, by the golden exponential */
+    double bits_per_byte; /* of the text that the scored tokens stand for */
+    uint64_t tokens;      /* scored */
+    uint64_t bytes;
+};
+
+/* `model` has input "tokens" and output "logits" = matmul_nt(hidden, head). The logits are made and dropped in chunks of
+ * 512 tokens; no tokens x vocabulary tensor exists. INVALID: too little text for one window. */
+enum status measure_evaluate(struct evaluation *out, struct executor *executor, const struct graph *model,
+                             const struct corpus *corpus, const struct tokenizer *tokenizer,
+                             const struct evaluate_options *options, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,381 @@
+/* Naming leaves by what the ops do with them, and saying what pruning each of them means. */
+#include "passes/classes.h"
+#include "passes/reindex.h"
+#include <inttypes.h>
+#include <string.h>
+
+struct finder {
+    const struct graph *graph;
+    struct arena *arena;
+    struct structure *structure;
+    struct shape *shape;
+    VEC(struct prunable) items;
+    VEC(uint32_t) claimed; /* leaves that have a name */
+};
+
+const char *exactness_name(enum exactness exactness)
+{
+    static const char *const names[] = {"exact", "renormalising", "interface", "refused"};
+    return names[exactness];
+}
+
+static uint32_t axis_of(const struct graph *graph, uint32_t value, uint32_t from_last)
+{
+    const struct value *v = graph_value(graph, value);
+    return dims_find(&graph->dims, v->axes[v->rank - 1 - from_last]);
+}
+
+static bool term_mentions(const struct dims *dims, uint32_t term, uint32_t leaf)
+{
+    uint32_t leaves[DIM_MAX_FACTORS], count = dims_leaves(dims, term, leaves);
+    for (uint32_t i = 0; i < count; i++)
+        if (leaves[i] == leaf)
+            return true;
+    return false;
+}
+
+static bool value_mentions(const struct graph *graph, uint32_t value, uint32_t leaf)
+{
+    const struct value *v = graph_value(graph, value);
+    for (uint32_t a = 0; a < v->rank; a++)
+        if (term_mentions(&graph->dims, v->axes[a], leaf))
+            return true;
+    return false;
+}
+
+static bool is_claimed(const struct finder *f, uint32_t leaf)
+{
+    for (uint32_t i = 0; i < f->claimed.count; i++)
+        if (f->claimed.items[i] == leaf)
+            return true;
+    return false;
+}
+
+/* ---- what pruning means ---- */
+
+static bool is_interface(const struct graph *graph, uint32_t leaf)
+{
+    for (uint32_t i = 0; i < graph->inputs.count; i++)
+        if (value_mentions(graph, graph->inputs.items[i].value, leaf))
+            return true;
+    for (uint32_t i = 0; i < graph->outputs.count; i++)
+        if (value_mentions(graph, graph->outputs.items[i].value, leaf))
+            return true;
+    return graph->dims.terms.items[leaf].facts & FACT_DOMAIN;
+}
+
+static const char *describe_facts(struct finder *f, uint32_t leaf)
+{
+    static const struct {
+        enum dim_fact fact;
+        const char *name;
+    } names[] = {{FACT_CONTRACTED, "contracted"},
+                 {FACT_NORMALISER, "normaliser"},
+                 {FACT_DOMAIN, "index domain"},
+                 {FACT_PAIRED, "paired"},
+                 {FACT_FROZEN, "frozen"}};
+    const char *text = "";
+    uint32_t facts = f->graph->dims.terms.items[leaf].facts;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (facts & names[i].fact)
+            text = arena_printf(f->arena, "%s%s%s", text, *text ? ", " : "", names[i].name);
+    if (is_interface(f->graph, leaf))
+        text = arena_printf(f->arena, "%s%sinterface", text, *text ? ", " : "");
+    return text;
+}
+
+/* "; seen by embed (tok), matmul_nt (q), ... 7 more" */
+static const char *describe_path(struct finder *f, uint32_t term)
+{
+    enum { MOST = 6 };
+    struct builder b = {0};
+    uint32_t leaves[DIM_MAX_FACTORS], count = dims_leaves(&f->graph->dims, term, leaves), seen = 0;
+    for (uint32_t n = 0; n < f->graph->nodes.count; n++) {
+        const struct node *node = &f->graph->nodes.items[n];
+        bool sees = false;
+        for (uint32_t i = 0; i < node->input_count && !sees; i++)
+            for (uint32_t l = 0; l < count && !sees; l++)
+                sees = value_mentions(f->graph, node->inputs[i], leaves[l]);
+        if (!sees || seen++ >= MOST)
+            continue;
+        builder_printf(&b, "%s%s", seen == 1 ? "; seen by " : ", ", op_table[node->op].name);
+        if (node->origin.length > 0)
+            builder_printf(&b, " (" STR_FORMAT ")", STR_ARGUMENT(node->origin));
+    }
+    if (seen > MOST)
+        builder_printf(&b, " and %" PRIu32 " more", seen - MOST);
+    const char *text = arena_copy_string(f->arena, builder_text(&b), b.length);
+    builder_release(&b);
+    return text;
+}
+
+static void judge(struct finder *f, struct prunable *item)
+{
+    const struct dims *dims = &f->graph->dims;
+    const char *why = "";
+    if (!dims_is_leaf(dims, item->leaf) || !dims_is_leaf(dims, item->leaf_out)) {
+        struct builder b = {0};
+        dims_print(dims, item->leaf, &b);
+        why = arena_printf(f->arena, "its axis is made of several leaves, %s", builder_text(&b));
+        builder_release(&b);
+    } else {
+        const struct dim_term *leaf = &dims->terms.items[item->leaf],
+                              *leaf_out = &dims->terms.items[item->leaf_out];
+        uint32_t facts = leaf->facts | leaf_out->facts;
+        if (facts & FACT_FROZEN) {
+            const struct str *reason = leaf->facts & FACT_FROZEN ? &leaf->reason : &leaf_out->reason;
+            why = arena_printf(f->arena, "frozen: " STR_FORMAT, STR_ARGUMENT(*reason));
+        } else if (is_interface(f->graph, item->leaf) || is_interface(f->graph, item->leaf_out)) {
+            item->exactness = INTERFACE;
+        } else if (facts & FACT_NORMALISER) {
+            item->exactness = RENORMALISES;
+        } else if (facts & FACT_CONTRACTED) {
+            item->exactness = EXACT;
+        } else {
+            why = "nothing sums over it, so zeroing does not stand for removing";
+        }
+        item->facts = describe_facts(f, item->leaf);
+    }
+    item->reason = *why ? arena_printf(f->arena, "%s%s", why, describe_path(f, item->leaf)) : "";
+    if (*why)
+        item->exactness = REFUSED;
+}
+
+static void find_carriers(struct finder *f, struct prunable *item)
+{
+    VEC(struct carrier) carriers = {0};
+    uint32_t leaves[DIM_MAX_FACTORS], count = dims_leaves(&f->graph->dims, item->leaf, leaves);
+    for (uint32_t t = 0; t < f->graph->tensors.count; t++) {
+        const struct value *v = graph_value(f->graph, f->graph->tensors.items[t].value);
+        for (uint32_t a = 0; a < v->rank; a++) {
+            bool carries = term_mentions(&f->graph->dims, v->axes[a], item->leaf_out);
+            for (uint32_t l = 0; l < count && !carries; l++)
+                carries = term_mentions(&f->graph->dims, v->axes[a], leaves[l]);
+            if (carries)
+                *VEC_PUSH(f->arena, &carriers) = (struct carrier){t, a};
+        }
+    }
+    item->carriers = carriers.items;
+    item->carrier_count = carriers.count;
+}
+
+/* ---- naming ---- */
+
+static void add_pair(struct finder *f, const char *name, uint32_t layer, uint32_t leaf, uint32_t leaf_out,
+                     uint32_t parent)
+{
+    const struct dims *dims = &f->graph->dims;
+    leaf = dims_find(dims, leaf);
+    leaf_out = dims_find(dims, leaf_out);
+    if (dims_size(dims, leaf) == 1 || is_claimed(f, leaf))
+        return;
+    struct prunable item = {.name = name,
+                            .leaf = leaf,
+                            .leaf_out = leaf_out,
+                            .parent = DIM_NONE,
+                            .size = dims_size(dims, leaf),
+                            .layer = layer,
+                            .facts = ""};
+    *VEC_PUSH(f->arena, &f->claimed) = leaf;
+    if (leaf_out != leaf)
+        *VEC_PUSH(f->arena, &f->claimed) = leaf_out;
+    if (parent != DIM_NONE && dims_is_leaf(dims, parent) && dims_is_leaf(dims, leaf) &&
+        reindex_allows_parent(f->graph, leaf, parent))
+        item.parent = dims_find(dims, parent);
+    judge(f, &item);
+    find_carriers(f, &item);
+    *VEC_PUSH(f->arena, &f->items) = item;
+}
+
+static void add_layer_leaf(struct finder *f, uint32_t layer, const char *role, uint32_t leaf, uint32_t parent)
+{
+    if (leaf != DIM_NONE)
+        add_pair(f, arena_printf(f->arena, "layers.%" PRIu32 ".%s", layer, role), layer, leaf, leaf, parent);
+}
+
+/* The leaves of attention's rule, `b s (g*r*h), b s (g*h), b s (g*e) -> b s (g*r*e), b s (g*r) 2`, read off
+ * the axes by size: factors of size 1 are not in a product. DIM_NONE where there is none of its own. */
+struct attention_leaves {
+    uint32_t g, r, h, e;
+};
+
+/* Factors of `term` after those whose sizes multiply to `size`; *head is the one in front, if it is one. */
+static uint32_t strip(const struct dims *dims, uint32_t term, int64_t size, uint32_t *head,
+                      uint32_t rest[DIM_MAX_FACTORS])
+{
+    uint32_t factors[DIM_MAX_FACTORS], count = dims_factors(dims, term, factors), at = 0;
+    int64_t product = 1;
+    while (at < count && product < size)
+        product *= dims_size(dims, factors[at++]);
+    if (head)
+        *head = at == 1 ? factors[0] : DIM_NONE;
+    for (uint32_t i = at; i < count; i++)
+        rest[i - at] = factors[i];
+    return count - at;
+}
+
+static struct attention_leaves read_attention(const struct graph *graph, const struct node *node)
+{
+    const struct dims *dims = &graph->dims;
+    struct attention_leaves l = {DIM_NONE, DIM_NONE, DIM_NONE, DIM_NONE};
+    uint32_t rest[DIM_MAX_FACTORS], g;
+    int64_t groups = node_integer(node, ATTRIBUTE_kv_heads);
+    if (strip(dims, axis_of(graph, node->inputs[1], 0), groups, &l.g, rest) == 1)
+        l.h = rest[0];
+    if (strip(dims, axis_of(graph, node->inputs[2], 0), groups, &g, rest) == 1)
+        l.e = rest[0];
+    if (strip(dims, axis_of(graph, node->results[1], 1), groups, &g, rest) == 1)
+        l.r = rest[0];
+    return l;
+}
+
+/* (f+f): f, and whether several layers share it does not matter here. */
+static uint32_t rotary_leaf(const struct dims *dims, uint32_t h)
+{
+    uint32_t parts[DIM_MAX_FACTORS];
+    if (h == DIM_NONE || dims_parts(dims, h, parts) != 2 ||
+        dims_find(dims, parts[0]) != dims_find(dims, parts[1]))
+        return DIM_NONE;
+    return dims_find(dims, parts[0]);
+}
+
+static bool in_other_layer(const struct finder *f, uint32_t leaf, uint32_t layer)
+{
+    for (uint32_t b = 0; b < f->structure->branch_count; b++) {
+        const struct branch *branch = &f->structure->branches[b];
+        if (branch->attention == ID_NONE || branch->layer == layer)
+            continue;
+        uint32_t h = read_attention(f->graph, &f->graph->nodes.items[branch->attention]).h;
+        if (rotary_leaf(&f->graph->dims, h) == leaf)
+            return true;
+    }
+    return false;
+}
+
+static void add_attention(struct finder *f, uint32_t layer, const struct node *node, int64_t *sizes[3])
+{
+    struct attention_leaves l = read_attention(f->graph, node);
+    sizes[0][layer] = node_integer(node, ATTRIBUTE_heads);
+    sizes[1][layer] = node_integer(node, ATTRIBUTE_kv_heads);
+    sizes[2][layer] = dims_size(&f->graph->dims, axis_of(f->graph, node->inputs[0], 0)) / sizes[0][layer];
+    add_layer_leaf(f, layer, "kv_heads", l.g, DIM_NONE);
+    add_layer_leaf(f, layer, "heads", l.r, l.g);
+    add_layer_leaf(f, layer, "value_size", l.e, l.g);
+    uint32_t pairs = rotary_leaf(&f->graph->dims, l.h);
+    if (pairs == DIM_NONE)
+        add_layer_leaf(f, layer, "head_size", l.h, l.g);
+    else if (f->structure->layer_count == 1 || in_other_layer(f, pairs, layer))
+        add_pair(f, "head_pairs", ID_NONE, pairs, pairs, DIM_NONE);
+    else
+        add_layer_leaf(f, layer, "head_pairs", pairs, DIM_NONE);
+}
+
+/* What the matmul contracts that brings a branch back to the stream, when attention did not make it. */
+static uint32_t find_ffn(const struct finder *f, const struct branch *branch)
+{
+    const struct graph *g = f->graph;
+    for (uint32_t n = branch->node_count; n-- > 0;) {
+        const struct node *node = &g->nodes.items[branch->nodes[n]];
+        if (node->op != OP_matmul_nt && node->op != OP_matmul_nn)
+            continue;
+        uint32_t inner = axis_of(g, node->inputs[0], 0);
+        if (axis_of(g, node->results[0], 0) == f->structure->hidden && inner != f->structure->hidden &&
+            dims_is_leaf(&g->dims, inner) && !is_claimed(f, inner))
+            return inner;
+    }
+    return DIM_NONE;
+}
+
+static void add_branches(struct finder *f)
+{
+    uint32_t layers = f->structure->layer_count;
+    int64_t *sizes[3], *ffn = ARENA_ARRAY(f->arena, int64_t, layers + 1);
+    for (int i = 0; i < 3; i++)
+        sizes[i] = ARENA_ARRAY(f->arena, int64_t, layers + 1);
+    for (uint32_t b = 0; b < f->structure->branch_count; b++) {
+        const struct branch *branch = &f->structure->branches[b];
+        if (branch->attention != ID_NONE)
+            add_attention(f, branch->layer, &f->graph->nodes.items[branch->attention], sizes);
+        uint32_t leaf = find_ffn(f, branch);
+        if (leaf == DIM_NONE)
+            continue;
+        ffn[branch->layer] = dims_size(&f->graph->dims, leaf);
+        add_layer_leaf(f, branch->layer, "ffn", leaf, DIM_NONE);
+    }
+    f->shape->layers = layers;
+    f->shape->heads = sizes[0];
+    f->shape->kv_heads = sizes[1];
+    f->shape->head_dim = sizes[2];
+    f->shape->ffn = ffn;
+}
+
+/* Static leaves of weights that no role explains. */
+static void add_others(struct finder *f)
+{
+    uint32_t number = 0, leaves[DIM_MAX_FACTORS];
+    for (uint32_t t = 0; t < f->graph->tensors.count; t++) {
+        const struct value *v = graph_value(f->graph, f->graph->tensors.items[t].value);
+        for (uint32_t a = 0; a < v->rank; a++) {
+            uint32_t count = dims_leaves(&f->graph->dims, v->axes[a], leaves);
+            for (uint32_t l = 0; l < count; l++)
+                if (dims_size(&f->graph->dims, leaves[l]) != 1 && !is_claimed(f, leaves[l]))
+                    add_pair(f, arena_printf(f->arena, "leaf.%" PRIu32, number++), ID_NONE, leaves[l],
+                             leaves[l], DIM_NONE);
+        }
+    }
+}
+
+enum status classes_find(struct classes *out, struct arena *arena, const struct graph *graph,
+                         struct trace *trace)
+{
+    *out = (struct classes){0};
+    TRY(structure_find(&out->structure, arena, graph, trace));
+    uint32_t logits = graph_find_output(graph, "logits");
+    if (logits == ID_NONE || graph_value(graph, logits)->rank == 0)
+        return status_fail(trace, UNSUPPORTED, "the graph has no output \"logits\"");
+    struct finder f = {.graph = graph, .arena = arena, .structure = &out->structure, .shape = &out->shape};
+    const struct node *embed = &graph->nodes.items[out->structure.embed];
+    uint32_t in = axis_of(graph, embed->inputs[0], 1), last = axis_of(graph, logits, 0);
+    out->shape.hidden = dims_size(&graph->dims, out->structure.hidden);
+    out->shape.vocab = dims_size(&graph->dims, in);
+    out->shape.tied = in == last;
+    out->shape.parameters = graph_parameters(graph);
+    add_pair(&f, "hidden", ID_NONE, out->structure.hidden, out->structure.hidden, DIM_NONE);
+    add_pair(&f, "vocab", ID_NONE, in, last, DIM_NONE);
+    add_branches(&f);
+    add_others(&f);
+    out->items = f.items.items;
+    out->count = f.items.count;
+    return OK;
+}
+
+const struct prunable *classes_get(const struct classes *classes, const char *name)
+{
+    for (uint32_t i = 0; i < classes->count; i++)
+        if (strcmp(classes->items[i].name, name) == 0)
+            return &classes->items[i];
+    return NULL;
+}
+
+const struct prunable *classes_get_layer(const struct classes *classes, uint32_t layer, const char *role)
+{
+    for (uint32_t i = 0; i < classes->count; i++) {
+        const char *dot = strrchr(classes->items[i].name, '.');
+        if (classes->items[i].layer == layer && dot && strcmp(dot + 1, role) == 0)
+            return &classes->items[i];
+    }
+    return NULL;
+}
+
+bool shape_is_uniform(const int64_t *sizes, uint32_t layers, int64_t *size)
+{
+    *size = 0;
+    for (uint32_t i = 0; i < layers; i++) {
+        if (sizes[i] == 0)
+            continue;
+        if (*size != 0 && sizes[i] != *size)
+            return false;
+        *size = sizes[i];
+    }
+    return true;
+}

@@ -1,0 +1,66 @@
+/* Pruning to a shape: the request of a pipeline's prune stage. Sizes are what is left; 0 means unchanged.
+ *
+ * Rankings come from scores (passes/scores.h); kept positions stay in ascending order, ties go to the lower
+ * index. Rankings are per layer; hidden's is one for the whole model. Key-value groups are ranked by the sum
+ * of their heads' scores; query heads within each kept group. All width surgery is one reindex; then layers
+ * go. */
+#ifndef PASSES_PRUNE_H
+#define PASSES_PRUNE_H
+
+#include "passes/classes.h"
+#include "passes/pass.h"
+#include "passes/reindex.h"
+
+/* count 0: unchanged; 1: the same for all layers; else one for each layer that is kept (0: unchanged). */
+struct prune_sizes {
+    const int64_t *sizes;
+    uint32_t count;
+};
+
+struct prune_request {
+    int64_t hidden;
+    struct prune_sizes ffn;
+    struct prune_sizes heads;    /* query heads in all, a multiple of kv_heads */
+    struct prune_sizes kv_heads; /* stays unless given */
+    int64_t layers;              /* how many: those with the highest score "layers" */
+    const uint32_t *keep_layers; /* or which, ascending (then layers is 0 or their number) */
+    uint32_t keep_layer_count;
+    const uint32_t *keep_tokens; /* token ids, ascending; embedding and head share the list */
+    uint32_t keep_token_count;
+};
+
+/* INVALID: impossible sizes or missing scores: what was asked for and what there is. UNSUPPORTED: the class
+ * is refused, with its reason. Fills context's receipt and remap. */
+enum status prune_to_shape(struct graph **out, const struct graph *graph, const struct prune_request *request,
+                           struct pass_context *context, struct trace *trace) MUST_CHECK;
+
+/* ---- the parts: each adds keep lists to a plan (prune_ffn.c, prune_heads.c, ...) ---- */
+
+struct prune_plan {
+    const struct graph *graph;
+    const struct classes *classes;
+    const struct scores *scores;
+    struct arena *arena;
+    enum contract contract; /* weakest of what was added */
+    VEC(struct keep) keeps;
+};
+
+/* `list` (ascending positions) or, where it is NULL, the best `count` by scores. */
+enum status plan_ffn(struct prune_plan *plan, uint32_t layer, int64_t count, const uint32_t *list,
+                     struct trace *trace) MUST_CHECK;
+enum status plan_hidden(struct prune_plan *plan, int64_t count, const uint32_t *list,
+                        struct trace *trace) MUST_CHECK;
+enum status plan_vocab(struct prune_plan *plan, int64_t count, const uint32_t *list,
+                       struct trace *trace) MUST_CHECK;
+/* Whole groups; `list` names groups. */
+enum status plan_kv_heads(struct prune_plan *plan, uint32_t layer, int64_t count, const uint32_t *list,
+                          struct trace *trace) MUST_CHECK;
+/* Query heads: `count` in all, over `groups` kept groups (0: all). `list` (count heads, numbered over all
+ * groups, as many in each group) when groups is 0. */
+enum status plan_heads(struct prune_plan *plan, uint32_t layer, int64_t count, int64_t groups,
+                       const uint32_t *list, struct trace *trace) MUST_CHECK;
+/* Any class: one list for the whole leaf. */
+enum status plan_class(struct prune_plan *plan, const struct prunable *item, int64_t count,
+                       const uint32_t *list, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,276 @@
+/* Finding the residual stream in one sweep over the nodes, in topological order. `reach` of a value is the
+ * highest index of a stream value that it depends on, so a branch is known as one when its add is met. */
+#include "passes/structure.h"
+#include "ir/build.h"
+#include "ir/text.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+struct finder {
+    const struct graph *graph;
+    struct arena *arena;
+    uint32_t *reach;     /* value -> index into stream, or ID_NONE */
+    uint32_t *consumers; /* value -> number of operands that it is */
+    uint32_t *position;  /* value -> its own index in the stream, or ID_NONE */
+    VEC(uint32_t) stream;
+    VEC(struct branch) branches;
+    VEC(struct layer) layers;
+    uint32_t hidden;
+};
+
+static uint32_t last_axis(const struct graph *graph, uint32_t value)
+{
+    const struct value *v = graph_value(graph, value);
+    return v->rank > 0 ? dims_find(&graph->dims, v->axes[v->rank - 1]) : DIM_NONE;
+}
+
+static uint32_t find_embed(const struct graph *graph)
+{
+    for (uint32_t n = 0; n < graph->nodes.count; n++)
+        if (graph->nodes.items[n].op == OP_embed &&
+            graph_value(graph, graph->nodes.items[n].inputs[1])->origin == VALUE_INPUT)
+            return n;
+    return ID_NONE;
+}
+
+/* Puts `value` at the end of the stream, or in the place of s0 as long as no branch was met. */
+static void extend_stream(struct finder *f, uint32_t value)
+{
+    if (f->branches.count == 0 && f->stream.count > 0)
+        f->stream.count = 0;
+    f->position[value] = f->reach[value] = f->stream.count;
+    *VEC_PUSH(f->arena, &f->stream) = value;
+}
+
+static uint32_t node_reach(const struct finder *f, const struct node *node)
+{
+    uint32_t reach = ID_NONE;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        uint32_t r = f->reach[node->inputs[i]];
+        if (r != ID_NONE && (reach == ID_NONE || r > reach))
+            reach = r;
+    }
+    return reach;
+}
+
+/* add(head, f) with f from the stream: the head moves on, and f is a branch. */
+static bool take_branch(struct finder *f, uint32_t index)
+{
+    const struct node *node = &f->graph->nodes.items[index];
+    uint32_t head = VEC_LAST(&f->stream);
+    if (node->op != OP_add || (node->inputs[0] != head && node->inputs[1] != head))
+        return false;
+    uint32_t other = node->inputs[node->inputs[0] == head];
+    if (f->reach[other] == ID_NONE || other == head || last_axis(f->graph, other) != f->hidden ||
+        graph_value(f->graph, other)->rank != graph_value(f->graph, head)->rank)
+        return false;
+    *VEC_PUSH(f->arena, &f->branches) = (struct branch){.kind = BRANCH_MLP,
+                                                        .add = index,
+                                                        .before = head,
+                                                        .after = node->results[0],
+                                                        .value = other,
+                                                        .reads = f->reach[other],
+                                                        .attention = ID_NONE};
+    uint32_t value = node->results[0];
+    f->position[value] = f->reach[value] = f->stream.count;
+    *VEC_PUSH(f->arena, &f->stream) = value;
+    return true;
+}
+
+/* Before the first branch: the only use of s0 makes the next s0 (position embedding, scaling, a norm). */
+static bool moves_start(const struct finder *f, const struct node *node)
+{
+    uint32_t head = VEC_LAST(&f->stream);
+    return f->branches.count == 0 && f->consumers[head] == 1 &&
+           (node->inputs[0] == head || (node->input_count > 1 && node->inputs[1] == head)) &&
+           graph_value(f->graph, node->results[0])->rank == graph_value(f->graph, head)->rank &&
+           last_axis(f->graph, node->results[0]) == f->hidden;
+}
+
+static void sweep(struct finder *f)
+{
+    for (uint32_t n = 0; n < f->graph->nodes.count; n++) {
+        const struct node *node = &f->graph->nodes.items[n];
+        if (f->stream.count > 0 && take_branch(f, n))
+            continue;
+        uint32_t reach = node_reach(f, node);
+        for (uint32_t r = 0; r < node->result_count && f->position[node->results[r]] == ID_NONE; r++)
+            f->reach[node->results[r]] = reach;
+        if (f->stream.count > 0 && moves_start(f, node))
+            extend_stream(f, node->results[0]);
+    }
+}
+
+/* Marks what `value` needs, stopping at the stream; calls back nothing, but reports the stream values met. */
+static void mark_needed(const struct finder *f, uint32_t value, bool *nodes, uint32_t *lowest)
+{
+    struct arena scratch = {0};
+    VEC(uint32_t) stack = {0};
+    *VEC_PUSH(&scratch, &stack) = value;
+    while (stack.count > 0) {
+        uint32_t id = stack.items[--stack.count];
+        const struct value *v = graph_value(f->graph, id);
+        if (f->position[id] != ID_NONE) {
+            *lowest = f->position[id] < *lowest ? f->position[id] : *lowest;
+            continue;
+        }
+        if (v->origin != VALUE_NODE || f->reach[id] == ID_NONE || nodes[v->source])
+            continue;
+        nodes[v->source] = true;
+        const struct node *node = &f->graph->nodes.items[v->source];
+        for (uint32_t i = 0; i < node->input_count; i++)
+            *VEC_PUSH(&scratch, &stack) = node->inputs[i];
+    }
+    arena_release(&scratch);
+}
+
+static struct hash128 branch_hash(const struct graph *graph, const struct branch *branch)
+{
+    struct graph *to = graph_create();
+    struct graph_copy copy = graph_copy_begin(to, graph);
+    struct trace trace = {0};
+    for (uint32_t n = 0; n < branch->node_count; n++) {
+        const struct node *node = &graph->nodes.items[branch->nodes[n]];
+        for (uint32_t i = 0; i < node->input_count; i++) {
+            uint32_t id = node->inputs[i], axes[VALUE_MAX_RANK];
+            const struct value *v = graph_value(graph, id);
+            if (copy.values[id] != ID_NONE)
+                continue;
+            if (v->origin == VALUE_TENSOR) {
+                graph_copy_tensor(&copy, v->source);
+                VEC_LAST(&to->tensors).has_id = false;
+                continue;
+            }
+            for (uint32_t a = 0; a < v->rank; a++)
+                axes[a] = graph_copy_term(&copy, v->axes[a]);
+            copy.values[id] = build_input(to, "x", v->dtype, v->rank, axes);
+        }
+        if (graph_copy_node(&copy, node, &trace) != OK)
+            BUG("a branch cannot be copied: %s", trace.text);
+    }
+    if (copy.values[branch->value] != ID_NONE)
+        build_output(to, "y", copy.values[branch->value]);
+    struct graph *canonical = graph_canonicalise(to);
+    struct hash128 hash = graph_hash(canonical);
+    graph_destroy(canonical);
+    graph_destroy(to);
+    return hash;
+}
+
+static void describe_branch(struct finder *f, struct branch *branch)
+{
+    struct arena scratch = {0};
+    bool *marks = ARENA_ARRAY(&scratch, bool, f->graph->nodes.count);
+    uint32_t lowest = UINT32_MAX;
+    mark_needed(f, branch->value, marks, &lowest);
+    for (uint32_t n = 0; n < f->graph->nodes.count; n++)
+        branch->node_count += marks[n];
+    uint32_t *nodes = ARENA_ARRAY(f->arena, uint32_t, branch->node_count + 1), count = 0;
+    for (uint32_t n = 0; n < f->graph->nodes.count; n++) {
+        if (!marks[n])
+            continue;
+        nodes[count++] = n;
+        if (f->graph->nodes.items[n].op == OP_attention && branch->attention == ID_NONE) {
+            branch->attention = n;
+            branch->kind = BRANCH_ATTENTION;
+        }
+    }
+    branch->nodes = nodes;
+    branch->hash = branch_hash(f->graph, branch);
+    arena_release(&scratch);
+}
+
+static void group_layers(struct finder *f)
+{
+    for (uint32_t b = 0; b < f->branches.count; b++) {
+        struct branch *branch = &f->branches.items[b];
+        if (branch->kind == BRANCH_ATTENTION)
+            *VEC_PUSH(f->arena, &f->layers) = (struct layer){b, ID_NONE};
+        else if (f->layers.count > 0 && VEC_LAST(&f->layers).mlp == ID_NONE)
+            VEC_LAST(&f->layers).mlp = b;
+        else
+            *VEC_PUSH(f->arena, &f->layers) = (struct layer){ID_NONE, b};
+        branch->layer = f->layers.count - 1;
+    }
+}
+
+static bool same_branch(const struct finder *f, uint32_t a, uint32_t b)
+{
+    if (a == ID_NONE || b == ID_NONE)
+        return a == b;
+    return hash128_equal(f->branches.items[a].hash, f->branches.items[b].hash);
+}
+
+static uint32_t find_period(const struct finder *f)
+{
+    uint32_t count = f->layers.count;
+    for (uint32_t period = 1; period == 1 || period <= count / 2; period++) {
+        bool repeats = true;
+        for (uint32_t i = period; repeats && i < count; i++)
+            repeats = same_branch(f, f->layers.items[i].attention, f->layers.items[i - period].attention) &&
+                      same_branch(f, f->layers.items[i].mlp, f->layers.items[i - period].mlp);
+        if (repeats)
+            return period;
+    }
+    return 0;
+}
+
+/* Outputs must see the end of the stream only, or the chain is not what makes them. */
+static enum status check_outputs(const struct finder *f, struct trace *trace)
+{
+    struct arena scratch = {0};
+    bool *marks = ARENA_ARRAY(&scratch, bool, f->graph->nodes.count);
+    uint32_t logits = graph_find_output(f->graph, "logits"), lowest = UINT32_MAX;
+    if (logits != ID_NONE)
+        mark_needed(f, logits, marks, &lowest);
+    arena_release(&scratch);
+    if (lowest != UINT32_MAX && lowest + 1 != f->stream.count)
+        return status_fail(trace, UNSUPPORTED,
+                           "the graph has no single residual stream: the logits see the stream after %" PRIu32
+                           " of %" PRIu32 " branches directly",
+                           lowest, f->branches.count);
+    return OK;
+}
+
+static void begin(struct finder *f, const struct graph *graph, struct arena *arena, struct arena *scratch)
+{
+    *f = (struct finder){.graph = graph, .arena = arena};
+    uint32_t count = graph->values.count + 1;
+    f->reach = ARENA_ARRAY(scratch, uint32_t, count);
+    f->position = ARENA_ARRAY(scratch, uint32_t, count);
+    f->consumers = ARENA_ARRAY(scratch, uint32_t, count);
+    memset(f->reach, 0xff, count * sizeof *f->reach);
+    memset(f->position, 0xff, count * sizeof *f->position);
+    for (uint32_t n = 0; n < graph->nodes.count; n++)
+        for (uint32_t i = 0; i < graph->nodes.items[n].input_count; i++)
+            f->consumers[graph->nodes.items[n].inputs[i]]++;
+}
+
+enum status structure_find(struct structure *out, struct arena *arena, const struct graph *graph,
+                           struct trace *trace)
+{
+    *out = (struct structure){.embed = find_embed(graph)};
+    if (out->embed == ID_NONE)
+        return status_fail(trace, UNSUPPORTED,
+                           "no embedding of an integer input was found, so there is no residual stream");
+    struct arena scratch = {0};
+    struct finder f;
+    begin(&f, graph, arena, &scratch);
+    uint32_t start = graph->nodes.items[out->embed].results[0];
+    out->hidden = f.hidden = last_axis(graph, start);
+    extend_stream(&f, start);
+    sweep(&f);
+    enum status status = check_outputs(&f, trace);
+    for (uint32_t b = 0; b < f.branches.count && status == OK; b++)
+        describe_branch(&f, &f.branches.items[b]);
+    group_layers(&f);
+    out->stream = f.stream.items;
+    out->branches = f.branches.items;
+    out->branch_count = f.branches.count;
+    out->layers = f.layers.items;
+    out->layer_count = f.layers.count;
+    out->period = status == OK ? find_period(&f) : 0;
+    arena_release(&scratch);
+    return status;
+}

@@ -1,0 +1,17 @@
+/* Choosing what executes: `--device auto|cpu|vulkan[:INDEX|:NAME-PART]`. auto takes a hardware GPU that passes its
+ * self-test, else the twin; a software Vulkan driver only when asked for. */
+#ifndef PIPELINE_DEVICE_H
+#define PIPELINE_DEVICE_H
+
+#include "base/status.h"
+#include "ir/executor.h"
+
+struct device_options {
+    const char *device; /* NULL or "auto", "cpu", "vulkan", "vulkan:..." */
+    uint32_t threads;   /* of the twin; 0: one for each processor */
+};
+
+/* INVALID: another word. DEVICE: no such device, or it failed its self-test. */
+enum status device_open(struct executor **out, const struct device_options *options, struct trace *trace) MUST_CHECK;
+
+#endif

@@ -1,0 +1,104 @@
+/* The text that a key hashes (docs/store.md):
+ *   espalier-key 1 / stage KIND VERSION / numerics golden/N / setting lines / NAME ID lines for what it takes. */
+#include "pipeline/key.h"
+#include "store/id.h"
+#include "store/input.h"
+#include <string.h>
+
+static const char *const taken[] = {"model", "names", "tokenizer", "scores"};
+
+static void list_inputs(const struct stage_entry *entry, uint32_t out[4])
+{
+    out[0] = entry->model;
+    out[1] = entry->teacher;
+    out[2] = entry->scores;
+    out[3] = entry->like;
+}
+
+uint32_t key_unknown_input(const struct run *run, uint32_t number)
+{
+    uint32_t inputs[4];
+    list_inputs(&run->pipeline.stages.items[number], inputs);
+    for (int i = 0; i < 4; i++)
+        if (inputs[i] != STAGE_NONE && !run->done[inputs[i]])
+            return inputs[i];
+    return STAGE_NONE;
+}
+
+static void add_hash(struct builder *text, const char *role, const char *name, struct hash128 hash)
+{
+    char hex[HASH128_HEX];
+    hash128_to_hex(hash, hex);
+    builder_printf(text, "%s.%s %s\n", role, name, hex);
+}
+
+/* Ids of the outputs that say what the other stage made; names of weights enter no key. */
+static void add_stage(struct builder *text, const struct run *run, const char *role, uint32_t stage)
+{
+    if (stage == STAGE_NONE)
+        return;
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        const struct store_output *output = store_result_find(&run->results[stage], taken[i]);
+        if (output && strcmp(taken[i], "names") != 0)
+            add_hash(text, role, taken[i], output->id);
+    }
+}
+
+static enum status add_file(struct builder *text, const struct run *run, const char *role, const char *path,
+                            struct trace *trace)
+{
+    struct store_input input;
+    TRY(store_input_hash(&input, run->store, path, INPUT_REMEMBERED, trace));
+    add_hash(text, role, "file", input.xxh3);
+    return OK;
+}
+
+static enum status add_tokenizer(struct builder *text, const struct run *run, const struct settings *settings,
+                                 struct trace *trace)
+{
+    const char *tokenizer = settings_text(settings, "tokenizer");
+    if (!*tokenizer)
+        return OK;
+    if (strcmp(tokenizer, "bytes") != 0)
+        return add_file(text, run, "tokenizer", tokenizer, trace);
+    builder_add_text(text, "tokenizer bytes\n");
+    return OK;
+}
+
+static enum status add_input(struct builder *text, const struct run *run, const char *role, uint32_t number,
+                             struct trace *trace)
+{
+    if (number == STAGE_NONE)
+        return OK;
+    const struct input_entry *input = &run->pipeline.inputs.items[number];
+    settings_print(&input->settings, text);
+    if (settings_has(&input->settings, "model"))
+        TRY(add_file(text, run, role, settings_text(&input->settings, "model"), trace));
+    if (settings_has(&input->settings, "text"))
+        TRY(add_file(text, run, role, settings_text(&input->settings, "text"), trace));
+    return add_tokenizer(text, run, &input->settings, trace);
+}
+
+static enum status write_text(struct builder *text, const struct run *run, uint32_t number, struct trace *trace)
+{
+    const struct stage_entry *e = &run->pipeline.stages.items[number];
+    builder_printf(text, "espalier-key 1\nstage %s %u\nnumerics golden/%d\n", e->kind->name, e->kind->version,
+                   PROFILE_GOLDEN);
+    settings_print(&e->settings, text);
+    add_stage(text, run, "model", e->model);
+    add_stage(text, run, "teacher", e->teacher);
+    add_stage(text, run, "scores", e->scores);
+    add_stage(text, run, "like", e->like);
+    TRY(add_input(text, run, "data", e->data, trace));
+    TRY(add_input(text, run, "source", e->source, trace));
+    return strcmp(e->kind->name, "init") == 0 ? add_tokenizer(text, run, &e->settings, trace) : OK;
+}
+
+enum status key_make(struct hash128 *out, struct run *run, uint32_t number, struct trace *trace)
+{
+    struct builder text = {0};
+    enum status status = write_text(&text, run, number, trace);
+    *out = hash128_of(builder_text(&text), text.length);
+    builder_release(&text);
+    return status;
+}

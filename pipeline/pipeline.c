@@ -1,0 +1,311 @@
+/* Reading the pipeline file. Stages refer to earlier stages and to inputs by name; what a stage does not name is taken
+ * from its place in the list (the model of the stage before, the nearest scores above). */
+#include "pipeline/pipeline.h"
+#include "pipeline/stage.h"
+#include <stdlib.h>
+#include <string.h>
+
+const struct stage_kind stage_kinds[] = {
+#define STAGE(kind, number, result, makes, text) {#kind, number, result, makes, stage_##kind, text},
+#include "pipeline/stages.def"
+};
+const uint32_t stage_kind_count = sizeof stage_kinds / sizeof *stage_kinds;
+
+enum { FILE_LIMIT = 4 << 20, NAME_LIMIT = 64 };
+
+struct reader {
+    struct pipeline *out;
+    struct trace *trace;
+};
+
+static enum status fail(struct reader *r, const struct yaml_value *at, const char *expected)
+{
+    return yaml_fail(r->trace, r->out->path, at, "expected %s", expected);
+}
+
+/* Names appear in file names, refs and locks: letters, digits, - and _. */
+static bool is_name(struct str text)
+{
+    if (text.length == 0 || text.length > NAME_LIMIT)
+        return false;
+    for (size_t i = 0; i < text.length; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", text.data[i]))
+            return false;
+    return true;
+}
+
+static uint32_t find_input(const struct pipeline *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->inputs.count; i++)
+        if (strcmp(p->inputs.items[i].name, name) == 0)
+            return i;
+    return STAGE_NONE;
+}
+
+uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name)
+{
+    for (uint32_t i = 0; i < pipeline->stages.count; i++)
+        if (strcmp(pipeline->stages.items[i].name, name) == 0)
+            return i;
+    return STAGE_NONE;
+}
+
+/* ---- head and inputs ---- */
+
+static enum status read_head(struct reader *r, const struct yaml_value *root)
+{
+    static const char *const keys[] = {"espalier", "name", "numerics", "seed", "inputs", "stages"};
+    for (uint32_t i = 0; i < root->count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            known = known || str_is(root->keys[i]->text, keys[k]);
+        if (!known)
+            return yaml_fail(r->trace, r->out->path, root->keys[i],
+                             "unknown key \"" STR_FORMAT "\"; there are espalier, name, numerics, seed, inputs, stages",
+                             STR_ARGUMENT(root->keys[i]->text));
+    }
+    const struct yaml_value *version = yaml_find(root, "espalier"), *name = yaml_find(root, "name");
+    const struct yaml_value *numerics = yaml_find(root, "numerics"), *seed = yaml_find(root, "seed");
+    if (!version || version->kind != YAML_TEXT || !str_is(version->text, "1"))
+        return fail(r, version ? version : root, "\"espalier: 1\", the version of the file's form");
+    if (name && (name->kind != YAML_TEXT || !is_name(name->text)))
+        return fail(r, name, "a name of letters, digits, - and _");
+    r->out->name = name ? name->text.data : "pipeline";
+    if (numerics && (numerics->kind != YAML_TEXT || !str_is(numerics->text, "golden")))
+        return fail(r, numerics, "numerics: golden (device and fast are not built yet)");
+    r->out->numerics = "golden";
+    if (seed && (seed->kind != YAML_TEXT || !str_to_i64(seed->text, &r->out->seed) || r->out->seed < 0 ||
+                 r->out->seed > UINT32_MAX))
+        return fail(r, seed, "a seed from 0 to 4294967295");
+    return OK;
+}
+
+/* Paths are relative to the file. */
+static void resolve_paths(struct pipeline *p, struct settings *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct setting *setting = &s->items[i];
+        bool is_path = setting->info->type == SETTING_PATH ||
+                       (setting->info->type == SETTING_TOKENIZER && !str_is(setting->text, "bytes"));
+        if (!is_path || setting->text.length == 0)
+            continue;
+        char *full = path_beside(p->path, setting->text.data);
+        setting->text = str_from(arena_printf(&p->arena, "%s", full));
+        free(full);
+    }
+}
+
+static enum status read_inputs(struct reader *r, const struct yaml_value *inputs)
+{
+    if (inputs && inputs->kind != YAML_MAP)
+        return fail(r, inputs, "a map of inputs by name");
+    for (uint32_t i = 0; inputs && i < inputs->count; i++) {
+        if (!is_name(inputs->keys[i]->text))
+            return fail(r, inputs->keys[i], "a name of letters, digits, - and _");
+        struct input_entry *entry = VEC_PUSH(&r->out->arena, &r->out->inputs);
+        entry->name = inputs->keys[i]->text.data;
+        TRY_WITH(r->trace,
+                 settings_read(&entry->settings, &r->out->arena, "input", inputs->items[i], NULL, r->out->path, r->trace),
+                 "while reading input \"%s\"", entry->name);
+        if (settings_has(&entry->settings, "model") == settings_has(&entry->settings, "text"))
+            return fail(r, inputs->items[i], "either a model or a text");
+        resolve_paths(r->out, &entry->settings);
+    }
+    return OK;
+}
+
+/* ---- stages ---- */
+
+static bool has_setting(const struct settings *s, const char *key)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (strcmp(s->items[i].info->key, key) == 0)
+            return s->items[i].text.length > 0;
+    return false;
+}
+
+/* The stage that `key` names; it must stand above and yield a model (or be a score stage). */
+static enum status refer_stage(struct reader *r, const struct stage_entry *stage, const char *key, bool scores,
+                               uint32_t *out)
+{
+    if (!has_setting(&stage->settings, key))
+        return OK;
+    const char *name = settings_text(&stage->settings, key);
+    *out = pipeline_find_stage(r->out, name);
+    if (*out == STAGE_NONE)
+        return settings_fail(&stage->settings, key, r->trace, "no stage above is called \"%s\"", name);
+    const struct stage_kind *kind = r->out->stages.items[*out].kind;
+    if (scores && strcmp(kind->name, "score") != 0)
+        return settings_fail(&stage->settings, key, r->trace, "stage \"%s\" is no score stage", name);
+    if (!scores && !kind->makes_model)
+        *out = r->out->stages.items[*out].model;
+    return OK;
+}
+
+static enum status refer_input(struct reader *r, const struct stage_entry *stage, const char *key, const char *member,
+                               uint32_t *out)
+{
+    if (!has_setting(&stage->settings, key))
+        return OK;
+    const char *name = settings_text(&stage->settings, key);
+    *out = find_input(r->out, name);
+    if (*out == STAGE_NONE)
+        return settings_fail(&stage->settings, key, r->trace, "no input is called \"%s\"", name);
+    if (!settings_has(&r->out->inputs.items[*out].settings, member))
+        return settings_fail(&stage->settings, key, r->trace, "input \"%s\" has no %s", name, member);
+    return OK;
+}
+
+/* The model a stage takes when it names none: the one that the stage before made or handed on. */
+static uint32_t model_before(const struct pipeline *p)
+{
+    if (p->stages.count == 0)
+        return STAGE_NONE;
+    const struct stage_entry *before = &VEC_LAST(&p->stages);
+    return before->kind->makes_model ? p->stages.count - 1 : before->model;
+}
+
+static uint32_t scores_above(const struct pipeline *p)
+{
+    for (uint32_t i = p->stages.count; i-- > 0;)
+        if (strcmp(p->stages.items[i].kind->name, "score") == 0)
+            return i;
+    return STAGE_NONE;
+}
+
+static bool kind_is(const struct stage_entry *stage, const char *name)
+{
+    return strcmp(stage->kind->name, name) == 0;
+}
+
+static enum status connect(struct reader *r, struct stage_entry *stage, const struct yaml_value *at)
+{
+    bool is_source = kind_is(stage, "import") || kind_is(stage, "init");
+    stage->model = is_source ? STAGE_NONE : model_before(r->out);
+    stage->scores = kind_is(stage, "prune") || kind_is(stage, "apply") ? scores_above(r->out) : STAGE_NONE;
+    if (!is_source)
+        TRY(refer_stage(r, stage, "model", false, &stage->model));
+    if (!kind_is(stage, "score"))
+        TRY(refer_stage(r, stage, "scores", true, &stage->scores));
+    TRY(refer_stage(r, stage, "teacher", false, &stage->teacher));
+    TRY(refer_stage(r, stage, "like", false, &stage->like));
+    TRY(refer_input(r, stage, "data", "text", &stage->data));
+    if (kind_is(stage, "import"))
+        TRY(refer_input(r, stage, "model", "model", &stage->source));
+    if (!is_source && stage->model == STAGE_NONE)
+        return yaml_fail(r->trace, r->out->path, at, "%s: no stage above makes a model", stage->name);
+    return OK;
+}
+
+static enum status check_training(struct reader *r, const struct stage_entry *stage)
+{
+    const struct settings *s = &stage->settings;
+    int64_t batch = settings_integer(s, "batch"), micro = settings_integer(s, "micro");
+    int64_t lanes = settings_integer(s, "lanes"), steps = settings_integer(s, "steps");
+    if (batch % micro != 0)
+        return settings_fail(s, "micro", r->trace, "%lld does not divide the batch of %lld", (long long)micro, (long long)batch);
+    if (batch / micro % lanes != 0)
+        return settings_fail(s, "lanes", r->trace, "%lld does not divide the %lld micro-batches of a step", (long long)lanes,
+                             (long long)(batch / micro));
+    if (settings_integer(s, "schedule.warmup") >= steps && settings_integer(s, "schedule.warmup") > 0)
+        return settings_fail(s, "schedule.warmup", r->trace, "warm-up must be shorter than the %lld steps", (long long)steps);
+    return OK;
+}
+
+static enum status check_stage(struct reader *r, const struct stage_entry *stage)
+{
+    const struct settings *s = &stage->settings;
+    if (kind_is(stage, "train") || kind_is(stage, "distill"))
+        TRY(check_training(r, stage));
+    if (kind_is(stage, "init") && (stage->like == STAGE_NONE) == (settings_integer(s, "arch.layers") == 0))
+        return settings_fail(s, "like", r->trace, "init needs either arch (with layers) or like");
+    if (kind_is(stage, "init") && stage->like == STAGE_NONE && !settings_has(s, "tokenizer"))
+        return settings_fail(s, "tokenizer", r->trace, "init with arch needs a tokenizer: bytes, or a tokenizer.json");
+    if (kind_is(stage, "distill") && strcmp(settings_text(s, "loss.logits"), "none") == 0 && settings_real(s, "loss.ce") == 0)
+        return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
+    if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf"))
+        return settings_fail(s, "onnx", r->trace, "export needs onnx or hf");
+    return OK;
+}
+
+static const struct stage_kind *find_kind(struct str name)
+{
+    for (uint32_t i = 0; i < stage_kind_count; i++)
+        if (str_is(name, stage_kinds[i].name))
+            return &stage_kinds[i];
+    return NULL;
+}
+
+static enum status read_stage(struct reader *r, const struct yaml_value *item)
+{
+    static const char *const own[] = {"as", NULL};
+    bool word = item->kind == YAML_TEXT;
+    if (!word && (item->kind != YAML_MAP || item->count != 1))
+        return fail(r, item, "one stage: \"KIND: {settings}\"");
+    const struct yaml_value *key = word ? item : item->keys[0], *map = word ? NULL : item->items[0];
+    struct stage_entry stage = {.kind = find_kind(key->text), .model = STAGE_NONE, .teacher = STAGE_NONE,
+                                .scores = STAGE_NONE, .like = STAGE_NONE, .data = STAGE_NONE, .source = STAGE_NONE,
+                                .line = key->line, .column = key->column};
+    if (!stage.kind)
+        return yaml_fail(r->trace, r->out->path, key, "unknown stage kind \"" STR_FORMAT "\"; there are import, init, train, "
+                         "score, prune, apply, distill, evaluate, export", STR_ARGUMENT(key->text));
+    const struct yaml_value *as = map ? yaml_find(map, "as") : NULL;
+    if (as && (as->kind != YAML_TEXT || !is_name(as->text)))
+        return fail(r, as, "a name of letters, digits, - and _");
+    stage.name = as ? as->text.data : stage.kind->name;
+    uint32_t same = pipeline_find_stage(r->out, stage.name);
+    if (same != STAGE_NONE)
+        return yaml_fail(r->trace, r->out->path, as ? as : key, "stage \"%s\" is there already, in line %u: give one of them "
+                         "another name with \"as\"", stage.name, r->out->stages.items[same].line);
+    TRY_WITH(r->trace,
+             settings_read(&stage.settings, &r->out->arena, stage.kind->name, map, own, r->out->path, r->trace),
+             "while reading stage \"%s\"", stage.name);
+    if (!map)
+        stage.settings.at = key;
+    resolve_paths(r->out, &stage.settings);
+    for (uint32_t i = 0; i < stage.settings.count; i++)
+        if (strcmp(stage.settings.items[i].info->key, "seed") == 0 && !stage.settings.items[i].is_given)
+            settings_set_integer(&stage.settings, &r->out->arena, "seed", r->out->seed);
+    TRY_WITH(r->trace, connect(r, &stage, key), "while reading stage \"%s\"", stage.name);
+    TRY_WITH(r->trace, check_stage(r, &stage), "while reading stage \"%s\"", stage.name);
+    *VEC_PUSH(&r->out->arena, &r->out->stages) = stage;
+    return OK;
+}
+
+static enum status read_root(struct reader *r, const struct yaml_value *root)
+{
+    if (root->kind != YAML_MAP)
+        return fail(r, root, "a map with espalier, inputs and stages");
+    TRY(read_head(r, root));
+    TRY(read_inputs(r, yaml_find(root, "inputs")));
+    const struct yaml_value *stages = yaml_find(root, "stages");
+    if (!stages || stages->kind != YAML_LIST || stages->count == 0)
+        return fail(r, stages ? stages : root, "\"stages\", a list of stages");
+    for (uint32_t i = 0; i < stages->count; i++)
+        TRY(read_stage(r, stages->items[i]));
+    return OK;
+}
+
+enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace)
+{
+    *out = (struct pipeline){0};
+    out->path = arena_printf(&out->arena, "%s", path);
+    struct builder text = {0};
+    struct reader r = {.out = out, .trace = trace};
+    struct yaml_value *root = NULL;
+    enum status status = file_read(&text, path, FILE_LIMIT, trace);
+    if (status == OK)
+        status = yaml_read(&root, &out->arena, (struct str){text.data, text.length}, out->path, trace);
+    if (status == OK)
+        status = read_root(&r, root);
+    builder_release(&text);
+    if (status != OK)
+        pipeline_release(out);
+    return status;
+}
+
+void pipeline_release(struct pipeline *pipeline)
+{
+    arena_release(&pipeline->arena);
+    *pipeline = (struct pipeline){0};
+}

@@ -1,0 +1,61 @@
+/* A pipeline file, read and checked: inputs, stages in order, and which stage feeds which. Nothing has run yet; every
+ * mistake that can be seen from the file alone has been reported with line and column. */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "base/vec.h"
+#include "pipeline/settings.h"
+
+enum { STAGE_NONE = UINT32_MAX };
+
+struct input_entry {
+    const char *name;
+    struct settings settings; /* kind "input"; paths are made relative to the working directory */
+};
+
+struct stage_kind;
+
+struct stage_entry {
+    const char *name;              /* its kind, or `as:` */
+    const struct stage_kind *kind; /* row of stages.def */
+    struct settings settings;
+    uint32_t line, column;
+    /* Numbers of stages; STAGE_NONE where there is none. */
+    uint32_t model;   /* whose model it takes */
+    uint32_t teacher; /* distill */
+    uint32_t scores;  /* prune, apply */
+    uint32_t like;    /* init */
+    uint32_t data;    /* number of an input: score, train, distill, evaluate */
+    uint32_t source;  /* number of an input: import */
+};
+
+struct pipeline {
+    struct arena arena;
+    const char *path, *name, *numerics;
+    int64_t seed;
+    VEC(struct input_entry) inputs;
+    VEC(struct stage_entry) stages;
+};
+
+/* What the numbers of a stage kind are for: one row of stages.def. */
+struct run;
+struct stage_run;
+struct stage_kind {
+    const char *name;
+    uint32_t version;     /* rises when its bytes may change */
+    const char *output;   /* the object that its lock line names: "model", "scores", "report", "files" */
+    bool makes_model;     /* else it hands on the model it was given */
+    enum status (*run)(struct stage_run *stage, struct trace *trace);
+    const char *summary;
+};
+extern const struct stage_kind stage_kinds[];
+extern const uint32_t stage_kind_count;
+
+/* INVALID or NOT_FOUND; *out is released on failure. */
+enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace) MUST_CHECK;
+void pipeline_release(struct pipeline *pipeline); /* accepts zeroed memory */
+uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
+
+#endif

@@ -1,0 +1,282 @@
+/* Settings against their rows. A map is walked with its path; where a row has that very path the value is read, where
+ * rows lie below the path the walk goes on, anything else is an unknown key. */
+#include "pipeline/settings.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct setting_info rows[] = {
+#define SETTING(kind, key, type, fallback, low, high, choices, summary)                                      \
+    {#kind, key, SETTING_##type, fallback, low, high, choices, summary, false},
+#define FREE_SETTING(kind, key, type, fallback, low, high, choices, summary)                                 \
+    {#kind, key, SETTING_##type, fallback, low, high, choices, summary, true},
+#include "pipeline/settings.def"
+};
+enum { ROW_COUNT = sizeof rows / sizeof *rows, MAX_PATH = 96 };
+
+struct reader {
+    struct settings *out;
+    struct arena *arena;
+    struct trace *trace;
+};
+
+static enum status fail(struct reader *r, const struct yaml_value *at, const char *path, const char *expected)
+{
+    if (at->kind == YAML_TEXT)
+        return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found \"" STR_FORMAT "\"", path, expected,
+                         STR_ARGUMENT(at->text));
+    return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found a %s", path, expected,
+                     at->kind == YAML_LIST ? "list" : "map");
+}
+
+static struct setting *find(const struct settings *s, const char *key)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (strcmp(s->items[i].info->key, key) == 0)
+            return &s->items[i];
+    return NULL;
+}
+
+/* The word is one of the blank-separated choices. */
+static bool is_choice(const char *choices, struct str word)
+{
+    for (const char *at = choices; at && *at;) {
+        size_t length = strcspn(at, " ");
+        if (str_equal((struct str){at, length}, word))
+            return true;
+        at += length + (at[length] == ' ');
+    }
+    return false;
+}
+
+static enum status read_number(struct reader *r, const struct yaml_value *v, const char *path,
+                               const struct setting_info *info, double *out)
+{
+    char expected[128];
+    snprintf(expected, sizeof expected, "%s from %.9g to %.9g", info->type == SETTING_REAL ? "a number" : "an integer",
+             info->low, info->high);
+    int64_t integer;
+    bool good = v->kind == YAML_TEXT && !v->quoted;
+    if (good && info->type == SETTING_REAL)
+        good = str_to_double(v->text, out);
+    else if (good && (good = str_to_i64(v->text, &integer)))
+        *out = (double)integer;
+    return good && *out >= info->low && *out <= info->high ? OK : fail(r, v, path, expected);
+}
+
+static enum status read_list(struct reader *r, const struct yaml_value *v, const char *path, struct setting *s)
+{
+    bool single = v->kind == YAML_TEXT;
+    if (v->kind == YAML_MAP || (!single && v->count == 0))
+        return fail(r, v, path, "an integer, or a list of integers");
+    s->list_count = single ? 1 : v->count;
+    s->list = ARENA_ARRAY(r->arena, int64_t, s->list_count);
+    struct builder text = {0};
+    enum status status = OK;
+    for (uint32_t i = 0; i < s->list_count && status == OK; i++) {
+        double number = 0;
+        status = read_number(r, single ? v : v->items[i], path, s->info, &number);
+        s->list[i] = (int64_t)number;
+        builder_printf(&text, "%s%" PRId64, i == 0 ? "" : ",", s->list[i]);
+    }
+    s->text = (struct str){arena_copy_string(r->arena, text.data ? text.data : "", text.length), text.length};
+    builder_release(&text);
+    return status;
+}
+
+static enum status read_scalar(struct reader *r, const struct yaml_value *v, const char *path, struct setting *s)
+{
+    const struct setting_info *info = s->info;
+    if (info->type == SETTING_LIST)
+        return read_list(r, v, path, s);
+    if (info->type == SETTING_INTEGER || info->type == SETTING_REAL) {
+        TRY(read_number(r, v, path, info, &s->real));
+        s->integer = (int64_t)s->real;
+        s->text = str_from(info->type == SETTING_REAL ? arena_printf(r->arena, "%.17g", s->real)
+                                                      : arena_printf(r->arena, "%" PRId64, s->integer));
+        return OK;
+    }
+    if (v->kind != YAML_TEXT || v->text.length == 0)
+        return fail(r, v, path, "a word");
+    if (memchr(v->text.data, '\0', v->text.length))
+        return fail(r, v, path, "text without NUL bytes");
+    if (info->type == SETTING_FLAG && !str_is(v->text, "true") && !str_is(v->text, "false"))
+        return fail(r, v, path, "true or false");
+    if ((info->type == SETTING_WORD || info->type == SETTING_CHOICE) && !is_choice(info->choices, v->text))
+        return fail(r, v, path, arena_printf(r->arena, "one of: %s", info->choices));
+    s->integer = str_is(v->text, "true");
+    s->text = v->text;
+    return OK;
+}
+
+/* The rows that lie below `path`, for the message about an unknown key. */
+static const char *known_below(struct reader *r, const char *path)
+{
+    struct builder b = {0};
+    size_t length = strlen(path);
+    char last[MAX_PATH] = "";
+    for (uint32_t i = 0; i < r->out->count; i++) {
+        const char *key = r->out->items[i].info->key;
+        if (strncmp(key, path, length) != 0 || (length > 0 && key[length] != '.'))
+            continue;
+        const char *rest = key + length + (length > 0);
+        char word[MAX_PATH];
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(rest, "."), rest);
+        if (strcmp(word, last) != 0)
+            builder_printf(&b, "%s%s", b.length ? ", " : "", word);
+        memcpy(last, word, sizeof last);
+    }
+    const char *text = arena_copy_string(r->arena, builder_text(&b), b.length);
+    builder_release(&b);
+    return text;
+}
+
+static bool has_rows_below(const struct settings *s, const char *path)
+{
+    size_t length = strlen(path);
+    for (uint32_t i = 0; i < s->count; i++)
+        if (strncmp(s->items[i].info->key, path, length) == 0 && s->items[i].info->key[length] == '.')
+            return true;
+    return false;
+}
+
+static enum status read_map(struct reader *r, const struct yaml_value *map, const char *path,
+                            const char *const *also);
+
+/* `schedule: cosine`, or `schedule: {cosine: {warmup: 20}}` */
+static enum status read_choice(struct reader *r, const struct yaml_value *v, const char *path, struct setting *s)
+{
+    if (v->kind == YAML_TEXT)
+        return read_scalar(r, v, path, s);
+    if (v->kind != YAML_MAP || v->count != 1)
+        return fail(r, v, path, "a word, or a map with one key");
+    TRY(read_scalar(r, v->keys[0], path, s));
+    return v->items[0]->kind == YAML_MAP ? read_map(r, v->items[0], path, NULL)
+                                         : fail(r, v->items[0], path, "a map of settings");
+}
+
+static enum status read_entry(struct reader *r, const struct yaml_value *key, const struct yaml_value *value,
+                              const char *path)
+{
+    char full[MAX_PATH];
+    int length = snprintf(full, sizeof full, "%s%s" STR_FORMAT, path, *path ? "." : "", STR_ARGUMENT(key->text));
+    struct setting *s = length < MAX_PATH ? find(r->out, full) : NULL;
+    if (s) {
+        s->is_given = true;
+        s->line = value->line;
+        s->column = value->column;
+        return s->info->type == SETTING_CHOICE ? read_choice(r, value, full, s) : read_scalar(r, value, full, s);
+    }
+    if (length < MAX_PATH && has_rows_below(r->out, full))
+        return value->kind == YAML_MAP ? read_map(r, value, full, NULL) : fail(r, value, full, "a map of settings");
+    return yaml_fail(r->trace, r->out->file, key, "%s has no setting \"" STR_FORMAT "\"; it has: %s",
+                     *path ? path : r->out->kind, STR_ARGUMENT(key->text), known_below(r, path));
+}
+
+static enum status read_map(struct reader *r, const struct yaml_value *map, const char *path, const char *const *also)
+{
+    for (uint32_t i = 0; i < map->count; i++) {
+        bool skipped = false;
+        for (const char *const *a = also; a && *a; a++)
+            skipped = skipped || str_is(map->keys[i]->text, *a);
+        if (!skipped)
+            TRY(read_entry(r, map->keys[i], map->items[i], path));
+    }
+    return OK;
+}
+
+static enum status fill_defaults(struct reader *r)
+{
+    for (uint32_t i = 0; i < r->out->count; i++) {
+        struct setting *s = &r->out->items[i];
+        if (s->is_given)
+            continue;
+        if (!s->info->fallback)
+            return yaml_fail(r->trace, r->out->file, r->out->at, "%s needs the setting \"%s\" (%s)", r->out->kind,
+                             s->info->key, s->info->summary);
+        if (!*s->info->fallback)
+            continue;
+        struct yaml_value text = {.kind = YAML_TEXT, .text = str_from(s->info->fallback)};
+        TRY(read_scalar(r, &text, s->info->key, s));
+    }
+    return OK;
+}
+
+enum status settings_read(struct settings *out, struct arena *arena, const char *kind, const struct yaml_value *map,
+                          const char *const *also, const char *file, struct trace *trace)
+{
+    static const struct yaml_value nothing = {.kind = YAML_MAP, .line = 1, .column = 1};
+    *out = (struct settings){.kind = kind, .file = file, .at = map ? map : &nothing};
+    out->items = ARENA_ARRAY(arena, struct setting, ROW_COUNT);
+    for (uint32_t i = 0; i < ROW_COUNT; i++)
+        if (strcmp(rows[i].kind, kind) == 0)
+            out->items[out->count++].info = &rows[i];
+    struct reader r = {.out = out, .arena = arena, .trace = trace};
+    if (out->at->kind != YAML_MAP)
+        return yaml_fail(trace, file, out->at, "%s: expected a map of settings", kind);
+    TRY(read_map(&r, out->at, "", also));
+    return fill_defaults(&r);
+}
+
+const struct setting *settings_get(const struct settings *s, const char *key)
+{
+    const struct setting *setting = find(s, key);
+    if (!setting)
+        BUG("%s has no setting %s", s->kind, key);
+    return setting;
+}
+
+bool settings_has(const struct settings *s, const char *key)
+{
+    return settings_get(s, key)->text.length > 0;
+}
+
+int64_t settings_integer(const struct settings *s, const char *key)
+{
+    return settings_get(s, key)->integer;
+}
+
+double settings_real(const struct settings *s, const char *key)
+{
+    return settings_get(s, key)->real;
+}
+
+const char *settings_text(const struct settings *s, const char *key)
+{
+    const struct setting *setting = settings_get(s, key);
+    return setting->text.length > 0 ? setting->text.data : "";
+}
+
+void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value)
+{
+    struct setting *setting = find(s, key);
+    assert(setting);
+    setting->integer = value;
+    setting->real = (double)value;
+    setting->text = str_from(arena_printf(arena, "%" PRId64, value));
+}
+
+enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    const struct setting *setting = settings_get(s, key);
+    struct yaml_value at = {.line = s->at->line, .column = s->at->column};
+    if (setting->is_given)
+        at.line = setting->line, at.column = setting->column;
+    return yaml_fail(trace, s->file, &at, "%s: %s", key, message);
+}
+
+void settings_print(const struct settings *s, struct builder *out)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct setting_info *info = s->items[i].info;
+        if (!info->is_free && info->type != SETTING_INPUT && info->type != SETTING_STAGE &&
+            info->type != SETTING_PATH && info->type != SETTING_TOKENIZER)
+            builder_printf(out, "%s=" STR_FORMAT "\n", info->key, STR_ARGUMENT(s->items[i].text));
+    }
+}

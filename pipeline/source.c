@@ -1,0 +1,125 @@
+/* Telling the forms of MODEL apart: by ending, by "FILE.yaml:STAGE", else an object id. */
+#include "pipeline/source.h"
+#include "ir/text.h"
+#include "pipeline/key.h"
+#include "pipeline/run.h"
+#include "store/list.h"
+#include "store/object.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_LIMIT = 64 << 20 };
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t length = strlen(text), tail = strlen(ending);
+    return length > tail && strcmp(text + length - tail, ending) == 0;
+}
+
+static enum status open_onnx(struct model_source *out, const char *path, const struct source_options *options,
+                             struct trace *trace)
+{
+    struct import_options import = {.trust = options->trust};
+    TRY_WITH(trace, frontend_import_onnx(&out->imported, path, &import, trace), "while importing %s", path);
+    out->graph = out->imported.graph;
+    return OK;
+}
+
+static enum status open_text(struct model_source *out, const char *path, struct trace *trace)
+{
+    TRY(file_read(&out->text, path, TEXT_LIMIT, trace));
+    TRY(graph_parse(&out->parsed, (struct str){out->text.data, out->text.length}, path, trace));
+    out->graph = out->parsed;
+    return OK;
+}
+
+static enum status take_model(struct model_source *out, const struct store *store, struct hash128 id,
+                              const struct store_result *result, struct trace *trace)
+{
+    const struct store_output *names = result ? store_result_find(result, "names") : NULL;
+    const struct store_output *tokenizer = result ? store_result_find(result, "tokenizer") : NULL;
+    TRY(model_open(&out->model, store, id, names ? &names->id : NULL, tokenizer ? &tokenizer->id : NULL, trace));
+    out->graph = out->model.graph;
+    out->tokenizer = model_tokenizer_text(&out->model);
+    return OK;
+}
+
+static void ignore_stage(void *context, const struct stage_event *event)
+{
+    (void)context, (void)event;
+}
+
+/* The stage's result, from a dry run: nothing is computed here. */
+static enum status open_stage(struct model_source *out, const char *file, const char *name,
+                              const struct source_options *options, struct trace *trace)
+{
+    struct run_options dry = {.store = options->store, .mode = RUN_DRY, .events = {.stage = ignore_stage}};
+    struct run run;
+    TRY(run_open(&run, file, &dry, trace));
+    uint32_t number = pipeline_find_stage(&run.pipeline, name);
+    enum status status = number == STAGE_NONE ? status_fail(trace, NOT_FOUND, "%s has no stage \"%s\"", file, name)
+                                              : run_stages(&run, trace);
+    uint32_t maker = number;
+    if (status == OK && !run.pipeline.stages.items[number].kind->makes_model)
+        maker = run.pipeline.stages.items[number].model;
+    if (status == OK && !run.done[maker])
+        status = status_fail(trace, NOT_FOUND, "stage \"%s\" of %s has not run yet: espalier run %s --until %s", name, file,
+                             file, name);
+    if (status == OK)
+        status = store_open(&out->store, store_path(run.store), STORE_EXISTING, trace);
+    if (status == OK)
+        status = take_model(out, out->store, store_result_find(&run.results[maker], "model")->id, &run.results[maker],
+                            trace);
+    run_release(&run);
+    return status;
+}
+
+static enum status open_id(struct model_source *out, const char *spec, const struct source_options *options,
+                           struct trace *trace)
+{
+    const char *where = options->store ? options->store : ".espalier";
+    struct hash128 id;
+    TRY_WITH(trace, store_open(&out->store, where, STORE_EXISTING, trace),
+             "while looking for model \"%s\": it is no .onnx, .ir or FILE.yaml:STAGE, so it must be an object id", spec);
+    TRY(store_find_prefix(&id, out->store, str_from(spec), trace));
+    return take_model(out, out->store, id, NULL, trace);
+}
+
+static enum status open_any(struct model_source *out, const char *spec, const struct source_options *options,
+                            struct trace *trace)
+{
+    if (ends_with(spec, ".onnx"))
+        return open_onnx(out, spec, options, trace);
+    if (ends_with(spec, ".ir"))
+        return open_text(out, spec, trace);
+    const char *yaml = strstr(spec, ".yaml:");
+    if (yaml) {
+        char *file = strndup(spec, (size_t)(yaml - spec) + 5);
+        enum status status = open_stage(out, file, yaml + 6, options, trace);
+        free(file);
+        return status;
+    }
+    if (file_exists(spec))
+        return status_fail(trace, UNSUPPORTED, "%s: expected an .onnx file, an .ir file, FILE.yaml:STAGE or an object id", spec);
+    return open_id(out, spec, options, trace);
+}
+
+enum status model_source_open(struct model_source *out, const char *spec, const struct source_options *options,
+                              struct trace *trace)
+{
+    *out = (struct model_source){0};
+    enum status status = open_any(out, spec, options, trace);
+    if (status != OK)
+        model_source_release(out);
+    return status;
+}
+
+void model_source_release(struct model_source *source)
+{
+    graph_destroy(source->parsed);
+    builder_release(&source->text);
+    imported_model_release(&source->imported);
+    model_release(&source->model);
+    store_close(source->store);
+    *source = (struct model_source){0};
+}

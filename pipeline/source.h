@@ -1,0 +1,29 @@
+/* MODEL on the command line: an .onnx file, an IR text file (.ir), an object id or a unique prefix of one, or
+ * FILE.yaml:STAGE. */
+#ifndef PIPELINE_SOURCE_H
+#define PIPELINE_SOURCE_H
+
+#include "frontend/frontend.h"
+#include "pipeline/model.h"
+
+struct model_source {
+    const struct graph *graph;
+    struct str tokenizer; /* "bytes", the text of a tokenizer.json, or empty */
+    struct imported_model imported;
+    struct model model;
+    struct graph *parsed;
+    struct builder text;
+    struct store *store; /* NULL for files */
+};
+
+struct source_options {
+    const char *store;       /* NULL: ".espalier" beside the pipeline file, or here */
+    enum import_trust trust;
+};
+
+/* NOT_FOUND: no such file, object, or the stage has not run. */
+enum status model_source_open(struct model_source *out, const char *spec, const struct source_options *options,
+                              struct trace *trace) MUST_CHECK;
+void model_source_release(struct model_source *source); /* accepts zeroed memory */
+
+#endif

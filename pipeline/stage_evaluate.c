@@ -1,0 +1,39 @@
+/* evaluate: loss and perplexity on text, as a report. */
+#include "measure/evaluate.h"
+#include "pipeline/run.h"
+#include "pipeline/stage.h"
+
+static enum status evaluate(struct stage_run *stage, const struct model *model, const struct corpus *corpus,
+                            struct partition part, struct trace *trace)
+{
+    const struct settings *s = &stage->entry->settings;
+    struct executor *executor;
+    TRY(stage_executor(&executor, stage, trace));
+    struct evaluate_options options = {.length = (uint32_t)settings_integer(s, "length"),
+                                       .rows = (uint32_t)settings_integer(s, "micro"),
+                                       .partition = part,
+                                       .label = stage->entry->name,
+                                       .stop = stage_stop(stage)};
+    struct evaluation result;
+    TRY(measure_evaluate(&result, executor, model->graph, corpus, model->tokenizer, &options, trace));
+    return stage_add_json(stage, "report", "report",
+                          json_pack("{s:f,s:f,s:f,s:I,s:I,s:I}", "loss", result.loss, "perplexity", result.perplexity,
+                                    "bits_per_byte", result.bits_per_byte, "tokens", (json_int_t)result.tokens, "bytes",
+                                    (json_int_t)result.bytes, "parameters", (json_int_t)graph_parameters(model->graph)),
+                          trace);
+}
+
+enum status stage_evaluate(struct stage_run *stage, struct trace *trace)
+{
+    struct model model = {0};
+    struct corpus corpus = {0};
+    struct partition part;
+    enum status status = stage_model(&model, stage, stage->entry->model, trace);
+    if (status == OK)
+        status = stage_corpus(&corpus, &part, stage, model.tokenizer, trace);
+    if (status == OK)
+        status = evaluate(stage, &model, &corpus, part, trace);
+    corpus_release(&corpus);
+    model_release(&model);
+    return status;
+}

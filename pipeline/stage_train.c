@@ -1,0 +1,231 @@
+/* train and distill: the same loop over other objectives. The loss of every step is an output beside the model (the
+ * curve), so it is in the checkpoint too: a resumed run ends with the same bytes. */
+#include "base/log.h"
+#include "ir/build.h"
+#include "pipeline/checkpoints.h"
+#include "pipeline/run.h"
+#include "pipeline/stage.h"
+#include "train/trainer.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHECKPOINT_SECONDS = 60 };
+
+/* Everything a training stage holds. */
+struct training {
+    struct stage_run *stage;
+    struct model student, teacher;
+    struct corpus corpus;
+    struct batcher batcher;
+    struct trainer *trainer;
+    struct checkpoints checkpoints;
+    float *curve; /* [steps]: loss of each step done */
+    struct progress progress;
+    double started;
+    uint32_t resumed_from;
+};
+
+static void release(struct training *t)
+{
+    trainer_destroy(t->trainer);
+    batcher_release(&t->batcher);
+    corpus_release(&t->corpus);
+    model_release(&t->student);
+    model_release(&t->teacher);
+    free(t->curve);
+}
+
+static enum status open_inputs(struct training *t, struct trace *trace)
+{
+    const struct stage_entry *e = t->stage->entry;
+    const struct settings *s = &e->settings;
+    struct partition part;
+    TRY(stage_model(&t->student, t->stage, e->model, trace));
+    if (e->teacher != STAGE_NONE)
+        TRY_WITH(trace, stage_model(&t->teacher, t->stage, e->teacher, trace), "while opening the teacher");
+    TRY(stage_corpus(&t->corpus, &part, t->stage, t->student.tokenizer, trace));
+    int64_t batch = settings_integer(s, "batch"), micro = settings_integer(s, "micro");
+    struct batch_options options = {.partition = part,
+                                    .order = BATCH_SHUFFLED,
+                                    .length = (uint32_t)settings_integer(s, "length"),
+                                    .rows = (uint32_t)micro,
+                                    .micros = (uint32_t)(batch / micro),
+                                    .seed = (uint64_t)settings_integer(s, "seed")};
+    return batcher_open(&t->batcher, &t->corpus, &options, trace);
+}
+
+static enum schedule_kind schedule_of(const struct settings *s)
+{
+    enum schedule_kind kind;
+    if (!schedule_from_name(str_from(settings_text(s, "schedule")), &kind))
+        BUG("schedule %s is in settings.def but not in schedules.def", settings_text(s, "schedule"));
+    return kind;
+}
+
+static uint32_t list_objectives(const struct training *t, struct objective out[2])
+{
+    const struct settings *s = &t->stage->entry->settings;
+    uint32_t count = 0;
+    bool distills = t->stage->entry->teacher != STAGE_NONE;
+    if (distills && strcmp(settings_text(s, "loss.logits"), "forward-kl") == 0)
+        out[count++] = (struct objective){OBJECTIVE_forward_kl, (float)settings_real(s, "loss.weight"), 0};
+    if (settings_real(s, "loss.ce") > 0)
+        out[count++] = (struct objective){OBJECTIVE_ce, (float)settings_real(s, "loss.ce"), 0};
+    return count;
+}
+
+static enum status create_trainer(struct training *t, struct trace *trace)
+{
+    const struct settings *s = &t->stage->entry->settings;
+    struct objective objectives[2];
+    const struct graph *teachers[1] = {t->teacher.graph};
+    struct trainer_spec spec = {.batch = (uint32_t)settings_integer(s, "batch")};
+    TRY(stage_executor(&spec.executor, t->stage, trace));
+    spec.step = (struct step_spec){.student = t->student.graph,
+                                   .teachers = teachers,
+                                   .teacher_count = t->teacher.graph != NULL,
+                                   .objectives = objectives,
+                                   .objective_count = list_objectives(t, objectives),
+                                   .micro = settings_integer(s, "micro"),
+                                   .length = settings_integer(s, "length"),
+                                   .lanes = (uint32_t)settings_integer(s, "lanes")};
+    spec.schedule = (struct schedule){.kind = schedule_of(s),
+                                      .warmup = (uint32_t)settings_integer(s, "schedule.warmup"),
+                                      .steps = (uint32_t)settings_integer(s, "steps"),
+                                      .peak = (float)settings_real(s, "optimizer.lr")};
+    spec.schedule.final = spec.schedule.peak * (float)settings_real(s, "schedule.floor");
+    spec.adamw = (struct adamw){.beta1 = (float)settings_real(s, "optimizer.beta1"),
+                                .beta2 = (float)settings_real(s, "optimizer.beta2"),
+                                .epsilon = (float)settings_real(s, "optimizer.epsilon"),
+                                .decay = (float)settings_real(s, "optimizer.decay"),
+                                .max_norm = (float)settings_real(s, "optimizer.clip")};
+    spec.source = trainer_source_of_batcher(&t->batcher);
+    return trainer_create(&t->trainer, &spec, trace);
+}
+
+static enum status report(void *payload, const struct trainer_report *r, struct trace *trace)
+{
+    struct training *t = payload;
+    (void)trace;
+    const struct settings *s = &t->stage->entry->settings;
+    char note[64];
+    t->curve[r->step] = r->loss;
+    snprintf(note, sizeof note, "loss %.4f", (double)r->loss);
+    progress_update(&t->progress, r->step + 1, note);
+    uint64_t tokens = (uint64_t)settings_integer(s, "batch") * (uint64_t)settings_integer(s, "length");
+    double seconds = clock_seconds() - t->started;
+    struct step_event event = {.entry = t->stage->entry, .step = r->step + 1,
+                               .steps = (uint64_t)settings_integer(s, "steps"), .loss = (double)r->loss,
+                               .rate = (double)r->rate, .norm = (double)r->gradient_norm};
+    event.tokens_per_second = seconds > 0 ? (double)(tokens * (r->step + 1 - t->resumed_from)) / seconds : 0;
+    const struct run_events *events = &t->stage->run->options.events;
+    if (events->step)
+        events->step(events->context, &event);
+    return OK;
+}
+
+static enum status checkpoint(void *payload, struct trainer *trainer, struct trace *trace)
+{
+    struct training *t = payload;
+    return checkpoints_write(&t->checkpoints, trainer, t->curve, trace);
+}
+
+static enum status train(struct training *t, struct trace *trace)
+{
+    const struct settings *s = &t->stage->entry->settings;
+    uint32_t steps = (uint32_t)settings_integer(s, "steps");
+    t->curve = calloc(steps, sizeof *t->curve);
+    if (!t->curve)
+        BUG("out of memory");
+    t->checkpoints = (struct checkpoints){.store = stage_store(t->stage), .key = t->stage->key};
+    TRY(checkpoints_resume(&t->checkpoints, t->trainer, t->curve, &t->resumed_from, trace));
+    json_object_set_new(t->stage->record, "resumed_from", json_integer(t->resumed_from));
+    if (t->resumed_from > 0)
+        log_note("%s: going on from the checkpoint of step %u", t->stage->entry->name, t->resumed_from);
+    struct trainer_hooks hooks = {.report = report, .checkpoint = checkpoint, .payload = t,
+                                  .checkpoint_steps = (uint32_t)settings_integer(s, "checkpoint"),
+                                  .checkpoint_seconds = CHECKPOINT_SECONDS,
+                                  .interrupted = stage_stop(t->stage)};
+    progress_start(&t->progress, t->stage->entry->name, "steps", t->resumed_from, steps);
+    t->started = clock_seconds();
+    enum status status = trainer_run(t->trainer, &hooks, trace);
+    progress_finish(&t->progress);
+    double seconds = clock_seconds() - t->started;
+    uint64_t tokens = (uint64_t)settings_integer(s, "batch") * (uint64_t)settings_integer(s, "length");
+    json_object_set_new(t->stage->record, "tokens_per_s",
+                        json_real(seconds > 0 ? (double)(tokens * (steps - t->resumed_from)) / seconds : 0));
+    return status;
+}
+
+/* Reads a trained weight back and stores it, one at a time. */
+static enum status store_weight(struct training *t, struct graph *graph, struct trainer_state state, uint32_t index,
+                                struct trace *trace)
+{
+    const struct parameter *parameter = &trainer_step(t->trainer)->parameters.items[state.parameter];
+    struct tensor *tensor = &graph->tensors.items[parameter->tensor];
+    float *weights = malloc((size_t)state.count * sizeof *weights);
+    if (!weights)
+        BUG("out of memory");
+    enum status status = trainer_state_read(t->trainer, index, 0, state.count, weights, trace);
+    if (status == OK)
+        status = store_put_tensor(&tensor->id, stage_store(t->stage), dtype_name(DTYPE_F32), tensor->view.rank,
+                                  tensor->view.dims, weights, trace);
+    tensor->has_id = status == OK;
+    tensor->view.dtype = DTYPE_F32;
+    free(weights);
+    return status;
+}
+
+static enum status store_trained(struct training *t, struct trace *trace)
+{
+    struct graph *graph = graph_clone(t->student.graph);
+    enum status status = OK;
+    for (uint32_t i = 0; i < trainer_state_count(t->trainer) && status == OK; i++) {
+        struct trainer_state state = trainer_state(t->trainer, i);
+        if (state.kind == STATE_WEIGHT)
+            status = store_weight(t, graph, state, i, trace);
+    }
+    if (status == OK)
+        status = stage_add_model(t->stage, graph, model_tokenizer_text(&t->student), trace);
+    graph_destroy(graph);
+    return status;
+}
+
+/* One loss a line, with the digits that give the float back. */
+static enum status store_curve(struct training *t, struct trace *trace)
+{
+    struct builder text = {0};
+    for (int64_t i = 0; i < settings_integer(&t->stage->entry->settings, "steps"); i++)
+        builder_printf(&text, "%.9g\n", (double)t->curve[i]);
+    enum status status = stage_add_text(t->stage, "curve", "curve", (struct str){text.data, text.length}, trace);
+    builder_release(&text);
+    return status;
+}
+
+static enum status run_training(struct stage_run *stage, struct trace *trace)
+{
+    struct training t = {.stage = stage};
+    enum status status = open_inputs(&t, trace);
+    if (status == OK)
+        status = create_trainer(&t, trace);
+    if (status == OK)
+        status = train(&t, trace);
+    if (status == OK)
+        status = store_trained(&t, trace);
+    if (status == OK)
+        status = store_curve(&t, trace);
+    if (status == OK)
+        status = checkpoints_remove(&t.checkpoints, trace);
+    release(&t);
+    return status;
+}
+
+enum status stage_train(struct stage_run *stage, struct trace *trace)
+{
+    return run_training(stage, trace);
+}
+
+enum status stage_distill(struct stage_run *stage, struct trace *trace)
+{
+    return run_training(stage, trace);
+}

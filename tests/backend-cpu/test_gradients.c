@@ -1,0 +1,226 @@
+/* Gradient kernels against finite differences of the forward kernels, in the double build. */
+#include "tests/backend-cpu/cases.h"
+#include "tests/support/test.h"
+#include <math.h>
+
+/* A forward case whose scalar is the sum of its results times `seeds` (one array a result, NULL: not counted). */
+struct forward {
+    struct case_run run;
+    const double *seeds[NODE_MAX_RESULTS];
+    struct cpu_threads *threads;
+};
+
+static double scalar(struct forward *f)
+{
+    case_run_call(&f->run, kernel_table_double, f->threads);
+    double sum = 0;
+    for (uint32_t r = 0; r < f->run.call.result_count; r++)
+        for (int64_t i = 0; f->seeds[r] && i < f->run.call.results[r].count; i++)
+            sum += f->seeds[r][i] * ((const double *)f->run.call.results[r].data)[i];
+    return sum;
+}
+
+/* Four-point central difference. */
+static double difference(struct forward *f, uint32_t input, int64_t i)
+{
+    const double h = 1e-3;
+    double *x = (double *)f->run.call.inputs[input].data + i, at = *x, value[4];
+    const double steps[4] = {-2 * h, -h, h, 2 * h};
+    for (int s = 0; s < 4; s++) {
+        *x = at + steps[s];
+        value[s] = scalar(f);
+    }
+    *x = at;
+    return (value[0] - 8 * value[1] + 8 * value[2] - value[3]) / (12 * h);
+}
+
+static void check_gradient(struct forward *f, uint32_t input, const double *gradient)
+{
+    int64_t count = f->run.call.inputs[input].count;
+    for (int64_t n = 0; n < 40 && n < count; n++) {
+        int64_t i = count <= 40 ? n : n * count / 40;
+        double expected = difference(f, input, i);
+        if (!(fabs(expected - gradient[i]) <= 1e-8 * (1 + fabs(expected))))
+            fail_msg("%s, input %u, element %d: %.12g, differences give %.12g", op_table[f->run.of->op].name, input,
+                     (int)i, gradient[i], expected);
+    }
+}
+
+static struct cpu_threads *make_threads(void)
+{
+    struct trace trace = {0};
+    struct cpu_threads *threads = NULL;
+    assert_ok(cpu_threads_create(&threads, 2, &trace), &trace);
+    return threads;
+}
+
+static void copy(struct case_run *to, uint32_t input, const struct kernel_operand *from)
+{
+    assert_int_equal(to->call.inputs[input].count, from->count);
+    memcpy(to->call.inputs[input].data, from->data, (size_t)from->count * sizeof(double));
+}
+
+static void rmsnorm_has_the_right_gradients(void **state)
+{
+    (void)state;
+    static const struct op_case norm = {
+        OP_rmsnorm, {.epsilon = 1e-2f}, {{2, {5, 67}}, {1, {67}}}, {{2, {5, 67}}, {1, {5}}}};
+    static const struct op_case of_x = {
+        OP_rmsnorm_grad, {0}, {{2, {5, 67}}, {1, {67}}, {1, {5}}, {2, {5, 67}}}, {{2, {5, 67}}}};
+    static const struct op_case of_w = {
+        OP_rmsnorm_weight_grad, {0}, {{2, {5, 67}}, {1, {5}}, {2, {5, 67}}}, {{1, {67}}}};
+    struct forward f = {.run = case_run_create(&norm, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    struct case_run x = case_run_create(&of_x, CASE_DOUBLE, CASE_EVEN, 2);
+    struct case_run w = case_run_create(&of_w, CASE_DOUBLE, CASE_EVEN, 3);
+    case_run_call(&f.run, kernel_table_double, f.threads);
+    copy(&x, 0, &f.run.call.inputs[0]);
+    copy(&x, 1, &f.run.call.inputs[1]);
+    copy(&x, 2, &f.run.call.results[1]);
+    copy(&w, 0, &f.run.call.inputs[0]);
+    copy(&w, 1, &f.run.call.results[1]);
+    copy(&w, 2, &x.call.inputs[3]);
+    case_run_call(&x, kernel_table_double, f.threads);
+    case_run_call(&w, kernel_table_double, f.threads);
+    f.seeds[0] = x.call.inputs[3].data;
+    check_gradient(&f, 0, x.call.results[0].data);
+    check_gradient(&f, 1, w.call.results[0].data);
+    case_run_release(&w);
+    case_run_release(&x);
+    case_run_release(&f.run);
+    cpu_threads_destroy(f.threads);
+}
+
+static void check_attention(int64_t causal, int64_t s)
+{
+    const struct kernel_attributes a = {.heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = causal};
+    const struct op_case forward = {OP_attention,
+                                    a,
+                                    {{3, {2, s, 24}}, {3, {2, s, 8}}, {3, {2, s, 10}}},
+                                    {{3, {2, s, 30}}, {4, {2, s, 6, 2}}}};
+    const struct op_case delta = {
+        OP_attention_delta, a, {{3, {2, s, 30}}, {3, {2, s, 30}}}, {{3, {2, s, 6}}}};
+    struct op_case of_q = forward;
+    of_q.op = OP_attention_grad_q;
+    of_q.in[3] = forward.out[0], of_q.in[4] = forward.out[1], of_q.in[5] = delta.out[0];
+    struct op_case of_kv = of_q;
+    of_q.out[0] = forward.in[0];
+    of_kv.op = OP_attention_grad_kv;
+    of_kv.out[0] = forward.in[1], of_kv.out[1] = forward.in[2];
+
+    struct forward f = {.run = case_run_create(&forward, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    struct case_run d = case_run_create(&delta, CASE_DOUBLE, CASE_EVEN, 2);
+    struct case_run q = case_run_create(&of_q, CASE_DOUBLE, CASE_EVEN, 3);
+    struct case_run kv = case_run_create(&of_kv, CASE_DOUBLE, CASE_EVEN, 4);
+    case_run_call(&f.run, kernel_table_double, f.threads);
+    copy(&d, 0, &f.run.call.results[0]);
+    case_run_call(&d, kernel_table_double, f.threads);
+    for (struct case_run *g = &q;; g = &kv) {
+        for (uint32_t i = 0; i < 3; i++)
+            copy(g, i, &f.run.call.inputs[i]);
+        copy(g, 3, &d.call.inputs[1]);
+        copy(g, 4, &f.run.call.results[1]);
+        copy(g, 5, &d.call.results[0]);
+        case_run_call(g, kernel_table_double, f.threads);
+        if (g == &kv)
+            break;
+    }
+    f.seeds[0] = d.call.inputs[1].data;
+    check_gradient(&f, 0, q.call.results[0].data);
+    check_gradient(&f, 1, kv.call.results[0].data);
+    check_gradient(&f, 2, kv.call.results[1].data);
+    case_run_release(&kv);
+    case_run_release(&q);
+    case_run_release(&d);
+    case_run_release(&f.run);
+    cpu_threads_destroy(f.threads);
+}
+
+static void attention_has_the_right_gradients(void **state)
+{
+    (void)state;
+    check_attention(1, 11);
+    check_attention(0, 7);
+    check_attention(1, 1);
+}
+
+static void silu_has_the_right_gradient(void **state)
+{
+    (void)state;
+    static const struct op_case silu = {OP_silu, {0}, {{1, {30}}}, {{1, {30}}}};
+    static const struct op_case of_x = {OP_silu_grad, {0}, {{1, {30}}, {1, {30}}}, {{1, {30}}}};
+    struct forward f = {.run = case_run_create(&silu, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    struct case_run x = case_run_create(&of_x, CASE_DOUBLE, CASE_EVEN, 2);
+    copy(&x, 0, &f.run.call.inputs[0]);
+    case_run_call(&x, kernel_table_double, f.threads);
+    f.seeds[0] = x.call.inputs[1].data;
+    check_gradient(&f, 0, x.call.results[0].data);
+    case_run_release(&x);
+    case_run_release(&f.run);
+    cpu_threads_destroy(f.threads);
+}
+
+/* The gradient of a rotation is the rotation back. */
+static void rope_has_the_right_gradient(void **state)
+{
+    (void)state;
+    static const struct op_case turn = {OP_rope, {0}, {{3, {2, 5, 12}}, {3, {5, 2, 3}}}, {{3, {2, 5, 12}}}};
+    struct op_case back = turn;
+    back.attributes.inverse = 1;
+    struct forward f = {.run = case_run_create(&turn, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    struct case_run x = case_run_create(&back, CASE_DOUBLE, CASE_EVEN, 2);
+    copy(&x, 1, &f.run.call.inputs[1]);
+    case_run_call(&x, kernel_table_double, f.threads);
+    f.seeds[0] = x.call.inputs[0].data;
+    check_gradient(&f, 0, x.call.results[0].data);
+    case_run_release(&x);
+    case_run_release(&f.run);
+    cpu_threads_destroy(f.threads);
+}
+
+static void embed_has_the_right_gradient(void **state)
+{
+    (void)state;
+    static const struct op_case embed = {OP_embed, {0}, {{2, {6, 4}}, {1, {20}}}, {{2, {20, 4}}}};
+    static const struct op_case of_table = {OP_embed_grad, {.rows = 6}, {{1, {20}}, {2, {20, 4}}}, {{2, {6, 4}}}};
+    struct forward f = {.run = case_run_create(&embed, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    struct case_run table = case_run_create(&of_table, CASE_DOUBLE, CASE_EVEN, 2);
+    memcpy(table.call.inputs[0].data, f.run.call.inputs[1].data, 20 * sizeof(int32_t));
+    case_run_call(&table, kernel_table_double, f.threads);
+    f.seeds[0] = table.call.inputs[1].data;
+    check_gradient(&f, 0, table.call.results[0].data);
+    case_run_release(&table);
+    case_run_release(&f.run);
+    cpu_threads_destroy(f.threads);
+}
+
+/* Losses give their own gradients, those of weight * loss. */
+static void check_loss(enum op op)
+{
+    const struct case_shape rows = {2, {7, 23}}, one = {1, {7}};
+    const struct op_case loss = {op, {0}, {rows, op == OP_ce_rows ? one : rows, one}, {one, rows}};
+    struct forward f = {.run = case_run_create(&loss, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    case_run_call(&f.run, kernel_table_double, f.threads);
+    double gradient[7 * 23];
+    memcpy(gradient, f.run.call.results[1].data, sizeof gradient);
+    f.seeds[0] = f.run.call.inputs[2].data;
+    check_gradient(&f, 0, gradient);
+    case_run_release(&f.run);
+    cpu_threads_destroy(f.threads);
+}
+
+static void losses_have_the_right_gradients(void **state)
+{
+    (void)state;
+    check_loss(OP_ce_rows);
+    check_loss(OP_kl_rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rmsnorm_has_the_right_gradients), cmocka_unit_test(attention_has_the_right_gradients),
+        cmocka_unit_test(silu_has_the_right_gradient),     cmocka_unit_test(rope_has_the_right_gradient),
+        cmocka_unit_test(embed_has_the_right_gradient),    cmocka_unit_test(losses_have_the_right_gradients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

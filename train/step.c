@@ -1,0 +1,107 @@
+/* What is trained, checks of the specification, and the order in which the graphs are built. */
+#include "train/step.h"
+#include "shaders/scalar/bits.h"
+#include "train/init.h"
+#include "train/signals.h"
+#include "train/step_micro.h"
+#include "train/step_update.h"
+#include <inttypes.h>
+
+static enum status check_objectives(const struct step_spec *spec, struct trace *trace)
+{
+    if (spec->objective_count < 1 || spec->objective_count > HEAD_MAX_OBJECTIVES)
+        return status_fail(trace, INVALID, "expected 1 to %d objectives, found %" PRIu32, HEAD_MAX_OBJECTIVES,
+                           spec->objective_count);
+    if (spec->teacher_count > HEAD_MAX_TEACHERS)
+        return status_fail(trace, INVALID, "expected at most %d teachers, found %" PRIu32, HEAD_MAX_TEACHERS,
+                           spec->teacher_count);
+    for (uint32_t i = 0; i < spec->objective_count; i++) {
+        const struct objective *objective = &spec->objectives[i];
+        const struct objective_info *info = &objective_table[objective->kind];
+        if (info->needs & OBJECTIVE_NEEDS_TEACHER && objective->teacher >= spec->teacher_count)
+            return status_fail(trace, INVALID, "objective %s needs a teacher, and there is none", info->name);
+        if (!gm_is_finite(objective->weight) || !(objective->weight > 0) ||
+            gm_flush(objective->weight) != objective->weight)
+            return status_fail(trace, INVALID, "objective %s: expected a positive weight, found %g",
+                               info->name, (double)objective->weight);
+    }
+    return OK;
+}
+
+static enum status check(const struct step_spec *spec, struct trace *trace)
+{
+    enum { LARGEST = 1 << 24 };
+    if (spec->micro < 1 || spec->length < 1 || spec->micro > LARGEST || spec->length > LARGEST ||
+        spec->micro * spec->length > INT32_MAX)
+        return status_fail(trace, INVALID,
+                           "expected micro and length of at least 1 and at most 2^31 tokens a "
+                           "micro-batch, found %" PRId64 " and %" PRId64,
+                           spec->micro, spec->length);
+    if (spec->lanes < 1)
+        return status_fail(trace, INVALID, "expected at least one lane");
+    if (spec->chunk < 0 || spec->chunk % HEAD_CHUNK != 0)
+        return status_fail(trace, INVALID, "expected chunks of whole blocks of %d tokens, found %" PRId64,
+                           HEAD_CHUNK, spec->chunk);
+    return check_objectives(spec, trace);
+}
+
+/* Every tensor that a node of the student reads and that is no constant. */
+static void find_parameters(struct step *step, const struct graph *student)
+{
+    for (uint32_t t = 0; t < student->tensors.count; t++) {
+        const struct tensor *tensor = &student->tensors.items[t];
+        bool is_read = false;
+        for (uint32_t n = 0; n < student->nodes.count && !is_read; n++)
+            for (uint32_t i = 0; i < student->nodes.items[n].input_count; i++)
+                is_read |= student->nodes.items[n].inputs[i] == tensor->value;
+        if (!is_read || tensor_is_constant(student, t))
+            continue;
+        const char *name = tensor->name.length
+                               ? arena_copy_string(&step->arena, tensor->name.data, tensor->name.length)
+                               : arena_printf(&step->arena, "%" PRIu32, t);
+        *VEC_PUSH(&step->arena, &step->parameters) = (struct parameter){
+            .name = str_from(name),
+            .tensor = t,
+            .count = tensor_view_count(&tensor->view),
+            .decay = tensor->view.rank == 2 ? DECAY_WEIGHTS : DECAY_NONE,
+        };
+    }
+}
+
+uint32_t step_sums(const struct step *step)
+{
+    return step->parameters.count + step->loss_count;
+}
+
+int64_t step_sum_size(const struct step *step, uint32_t index)
+{
+    return index < step->parameters.count ? step->parameters.items[index].count : 1;
+}
+
+enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace)
+{
+    struct step step = {.loss_count = spec->objective_count};
+    TRY(check(spec, trace));
+    find_parameters(&step, spec->student);
+    enum status status = step_micro_build(&step, spec, trace);
+    if (status == OK && step.parameters.count == 0)
+        status = status_fail(trace, INVALID, "the student has no weight to train");
+    if (status != OK) {
+        step_release(&step);
+        return status;
+    }
+    if (spec->lanes > 1)
+        step_fold_build(&step, spec->student);
+    step_update_build(&step, spec->student);
+    *out = step;
+    return OK;
+}
+
+void step_release(struct step *step)
+{
+    graph_destroy(step->micro.graph);
+    graph_destroy(step->fold.graph);
+    graph_destroy(step->update.graph);
+    arena_release(&step->arena);
+    *step = (struct step){0};
+}

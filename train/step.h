@@ -1,0 +1,84 @@
+/* The two static graphs of a training step, and what each of their inputs, weights and outputs stands for.
+ *
+ *   micro   once per micro-batch: teachers forward, student forward, losses, backward; adds to accumulators
+ *   fold    once per lane, only with several lanes: adds the lane's sums to the step's, and clears the lane's
+ *   update  once per step: norm and clip of the whole gradient, AdamW on every parameter; clears the gradient
+ *
+ * So a step's gradient is the sum over lanes of the sums over micro-batches, all ascending from +0. Between
+ * fold and update is the seam where gradients may be exchanged between machines. Graphs have no symbols:
+ * batch and sequence are sizes. Losses are sums over tokens times weights; update divides once, by the step's
+ * total weight in `hyper`.
+ *
+ * A slot names what a value is bound to; the same name in two graphs is the same tensor, and an output is
+ * bound to the tensor of the input of that name: states are updated in place. */
+#ifndef TRAIN_STEP_H
+#define TRAIN_STEP_H
+
+#include "base/status.h"
+#include "ir/graph.h"
+#include "train/head.h"
+#include "train/objective.h"
+#include <stdint.h>
+
+enum slot_role {
+    SLOT_TOKENS,    /* i32 [micro, length] */
+    SLOT_LABELS,    /* i32 [micro, length] */
+    SLOT_WEIGHTS,   /* [micro, length] */
+    SLOT_PARAMETER, /* index: parameter */
+    SLOT_CONSTANT,  /* index: tensor of the student that is not trained */
+    SLOT_TEACHER,   /* index: tensor of that teacher */
+    SLOT_SUM,       /* index: accumulator of a lane: a parameter's gradient, then the objectives' losses */
+    SLOT_TOTAL,     /* index: accumulator of the step, in the same order */
+    SLOT_FIRST,     /* index: parameter; AdamW's first moment */
+    SLOT_SECOND,    /* index: parameter; AdamW's second moment */
+    SLOT_HYPER,     /* [16], see train/schedule.h */
+    SLOT_CLIP,      /* [2]: factor and gradient norm */
+    SLOT_ROLE_COUNT
+};
+
+struct slot {
+    uint32_t value;
+    enum slot_role role;
+    uint32_t index, teacher;
+};
+
+struct step_graph {
+    struct graph *graph;
+    VEC(struct slot) slots; /* every input, used tensor and output */
+};
+
+/* A tensor of the student that is trained. */
+struct parameter {
+    struct str name;
+    uint32_t tensor; /* index in the student's graph */
+    int64_t count;
+    enum parameter_decay { DECAY_NONE, DECAY_WEIGHTS } decay; /* matrices decay, vectors do not */
+};
+
+struct step_spec {
+    const struct graph *student; /* borrowed, as the teachers: its views are read by the trainer */
+    const struct graph *const *teachers;
+    uint32_t teacher_count;
+    const struct objective *objectives;
+    uint32_t objective_count;
+    int64_t micro, length; /* sequences in a micro-batch, tokens in a sequence */
+    uint32_t lanes;
+    int64_t chunk; /* tokens a chunk of the head; 0: the default */
+};
+
+struct step {
+    struct arena arena;
+    VEC(struct parameter) parameters;
+    uint32_t loss_count;                   /* objectives */
+    struct step_graph micro, fold, update; /* fold.graph is NULL with one lane */
+};
+
+/* INVALID or UNSUPPORTED says which model does not fit and why. */
+enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace) MUST_CHECK;
+void step_release(struct step *step); /* accepts zeroed memory */
+
+/* Number of accumulators, and how many elements one has. */
+uint32_t step_sums(const struct step *step);
+int64_t step_sum_size(const struct step *step, uint32_t index);
+
+#endif

@@ -1,0 +1,225 @@
+/* The loop over steps. */
+#include "train/trainer.h"
+#include "base/log.h"
+#include "shaders/scalar/scalar.h"
+#include "train/trainer_state.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void fill_from_batcher(void *payload, uint64_t step, uint32_t micro, struct batch *out)
+{
+    batcher_fill(payload, step, micro, out);
+}
+
+struct trainer_source trainer_source_of_batcher(struct batcher *batcher)
+{
+    return (struct trainer_source){fill_from_batcher, batcher};
+}
+
+static enum status check(const struct trainer_spec *spec, struct trace *trace)
+{
+    int64_t unit = spec->step.micro * spec->step.lanes;
+    TRY(schedule_check(&spec->schedule, trace));
+    TRY(adamw_check(&spec->adamw, trace));
+    if (spec->batch == 0 || spec->batch % unit != 0)
+        return status_fail(trace, INVALID,
+                           "expected a batch that is a multiple of micro times lanes (%" PRId64
+                           "), found %" PRIu32,
+                           unit, spec->batch);
+    return OK;
+}
+
+enum status trainer_create(struct trainer **out, const struct trainer_spec *spec, struct trace *trace)
+{
+    struct step step;
+    TRY(step_build(&step, &spec->step, trace)); /* checks micro, length and lanes */
+    enum status status = check(spec, trace);
+    if (status != OK) {
+        step_release(&step);
+        return status;
+    }
+    struct trainer *t = calloc(1, sizeof *t);
+    if (!t)
+        BUG("out of memory");
+    t->executor = spec->executor;
+    t->step = step;
+    t->schedule = spec->schedule;
+    t->adamw = spec->adamw;
+    t->source = spec->source;
+    t->lanes = spec->step.lanes;
+    t->micros = spec->batch / (uint32_t)spec->step.micro;
+    for (uint32_t i = 0; i < spec->step.objective_count; i++)
+        t->objectives[i] = spec->step.objectives[i];
+    batch_init(&t->batch, (uint32_t)spec->step.micro, (uint32_t)spec->step.length);
+    status = trainer_prepare(t, &spec->step, trace);
+    if (status != OK) {
+        trainer_destroy(t);
+        return status;
+    }
+    *out = t;
+    return OK;
+}
+
+void trainer_destroy(struct trainer *t)
+{
+    if (!t)
+        return;
+    executor_program_destroy(t->executor, t->micro);
+    executor_program_destroy(t->executor, t->fold);
+    executor_program_destroy(t->executor, t->update);
+    for (uint32_t i = 0; i < t->owned.count; i++)
+        executor_tensor_destroy(t->executor, t->owned.items[i]);
+    batch_release(&t->batch);
+    step_release(&t->step);
+    arena_release(&t->arena);
+    free(t);
+}
+
+uint32_t trainer_position(const struct trainer *t)
+{
+    return t->position;
+}
+
+const struct step *trainer_step(const struct trainer *t)
+{
+    return &t->step;
+}
+
+enum status trainer_resume(struct trainer *t, uint32_t position, struct trace *trace)
+{
+    if (position > t->schedule.steps)
+        return status_fail(trace, INVALID, "the checkpoint has seen %" PRIu32 " steps, the run has %" PRIu32,
+                           position, t->schedule.steps);
+    t->position = position;
+    return OK;
+}
+
+static enum status run_micro(struct trainer *t, uint32_t micro, double *weight, struct trace *trace)
+{
+    struct batch *batch = &t->batch;
+    int64_t tokens = (int64_t)batch->rows * batch->length;
+    t->source.fill(t->source.payload, t->position, micro, batch);
+    for (int64_t i = 0; i < tokens; i++)
+        *weight += batch->weights[i];
+    TRY(executor_tensor_write(t->executor, t->tensors[SLOT_TOKENS][0], 0, tokens, batch->ids, trace));
+    TRY(executor_tensor_write(t->executor, t->tensors[SLOT_LABELS][0], 0, tokens, batch->labels, trace));
+    TRY(executor_tensor_write(t->executor, t->tensors[SLOT_WEIGHTS][0], 0, tokens, batch->weights, trace));
+    TRY_WITH(trace, executor_run(t->executor, t->micro, trace), "while running micro-batch %" PRIu32, micro);
+    return OK;
+}
+
+static bool is_interrupted(const struct trainer_hooks *hooks)
+{
+    return hooks->interrupted && *hooks->interrupted;
+}
+
+/* All micro-batches of a step; INTERRUPTED leaves the states as they were before it. */
+static enum status run_micros(struct trainer *t, const struct trainer_hooks *hooks, float *weight,
+                              struct trace *trace)
+{
+    double sum = 0; /* of weights, exact for any weights that are whole */
+    uint32_t share = t->micros / t->lanes;
+    t->sums = SUMS_USED;
+    for (uint32_t lane = 0; lane < t->lanes; lane++) {
+        for (uint32_t i = 0; i < share; i++) {
+            if (is_interrupted(hooks))
+                return status_fail(trace, INTERRUPTED, "interrupted");
+            TRY(run_micro(t, lane * share + i, &sum, trace));
+        }
+        if (t->fold)
+            TRY_WITH(trace, executor_run(t->executor, t->fold, trace), "while folding lane %" PRIu32, lane);
+    }
+    *weight = (float)sum;
+    if (!(*weight > 0))
+        return status_fail(trace, INVALID, "no token of the batch has a weight");
+    return OK;
+}
+
+/* The losses of the step, and zero for the next. */
+static enum status read_losses(struct trainer *t, struct trainer_report *report, struct trace *trace)
+{
+    for (uint32_t i = 0; i < t->step.loss_count; i++) {
+        const float zero = 0;
+        float sum;
+        uint32_t tensor = t->tensors[SLOT_TOTAL][t->step.parameters.count + i];
+        TRY(executor_tensor_read(t->executor, tensor, 0, 1, &sum, trace));
+        TRY(executor_tensor_write(t->executor, tensor, 0, 1, &zero, trace));
+        report->losses[i] = gm_flush(gm_div(sum, report->weight));
+        report->loss = gm_flush(report->loss + gm_flush(report->losses[i] * t->objectives[i].weight));
+    }
+    if (!gm_is_finite(report->loss))
+        return status_fail(trace, INVALID, "the loss is not finite");
+    return OK;
+}
+
+static enum status run_step(struct trainer *t, const struct trainer_hooks *hooks,
+                            struct trainer_report *report, struct trace *trace)
+{
+    *report = (struct trainer_report){.step = t->position};
+    TRY(run_micros(t, hooks, &report->weight, trace));
+    TRY(read_losses(t, report, trace));
+    float hyper[HYPER_SIZE], clip[2];
+    report->rate = schedule_rate(&t->schedule, t->position);
+    adamw_hyper(hyper, &t->adamw, report->rate, t->position, report->weight);
+    TRY(executor_tensor_write(t->executor, t->tensors[SLOT_HYPER][0], 0, HYPER_SIZE, hyper, trace));
+    TRY_WITH(trace, executor_run(t->executor, t->update, trace), "while updating the weights");
+    TRY(executor_tensor_read(t->executor, t->tensors[SLOT_CLIP][0], 0, 2, clip, trace));
+    report->gradient_norm = clip[1];
+    if (!gm_is_finite(clip[0]) || !gm_is_finite(clip[1]))
+        return status_fail(trace, INVALID, "the gradient is not finite");
+    t->sums = SUMS_CLEAR;
+    t->position++;
+    return OK;
+}
+
+struct due {
+    uint32_t step;
+    double time;
+};
+
+static bool is_checkpoint_due(const struct trainer *t, const struct trainer_hooks *hooks,
+                              const struct due *last)
+{
+    if (t->position == t->schedule.steps || t->position == last->step)
+        return false;
+    if (hooks->checkpoint_steps && t->position - last->step >= hooks->checkpoint_steps)
+        return true;
+    return hooks->checkpoint_seconds > 0 && clock_seconds() - last->time >= hooks->checkpoint_seconds;
+}
+
+static enum status save(struct trainer *t, const struct trainer_hooks *hooks, struct trace *trace)
+{
+    if (!hooks->checkpoint)
+        return OK;
+    TRY_WITH(trace, hooks->checkpoint(hooks->payload, t, trace),
+             "while saving the state after %" PRIu32 " steps", t->position);
+    return OK;
+}
+
+enum status trainer_run(struct trainer *t, const struct trainer_hooks *hooks, struct trace *trace)
+{
+    struct due last = {t->position, clock_seconds()};
+    if (t->sums == SUMS_USED)
+        TRY(trainer_clear_sums(t, trace));
+    while (t->position < t->schedule.steps) {
+        struct trainer_report report;
+        enum status status = run_step(t, hooks, &report, trace);
+        if (status == INTERRUPTED) {
+            TRY(save(t, hooks, trace));
+            return status_fail(trace, INTERRUPTED, "interrupted after %" PRIu32 " of %" PRIu32 " steps",
+                               t->position, t->schedule.steps);
+        }
+        if (status != OK) {
+            trace_add(trace, "while training step %" PRIu32 " of %" PRIu32, t->position, t->schedule.steps);
+            return status;
+        }
+        if (hooks->report)
+            TRY(hooks->report(hooks->payload, &report, trace));
+        if (is_checkpoint_due(t, hooks, &last)) {
+            TRY(save(t, hooks, trace));
+            last = (struct due){t->position, clock_seconds()};
+        }
+    }
+    return OK;
+}
