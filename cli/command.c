@@ -1,5 +1,5 @@
-/* Parsing the command line against the tables. Options may stand anywhere; "--" ends them; --name=value and --name value
- * are the same. */
+/* Parsing the command line against the tables. Options may stand anywhere; "--" ends them; --name=value and
+ * --name value are the same. */
 #include "cli/command.h"
 #include <assert.h>
 #include <stdio.h>
@@ -13,7 +13,8 @@ const struct option_info option_table[] = {
 const uint32_t option_count = sizeof option_table / sizeof *option_table;
 
 const struct command_info command_table[] = {
-#define COMMAND(name, arguments, least, most, summary) {#name, arguments, least, most, command_##name, summary},
+#define COMMAND(name, arguments, least, most, summary) \
+    {#name, arguments, least, most, command_##name, summary},
 #include "cli/commands.def"
 };
 const uint32_t command_count = sizeof command_table / sizeof *command_table;
@@ -58,8 +59,8 @@ static enum status read_option(struct command *out, int argc, char **argv, int *
     struct str name = long_name(word);
     uint32_t number = find_option(out, name);
     if (name.length == 0 || number == option_count)
-        return status_fail(trace, INVALID, "%s has no option %s; see: espalier help %s", out->info->name, word,
-                           out->info->name);
+        return status_fail(trace, INVALID, "%s has no option %s; see: espalier help %s", out->info->name,
+                           word, out->info->name);
     const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
     const struct option_info *info = &option_table[number];
     if (!info->value && equals)
@@ -73,19 +74,22 @@ static enum status read_option(struct command *out, int argc, char **argv, int *
 static enum status check_arguments(const struct command *out, struct trace *trace)
 {
     if (out->argument_count < out->info->least || out->argument_count > out->info->most)
-        return status_fail(trace, INVALID, "espalier %s: expected %s, found %u arguments; see: espalier help %s",
+        return status_fail(trace, INVALID,
+                           "espalier %s: expected %s, found %u arguments; see: espalier help %s",
                            out->info->name, *out->info->arguments ? out->info->arguments : "no arguments",
                            out->argument_count, out->info->name);
     const char *numerics = command_option(out, "numerics");
     if (numerics && strcmp(numerics, "golden") != 0)
-        return status_fail(trace, UNSUPPORTED, "--numerics: expected golden, the only profile so far, found \"%s\"", numerics);
+        return status_fail(trace, UNSUPPORTED,
+                           "--numerics: expected golden, the only profile so far, found \"%s\"", numerics);
     return OK;
 }
 
 enum status command_parse(struct command *out, int argc, char **argv, struct trace *trace)
 {
     static_assert(sizeof option_table / sizeof *option_table <= MAX_OPTIONS, "raise MAX_OPTIONS");
-    const char *name = argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help" : argv[1];
+    const char *name =
+        argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help" : argv[1];
     out->info = find_command(name);
     if (!out->info)
         return status_fail(trace, INVALID, "there is no command \"%s\"; see: espalier help", name);
@@ -137,7 +141,8 @@ enum status command_device(struct device_options *out, const struct command *com
 struct source_options command_source(const struct command *command)
 {
     return (struct source_options){.store = command_option(command, "store"),
-                                   .trust = command_option(command, "untrusted") ? IMPORT_UNTRUSTED : IMPORT_TRUSTED};
+                                   .trust = command_option(command, "untrusted") ? IMPORT_UNTRUSTED
+                                                                                 : IMPORT_TRUSTED};
 }
 
 enum status command_open_store(struct store **out, const struct command *command, struct trace *trace)

@@ -35,7 +35,8 @@ struct command {
     const volatile sig_atomic_t *stop;
 };
 
-#define COMMAND(name, ...) enum status command_##name(struct command *command, struct trace *trace) MUST_CHECK;
+#define COMMAND(name, ...) \
+    enum status command_##name(struct command *command, struct trace *trace) MUST_CHECK;
 #include "cli/commands.def"
 
 /* INVALID: no such command or option, a value missing, too few or too many arguments. */
@@ -45,10 +46,12 @@ enum status command_integer(const struct command *command, const char *name, int
                             int64_t *out, struct trace *trace) MUST_CHECK;
 bool command_is_json(const struct command *command);
 
-enum status command_device(struct device_options *out, const struct command *command, struct trace *trace) MUST_CHECK;
+enum status command_device(struct device_options *out, const struct command *command,
+                           struct trace *trace) MUST_CHECK;
 struct source_options command_source(const struct command *command);
 /* The store that --store names, or .espalier here. */
-enum status command_open_store(struct store **out, const struct command *command, struct trace *trace) MUST_CHECK;
+enum status command_open_store(struct store **out, const struct command *command,
+                               struct trace *trace) MUST_CHECK;
 
 /* One JSON object on one line of standard output; takes the reference. */
 void print_json(json_t *json);

@@ -4,12 +4,13 @@
 #include "cli/command.h"
 #include <stdio.h>
 
-static void print_device(const struct command *command, int index, const char *name, const char *api, const char *driver,
-                         const char *type, bool passed, const char *why)
+static void print_device(const struct command *command, int index, const char *name, const char *api,
+                         const char *driver, const char *type, bool passed, const char *why)
 {
     if (command_is_json(command)) {
-        print_json(json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s}", "index", index, "name", name, "api", api, "driver", driver,
-                             "type", type, "self_test", passed ? "pass" : "fail", "why", why ? why : ""));
+        print_json(json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s}", "index", index, "name", name, "api", api,
+                             "driver", driver, "type", type, "self_test", passed ? "pass" : "fail", "why",
+                             why ? why : ""));
         return;
     }
     char label[24];

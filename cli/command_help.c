@@ -19,11 +19,14 @@ static void print_all(void)
 {
     printf("espalier prunes a trained language model to a shape and retrains it by distillation.\n\n");
     for (uint32_t i = 0; i < command_count; i++)
-        printf("  espalier %-8s %-22s %s\n", command_table[i].name, command_table[i].arguments, command_table[i].summary);
-    printf("\nMODEL is an .onnx file, an .ir file, FILE.yaml:STAGE, or an object id (unique prefix).\nAll commands take:\n");
+        printf("  espalier %-8s %-22s %s\n", command_table[i].name, command_table[i].arguments,
+               command_table[i].summary);
+    printf(
+        "\nMODEL is an .onnx file, an .ir file, FILE.yaml:STAGE, or an object id (unique prefix).\nAll commands take:\n");
     print_options("common");
-    printf("  --version\n\nExit status: 0 done, 1 a comparison failed, 2 the input or the command line is wrong,\n"
-           "3 the machine is, 4 a bug in espalier, 130 interrupted.\n");
+    printf(
+        "  --version\n\nExit status: 0 done, 1 a comparison failed, 2 the input or the command line is wrong,\n"
+        "3 the machine is, 4 a bug in espalier, 130 interrupted.\n");
 }
 
 enum status command_help(struct command *command, struct trace *trace)
@@ -41,5 +44,6 @@ enum status command_help(struct command *command, struct trace *trace)
         print_options("common");
         return OK;
     }
-    return status_fail(trace, INVALID, "there is no command \"%s\"; see: espalier help", command->arguments[0]);
+    return status_fail(trace, INVALID, "there is no command \"%s\"; see: espalier help",
+                       command->arguments[0]);
 }

@@ -1,5 +1,5 @@
-/* espalier: one command line, one call. Results go to standard output, everything for people beside them to standard
- * error; the exit status is that of base/status.h. */
+/* espalier: one command line, one call. Results go to standard output, everything for people beside them to
+ * standard error; the exit status is that of base/status.h. */
 #include "base/log.h"
 #include "cli/command.h"
 #include <stdio.h>

@@ -37,8 +37,8 @@ uint32_t build_result(const struct graph *graph, uint32_t value,
 struct graph_copy {
     const struct graph *from;
     struct graph *to;
-    uint32_t *values; /* from value -> to value */
-    uint32_t *terms;  /* from leaf -> to term */
+    uint32_t *values;    /* from value -> to value */
+    uint32_t *terms;     /* from leaf -> to term */
     uint32_t term_count; /* of `terms`; rules may add terms to `from` later, which stand for no axis of it */
 };
 struct graph_copy graph_copy_begin(struct graph *to,

@@ -1,5 +1,5 @@
-/* The evaluation graph is the model up to the hidden values before the head, then per chunk of 512 tokens: logits,
- * cross-entropy by row, sum of loss times weight. Weights are 0 where a row has no label. */
+/* The evaluation graph is the model up to the hidden values before the head, then per chunk of 512 tokens:
+ * logits, cross-entropy by row, sum of loss times weight. Weights are 0 where a row has no label. */
 #include "measure/evaluate.h"
 #include "base/log.h"
 #include "data/batch.h"
@@ -15,7 +15,8 @@ struct head {
     uint32_t hidden, weight; /* logits = matmul_nt(hidden, weight) */
 };
 
-static enum status copy_body(struct head *out, struct graph *to, const struct graph *model, struct trace *trace)
+static enum status copy_body(struct head *out, struct graph *to, const struct graph *model,
+                             struct trace *trace)
 {
     uint32_t logits = graph_find_output(model, "logits");
     const struct value *v = logits == ID_NONE ? NULL : graph_value(model, logits);
@@ -44,7 +45,8 @@ static uint32_t add_chunk(struct graph *g, struct head head, uint32_t labels, ui
     return build_binary(g, OP_dot, build_op(g, OP_ce_rows, inputs, NULL), w);
 }
 
-static enum status build_graph(struct graph **out, const struct graph *model, int64_t tokens, struct trace *trace)
+static enum status build_graph(struct graph **out, const struct graph *model, int64_t tokens,
+                               struct trace *trace)
 {
     struct graph *g = *out = graph_create();
     struct head head;
@@ -54,7 +56,8 @@ static enum status build_graph(struct graph **out, const struct graph *model, in
     uint32_t weights = build_input(g, "weights", DTYPE_F32, ids.rank, ids.axes);
     uint32_t loss = ID_NONE;
     for (int64_t start = 0; start < tokens; start += CHUNK) {
-        uint32_t part = add_chunk(g, head, labels, weights, start, tokens - start < CHUNK ? tokens - start : CHUNK);
+        uint32_t part =
+            add_chunk(g, head, labels, weights, start, tokens - start < CHUNK ? tokens - start : CHUNK);
         loss = loss == ID_NONE ? part : build_binary(g, OP_add, loss, part);
     }
     build_output(g, "loss", loss);
@@ -70,7 +73,8 @@ struct evaluator {
     uint64_t labels, bytes;
 };
 
-static enum status one_batch(struct evaluator *e, uint64_t step, const struct tokenizer *tokenizer, struct trace *trace)
+static enum status one_batch(struct evaluator *e, uint64_t step, const struct tokenizer *tokenizer,
+                             struct trace *trace)
 {
     float loss;
     uint64_t labels, bytes;
@@ -112,10 +116,14 @@ static enum status all_batches(struct evaluator *e, const struct tokenizer *toke
 }
 
 static enum status prepare(struct evaluator *e, struct executor *executor, const struct graph *model,
-                           const struct corpus *corpus, const struct evaluate_options *options, struct trace *trace)
+                           const struct corpus *corpus, const struct evaluate_options *options,
+                           struct trace *trace)
 {
-    struct batch_options batches = {.partition = options->partition, .order = BATCH_IN_ORDER, .length = options->length,
-                                    .rows = options->rows, .micros = 1};
+    struct batch_options batches = {.partition = options->partition,
+                                    .order = BATCH_IN_ORDER,
+                                    .length = options->length,
+                                    .rows = options->rows,
+                                    .micros = 1};
     TRY(batcher_open(&e->batcher, corpus, &batches, trace));
     batch_init(&e->batch, options->rows, options->length);
     TRY(build_graph(&e->graph, model, (int64_t)options->rows * options->length, trace));

@@ -1,4 +1,5 @@
-/* Loss of a model on text: nats per token over full windows in order, every token but the first of a window scored. */
+/* Loss of a model on text: nats per token over full windows in order, every token but the first of a window
+ * scored. */
 #ifndef MEASURE_EVALUATE_H
 #define MEASURE_EVALUATE_H
 
@@ -14,11 +15,12 @@ struct evaluate_options {
     uint32_t rows;   /* windows at a time; does not change the result beyond the order of additions */
     uint64_t limit;  /* windows at most; 0: all */
     struct partition partition;
-    const char *label;                  /* of the progress line; NULL: none */
-    const volatile sig_atomic_t *stop;  /* INTERRUPTED when it becomes nonzero; may be NULL */
+    const char *label;                 /* of the progress line; NULL: none */
+    const volatile sig_atomic_t *stop; /* INTERRUPTED when it becomes nonzero; may be NULL */
 };
 
-/* Sums are made in double from the executor's f32 sums of one micro-batch, in order, so they are the same everywhere. */
+/* Sums are made in double from the executor's f32 sums of one micro-batch, in order, so they are the same
+ * everywhere. */
 struct evaluation {
     double loss;          /* nats per scored token */
     double perplexity;    /* e^loss, by the golden exponential */
@@ -27,8 +29,8 @@ struct evaluation {
     uint64_t bytes;
 };
 
-/* `model` has input "tokens" and output "logits" = matmul_nt(hidden, head). The logits are made and dropped in chunks of
- * 512 tokens; no tokens x vocabulary tensor exists. INVALID: too little text for one window. */
+/* `model` has input "tokens" and output "logits" = matmul_nt(hidden, head). The logits are made and dropped
+ * in chunks of 512 tokens; no tokens x vocabulary tensor exists. INVALID: too little text for one window. */
 enum status measure_evaluate(struct evaluation *out, struct executor *executor, const struct graph *model,
                              const struct corpus *corpus, const struct tokenizer *tokenizer,
                              const struct evaluate_options *options, struct trace *trace) MUST_CHECK;

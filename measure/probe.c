@@ -13,8 +13,8 @@ static int64_t columns_of(const struct graph *graph)
 }
 
 /* logits [TOKENS, columns], on the heap */
-static enum status run_model(float **out, struct executor *executor, const struct graph *graph, const int32_t *tokens,
-                             struct trace *trace)
+static enum status run_model(float **out, struct executor *executor, const struct graph *graph,
+                             const int32_t *tokens, struct trace *trace)
 {
     struct session session = {0};
     struct dim_binding dims[2] = {{STR("b"), PROBE_ROWS}, {STR("s"), PROBE_LENGTH}};
@@ -72,7 +72,8 @@ static void compare(struct probe *out, const float *before, const float *after, 
 }
 
 enum status measure_probe(struct probe *out, struct executor *executor, const struct graph *before,
-                          const struct graph *after, const uint32_t *kept, uint32_t kept_count, struct trace *trace)
+                          const struct graph *after, const uint32_t *kept, uint32_t kept_count,
+                          struct trace *trace)
 {
     int64_t before_columns = columns_of(before), after_columns = columns_of(after);
     *out = (struct probe){.columns = after_columns};
@@ -80,8 +81,8 @@ enum status measure_probe(struct probe *out, struct executor *executor, const st
         BUG("a rewrite changed the vocabulary without saying which tokens were kept");
     int32_t old_tokens[TOKENS], new_tokens[TOKENS];
     for (uint32_t i = 0; i < TOKENS; i++) {
-        struct gm_philox r = gm_philox4x32((struct gm_philox){{i, 0, 0, 0}}, PROBE_SEED, 0);
-        new_tokens[i] = (int32_t)(r.word[0] % (uint32_t)after_columns);
+        struct gm_words words = gm_philox((struct gm_words){.x = i}, PROBE_SEED, 0);
+        new_tokens[i] = (int32_t)(words.x % (uint32_t)after_columns);
         old_tokens[i] = kept_count ? (int32_t)kept[new_tokens[i]] : new_tokens[i];
     }
     float *x = NULL, *y = NULL;

@@ -1,8 +1,10 @@
-/* Binding: values that no node reads get no tensor. An output that is an input or a weight itself needs no second one. */
+/* Binding: values that no node reads get no tensor. An output that is an input or a weight itself needs no
+ * second one. */
 #include "measure/session.h"
 #include <assert.h>
 
-static int64_t count_of(const struct graph *graph, uint32_t value, const struct dim_binding *dims, uint32_t dim_count)
+static int64_t count_of(const struct graph *graph, uint32_t value, const struct dim_binding *dims,
+                        uint32_t dim_count)
 {
     const struct value *v = graph_value(graph, value);
     int64_t count = 1;
@@ -23,8 +25,10 @@ static enum status bind(struct session *s, uint32_t value, int64_t count, struct
     b->value = value;
     s->counts[s->binding_count] = count;
     if (v->origin == VALUE_TENSOR)
-        TRY_WITH(trace, executor_upload(s->executor, &s->graph->tensors.items[v->source].view, &b->tensor, trace),
-                 "while uploading weight \"" STR_FORMAT "\"", STR_ARGUMENT(s->graph->tensors.items[v->source].name));
+        TRY_WITH(trace,
+                 executor_upload(s->executor, &s->graph->tensors.items[v->source].view, &b->tensor, trace),
+                 "while uploading weight \"" STR_FORMAT "\"",
+                 STR_ARGUMENT(s->graph->tensors.items[v->source].name));
     else
         TRY(executor_tensor_create(s->executor, v->dtype, count, &b->tensor, trace));
     s->binding_count++;
@@ -40,7 +44,8 @@ static void mark_used(const struct graph *graph, bool *used)
         used[graph->outputs.items[o].value] = true;
 }
 
-static enum status bind_all(struct session *s, const struct dim_binding *dims, uint32_t dim_count, struct trace *trace)
+static enum status bind_all(struct session *s, const struct dim_binding *dims, uint32_t dim_count,
+                            struct trace *trace)
 {
     const struct graph *graph = s->graph;
     bool *used = ARENA_ARRAY(&s->arena, bool, graph->values.count + 1);
@@ -102,18 +107,22 @@ int64_t session_count(const struct session *session, uint32_t value)
 
 enum status session_write(struct session *session, const char *input, const void *data, struct trace *trace)
 {
-    uint32_t value = graph_find_input(session->graph, input), at = value == ID_NONE ? ID_NONE : find(session, value);
+    uint32_t value = graph_find_input(session->graph, input),
+             at = value == ID_NONE ? ID_NONE : find(session, value);
     if (at == ID_NONE) /* no node reads it */
         return value == ID_NONE ? status_fail(trace, INVALID, "the graph has no input \"%s\"", input) : OK;
-    return executor_tensor_write(session->executor, session->bindings[at].tensor, 0, session->counts[at], data, trace);
+    return executor_tensor_write(session->executor, session->bindings[at].tensor, 0, session->counts[at],
+                                 data, trace);
 }
 
 enum status session_read(struct session *session, const char *output, void *data, struct trace *trace)
 {
-    uint32_t value = graph_find_output(session->graph, output), at = value == ID_NONE ? ID_NONE : find(session, value);
+    uint32_t value = graph_find_output(session->graph, output),
+             at = value == ID_NONE ? ID_NONE : find(session, value);
     if (at == ID_NONE)
         return status_fail(trace, INVALID, "the graph has no output \"%s\"", output);
-    return executor_tensor_read(session->executor, session->bindings[at].tensor, 0, session->counts[at], data, trace);
+    return executor_tensor_read(session->executor, session->bindings[at].tensor, 0, session->counts[at], data,
+                                trace);
 }
 
 enum status session_run(struct session *session, struct trace *trace)

@@ -1,5 +1,5 @@
-/* A graph made ready to run on an executor: weights uploaded, a device tensor for every input and output, compiled for
- * given sizes of batch and sequence. */
+/* A graph made ready to run on an executor: weights uploaded, a device tensor for every input and output,
+ * compiled for given sizes of batch and sequence. */
 #ifndef MEASURE_SESSION_H
 #define MEASURE_SESSION_H
 
@@ -18,12 +18,15 @@ struct session {
 };
 
 enum status session_create(struct session *out, struct executor *executor, const struct graph *graph,
-                           const struct dim_binding *dims, uint32_t dim_count, struct trace *trace) MUST_CHECK;
+                           const struct dim_binding *dims, uint32_t dim_count,
+                           struct trace *trace) MUST_CHECK;
 void session_release(struct session *session); /* accepts zeroed memory */
 
 /* All elements of an input or output, by name. Data is float or int32_t. */
-enum status session_write(struct session *session, const char *input, const void *data, struct trace *trace) MUST_CHECK;
-enum status session_read(struct session *session, const char *output, void *data, struct trace *trace) MUST_CHECK;
+enum status session_write(struct session *session, const char *input, const void *data,
+                          struct trace *trace) MUST_CHECK;
+enum status session_read(struct session *session, const char *output, void *data,
+                         struct trace *trace) MUST_CHECK;
 enum status session_run(struct session *session, struct trace *trace) MUST_CHECK;
 int64_t session_count(const struct session *session, uint32_t value); /* elements of a bound value */
 

@@ -325,6 +325,15 @@ static void add_others(struct finder *f)
     }
 }
 
+static bool reads_value(const struct graph *graph, uint32_t result, uint32_t value)
+{
+    const struct value *v = graph_value(graph, result);
+    for (uint32_t i = 0; v->origin == VALUE_NODE && i < graph->nodes.items[v->source].input_count; i++)
+        if (graph->nodes.items[v->source].inputs[i] == value)
+            return true;
+    return false;
+}
+
 enum status classes_find(struct classes *out, struct arena *arena, const struct graph *graph,
                          struct trace *trace)
 {
@@ -338,7 +347,7 @@ enum status classes_find(struct classes *out, struct arena *arena, const struct 
     uint32_t in = axis_of(graph, embed->inputs[0], 1), last = axis_of(graph, logits, 0);
     out->shape.hidden = dims_size(&graph->dims, out->structure.hidden);
     out->shape.vocab = dims_size(&graph->dims, in);
-    out->shape.tied = in == last;
+    out->shape.tied = reads_value(graph, logits, embed->inputs[0]);
     out->shape.parameters = graph_parameters(graph);
     add_pair(&f, "hidden", ID_NONE, out->structure.hidden, out->structure.hidden, DIM_NONE);
     add_pair(&f, "vocab", ID_NONE, in, last, DIM_NONE);

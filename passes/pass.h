@@ -39,6 +39,7 @@ struct pass_context {
     const struct scores *scores; /* may be NULL */
     struct arena arena;          /* remap lives here; pass_context_release() frees it */
     struct receipt receipt;      /* over all passes run with this context */
+    enum contract contract;      /* of the pass that runs: it raises it above CONTRACT_EXACT where due */
     struct token_remap remap;    /* composed over all of them */
     uint32_t runs;               /* passes run */
     uint32_t round_trips;        /* of these, printed and parsed back */
@@ -71,13 +72,20 @@ enum status pass_run(struct graph **out, const struct graph *graph, const struct
 enum status pass_run_all(struct graph **out, const struct graph *graph, const struct pass_call *calls,
                          uint32_t count, struct pass_context *context, struct trace *trace) MUST_CHECK;
 
-/* What pass_run does around a pass, for callers that have no call (prune_to_shape): canonicalises *graph in
- * place, verifies, counts, completes the receipt. */
-enum status pass_finish(struct graph **graph, const struct graph *before, enum contract contract,
-                        struct pass_context *context, struct trace *trace) MUST_CHECK;
+/* What pass_run does around a pass, for callers that have no call (prune_to_shape). pass_begin resets the
+ * pass's contract; pass_finish canonicalises *graph in place, verifies, counts, completes the receipt. On
+ * failure *graph is destroyed and NULL. */
+void pass_begin(const struct graph *before, struct pass_context *context);
+enum status pass_finish(struct graph **graph, struct pass_context *context, struct trace *trace) MUST_CHECK;
 
-/* Options of a call: NULL when absent. */
+/* Options of a call. pass_option_get: NULL when absent. _size: one positive number; 0 when absent.
+ * _positions: ascending, on the context's arena; NULL and 0 when absent. */
 const struct pass_option *pass_option_get(const struct pass_call *call, const char *key);
+enum status pass_option_size(int64_t *out, const struct pass_call *call, const char *key,
+                             struct trace *trace) MUST_CHECK;
+enum status pass_option_positions(const uint32_t **out, uint32_t *count, const struct pass_call *call,
+                                  const char *key, struct pass_context *context,
+                                  struct trace *trace) MUST_CHECK;
 
 /* Parses "prune{ffn=512,heads=6} remove_layers{layers=1+3}". Grammar:
  *   passes = { pass }          pass   = name [ "{" [ option { "," option } ] "}" ]

@@ -7,9 +7,7 @@
 #ifndef PASSES_PRUNE_H
 #define PASSES_PRUNE_H
 
-#include "passes/classes.h"
 #include "passes/pass.h"
-#include "passes/reindex.h"
 
 /* count 0: unchanged; 1: the same for all layers; else one for each layer that is kept (0: unchanged). */
 struct prune_sizes {
@@ -33,34 +31,5 @@ struct prune_request {
  * is refused, with its reason. Fills context's receipt and remap. */
 enum status prune_to_shape(struct graph **out, const struct graph *graph, const struct prune_request *request,
                            struct pass_context *context, struct trace *trace) MUST_CHECK;
-
-/* ---- the parts: each adds keep lists to a plan (prune_ffn.c, prune_heads.c, ...) ---- */
-
-struct prune_plan {
-    const struct graph *graph;
-    const struct classes *classes;
-    const struct scores *scores;
-    struct arena *arena;
-    enum contract contract; /* weakest of what was added */
-    VEC(struct keep) keeps;
-};
-
-/* `list` (ascending positions) or, where it is NULL, the best `count` by scores. */
-enum status plan_ffn(struct prune_plan *plan, uint32_t layer, int64_t count, const uint32_t *list,
-                     struct trace *trace) MUST_CHECK;
-enum status plan_hidden(struct prune_plan *plan, int64_t count, const uint32_t *list,
-                        struct trace *trace) MUST_CHECK;
-enum status plan_vocab(struct prune_plan *plan, int64_t count, const uint32_t *list,
-                       struct trace *trace) MUST_CHECK;
-/* Whole groups; `list` names groups. */
-enum status plan_kv_heads(struct prune_plan *plan, uint32_t layer, int64_t count, const uint32_t *list,
-                          struct trace *trace) MUST_CHECK;
-/* Query heads: `count` in all, over `groups` kept groups (0: all). `list` (count heads, numbered over all
- * groups, as many in each group) when groups is 0. */
-enum status plan_heads(struct prune_plan *plan, uint32_t layer, int64_t count, int64_t groups,
-                       const uint32_t *list, struct trace *trace) MUST_CHECK;
-/* Any class: one list for the whole leaf. */
-enum status plan_class(struct prune_plan *plan, const struct prunable *item, int64_t count,
-                       const uint32_t *list, struct trace *trace) MUST_CHECK;
 
 #endif

@@ -1,11 +1,13 @@
-/* A state is one file of the checkpoint, named as the trainer names it. Names that the trainer has and the checkpoint
- * lacks mean that it was written for another model: the key makes that impossible, so it is CORRUPT. */
+/* A state is one file of the checkpoint, named as the trainer names it. Names that the trainer has and the
+ * checkpoint lacks mean that it was written for another model: the key makes that impossible, so it is
+ * CORRUPT. */
 #include "pipeline/checkpoints.h"
 #include "store/checkpoint.h"
 #include <stdlib.h>
 #include <string.h>
 
-static enum status add_state(struct checkpoint_writer *w, struct trainer *trainer, uint32_t index, struct trace *trace)
+static enum status add_state(struct checkpoint_writer *w, struct trainer *trainer, uint32_t index,
+                             struct trace *trace)
 {
     struct trainer_state state = trainer_state(trainer, index);
     size_t bytes = (size_t)state.count * sizeof(float);
@@ -44,9 +46,11 @@ static enum status take_state(const struct checkpoint *checkpoint, struct traine
     struct trainer_state state = trainer_state(trainer, index);
     char *name = strndup(state.name.data, state.name.length);
     struct mapping file = {0};
-    enum status status = checkpoint_map(&file, checkpoint, name, (uint64_t)state.count * sizeof(float), trace);
+    enum status status =
+        checkpoint_map(&file, checkpoint, name, (uint64_t)state.count * sizeof(float), trace);
     if (status == OK)
-        status = trainer_state_write(trainer, index, 0, state.count, (const float *)(const void *)file.data, trace);
+        status = trainer_state_write(trainer, index, 0, state.count, (const float *)(const void *)file.data,
+                                     trace);
     mapping_release(&file);
     free(name);
     return status;
@@ -64,8 +68,8 @@ static enum status take_all(const struct checkpoint *checkpoint, struct trainer 
     return trainer_resume(trainer, (uint32_t)checkpoint->step, trace);
 }
 
-enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve, uint32_t *step,
-                               struct trace *trace)
+enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve,
+                               uint32_t *step, struct trace *trace)
 {
     struct checkpoint checkpoint = {0};
     *step = 0;

@@ -16,8 +16,8 @@ struct checkpoints {
 enum status checkpoints_write(const struct checkpoints *c, struct trainer *trainer, const float *curve,
                               struct trace *trace) MUST_CHECK;
 /* Puts the trainer where the latest sound checkpoint is; step 0 when there is none. */
-enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve, uint32_t *step,
-                               struct trace *trace) MUST_CHECK;
+enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve,
+                               uint32_t *step, struct trace *trace) MUST_CHECK;
 enum status checkpoints_remove(const struct checkpoints *c, struct trace *trace) MUST_CHECK;
 
 #endif

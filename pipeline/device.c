@@ -32,6 +32,7 @@ enum status device_open(struct executor **out, const struct device_options *opti
         return open_vulkan(out, "", trace);
     if (strncmp(word, "vulkan:", 7) == 0 && word[7])
         return open_vulkan(out, word + 7, trace);
-    return status_fail(trace, INVALID, "--device: expected auto, cpu, vulkan, vulkan:INDEX or vulkan:NAME-PART, found \"%s\"",
+    return status_fail(trace, INVALID,
+                       "--device: expected auto, cpu, vulkan, vulkan:INDEX or vulkan:NAME-PART, found \"%s\"",
                        word);
 }

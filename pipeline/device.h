@@ -1,5 +1,5 @@
-/* Choosing what executes: `--device auto|cpu|vulkan[:INDEX|:NAME-PART]`. auto takes a hardware GPU that passes its
- * self-test, else the twin; a software Vulkan driver only when asked for. */
+/* Choosing what executes: `--device auto|cpu|vulkan[:INDEX|:NAME-PART]`. auto takes a hardware GPU that
+ * passes its self-test, else the twin; a software Vulkan driver only when asked for. */
 #ifndef PIPELINE_DEVICE_H
 #define PIPELINE_DEVICE_H
 
@@ -12,6 +12,7 @@ struct device_options {
 };
 
 /* INVALID: another word. DEVICE: no such device, or it failed its self-test. */
-enum status device_open(struct executor **out, const struct device_options *options, struct trace *trace) MUST_CHECK;
+enum status device_open(struct executor **out, const struct device_options *options,
+                        struct trace *trace) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
 /* The text that a key hashes (docs/store.md):
- *   espalier-key 1 / stage KIND VERSION / numerics golden/N / setting lines / NAME ID lines for what it takes. */
+ *   espalier-key 1 / stage KIND VERSION / numerics golden/N / setting lines / NAME ID lines for what it
+ * takes. */
 #include "pipeline/key.h"
 #include "store/id.h"
 #include "store/input.h"
@@ -79,7 +80,8 @@ static enum status add_input(struct builder *text, const struct run *run, const 
     return add_tokenizer(text, run, &input->settings, trace);
 }
 
-static enum status write_text(struct builder *text, const struct run *run, uint32_t number, struct trace *trace)
+static enum status write_text(struct builder *text, const struct run *run, uint32_t number,
+                              struct trace *trace)
 {
     const struct stage_entry *e = &run->pipeline.stages.items[number];
     builder_printf(text, "espalier-key 1\nstage %s %u\nnumerics golden/%d\n", e->kind->name, e->kind->version,

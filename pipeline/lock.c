@@ -40,14 +40,17 @@ static bool read_sha256(struct str word, char out[SHA256_HEX])
     return strspn(out, "0123456789abcdef") == SHA256_HEX - 1;
 }
 
-static enum status read_line(struct lock *lock, struct str line, const char *path, uint32_t number, struct trace *trace)
+static enum status read_line(struct lock *lock, struct str line, const char *path, uint32_t number,
+                             struct trace *trace)
 {
     struct lock_entry entry;
     struct str rest = line, stage = next_word(&rest), id = next_word(&rest), sha256 = next_word(&rest);
     bool good = stage.length > 0 && str_starts_with(id, "xxh3:") && rest.length == 0 &&
-                hash128_from_hex((struct str){id.data + 5, id.length - 5}, &entry.id) && read_sha256(sha256, entry.sha256);
+                hash128_from_hex((struct str){id.data + 5, id.length - 5}, &entry.id) &&
+                read_sha256(sha256, entry.sha256);
     if (!good)
-        return status_fail(trace, INVALID, "%s:%" PRIu32 ": expected \"STAGE xxh3:HEX sha256:HEX\", found \"" STR_FORMAT "\"",
+        return status_fail(trace, INVALID,
+                           "%s:%" PRIu32 ": expected \"STAGE xxh3:HEX sha256:HEX\", found \"" STR_FORMAT "\"",
                            path, number, STR_ARGUMENT(line));
     entry.stage = (struct str){arena_copy_string(&lock->arena, stage.data, stage.length), stage.length};
     *VEC_PUSH(&lock->arena, &lock->entries) = entry;
@@ -101,7 +104,8 @@ enum status lock_write(const struct run *run, const char *path, struct trace *tr
         if (!output)
             BUG("stage %u is not done", i);
         hash128_to_hex(output->id, hex);
-        builder_printf(&text, "%s xxh3:%s sha256:%s\n", run->pipeline.stages.items[i].name, hex, output->sha256);
+        builder_printf(&text, "%s xxh3:%s sha256:%s\n", run->pipeline.stages.items[i].name, hex,
+                       output->sha256);
     }
     enum status status = file_write(path, text.data, text.length, trace);
     builder_release(&text);
@@ -129,7 +133,8 @@ static void compare(void *context, const struct stage_event *event)
     struct comparison *c = context;
     const struct lock_entry *entry = find(c->lock, event->entry->name);
     struct stage_event judged = *event;
-    bool same = entry && event->has_id && hash128_equal(entry->id, event->id) && strcmp(entry->sha256, event->sha256) == 0;
+    bool same = entry && event->has_id && hash128_equal(entry->id, event->id) &&
+                strcmp(entry->sha256, event->sha256) == 0;
     judged.status = !entry ? STAGE_MISSING : same ? STAGE_SAME : STAGE_DIFFERS;
     c->differences += !same;
     if (c->events->stage)
@@ -170,8 +175,11 @@ static enum status verify_in(const char *path, const char *directory, const stru
     uint32_t unknown = count_unknown(lock, &run.pipeline);
     run_release(&run);
     if (status == OK && comparison.differences + unknown > 0)
-        status = status_fail(trace, DIFFERS, "%s: %" PRIu32 " of its stages differ from the lock or are missing there, %" PRIu32
-                             " stages of the lock are not in the file", path, comparison.differences, unknown);
+        status =
+            status_fail(trace, DIFFERS,
+                        "%s: %" PRIu32 " of its stages differ from the lock or are missing there, %" PRIu32
+                        " stages of the lock are not in the file",
+                        path, comparison.differences, unknown);
     return status;
 }
 

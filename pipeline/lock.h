@@ -1,5 +1,6 @@
-/* Locks: what every stage of a pipeline came to, for `verify` to compare with. The lock of DIR/X.yaml is DIR/X.lock:
- * first line "espalier-lock 1 golden/N", then "STAGE xxh3:HEX sha256:HEX" for each stage in the order of the file. */
+/* Locks: what every stage of a pipeline came to, for `verify` to compare with. The lock of DIR/X.yaml is
+ * DIR/X.lock: first line "espalier-lock 1 golden/N", then "STAGE xxh3:HEX sha256:HEX" for each stage in the
+ * order of the file. */
 #ifndef PIPELINE_LOCK_H
 #define PIPELINE_LOCK_H
 
@@ -23,8 +24,8 @@ void lock_release(struct lock *lock);
 /* Every stage must be done. */
 enum status lock_write(const struct run *run, const char *path, struct trace *trace) MUST_CHECK;
 
-/* Runs the pipeline in a fresh temporary store and compares each stage with the lock; stages are announced as same,
- * differs or missing. DIFFERS unless all are the same. */
+/* Runs the pipeline in a fresh temporary store and compares each stage with the lock; stages are announced as
+ * same, differs or missing. DIFFERS unless all are the same. */
 enum status verify_run(const char *path, const struct run_options *options, struct trace *trace) MUST_CHECK;
 
 #endif

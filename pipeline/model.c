@@ -1,11 +1,12 @@
-/* Storing and opening models. The names object lists, in the order of the canonical graph's weights and nodes, one name a
- * line; so the canonical text and the names can be put together again without a key between them. */
+/* Storing and opening models. The names object lists, in the order of the canonical graph's weights and
+ * nodes, one name a line; so the canonical text and the names can be put together again without a key between
+ * them. */
 #include "pipeline/model.h"
 #include "ir/text.h"
 #include "store/external.h"
 #include "store/object.h"
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum status write_tensor(void *payload, const void *bytes, size_t length, struct trace *trace)
@@ -21,8 +22,8 @@ static const char *file_of(const struct tensor_view *view, const struct model_fi
     return NULL;
 }
 
-static enum status store_tensor(struct tensor *tensor, const struct store *store, const struct model_file *files,
-                                uint32_t file_count, struct trace *trace)
+static enum status store_tensor(struct tensor *tensor, const struct store *store,
+                                const struct model_file *files, uint32_t file_count, struct trace *trace)
 {
     const struct tensor_view *view = &tensor->view;
     if (!view->base)
@@ -75,8 +76,8 @@ static enum status store_graph(struct model_ids *out, const struct store *store,
     for (uint32_t i = 0; i < graph->tensors.count; i++) {
         struct tensor *tensor = &graph->tensors.items[i];
         if (!tensor->has_id || !store_has_object(store, tensor->id))
-            TRY_WITH(trace, store_tensor(tensor, store, files, file_count, trace), "while storing weight \"" STR_FORMAT "\"",
-                     STR_ARGUMENT(tensor->name));
+            TRY_WITH(trace, store_tensor(tensor, store, files, file_count, trace),
+                     "while storing weight \"" STR_FORMAT "\"", STR_ARGUMENT(tensor->name));
     }
     struct builder text = {0};
     graph_print(graph, TEXT_CANONICAL, &text);
@@ -95,7 +96,8 @@ enum status model_store(struct model_ids *out, const struct store *store, const 
     graph_destroy(canonical);
     out->has_tokenizer = tokenizer.length > 0;
     if (status == OK && out->has_tokenizer)
-        status = store_put(&out->tokenizer, NULL, store, "tokenizer", tokenizer.data, tokenizer.length, trace);
+        status =
+            store_put(&out->tokenizer, NULL, store, "tokenizer", tokenizer.data, tokenizer.length, trace);
     return status;
 }
 
@@ -112,14 +114,15 @@ static enum status open_tensors(struct model *model, const struct store *store, 
         struct tensor_object *object = &model->tensors[model->tensor_count];
         if (!tensor->has_id)
             return status_fail(trace, CORRUPT, "weight %u has no id", i);
-        TRY_WITH(trace, tensor_object_open(object, store, tensor->id, OBJECT_TRUST, trace), "while opening weight %u", i);
+        TRY_WITH(trace, tensor_object_open(object, store, tensor->id, OBJECT_TRUST, trace),
+                 "while opening weight %u", i);
         model->tensor_count++;
         struct tensor_view view;
         enum dtype dtype;
         if (!dtype_from_name(str_from(object->form.dtype), &dtype))
             return status_fail(trace, CORRUPT, "weight %u has element type \"%s\"", i, object->form.dtype);
-        TRY(tensor_view_dense(&view, &object->mapping, object->data, object->form.bytes, dtype, object->form.rank,
-                              object->form.dims, trace));
+        TRY(tensor_view_dense(&view, &object->mapping, object->data, object->form.bytes, dtype,
+                              object->form.rank, object->form.dims, trace));
         bool same = view.rank == tensor->view.rank && view.dtype == tensor->view.dtype;
         for (uint32_t a = 0; same && a < view.rank; a++)
             same = view.dims[a] == tensor->view.dims[a];
@@ -145,7 +148,8 @@ static void take_names(struct graph *graph, struct str text)
     }
 }
 
-static enum status open_graph(struct model *out, const struct store *store, struct hash128 id, struct trace *trace)
+static enum status open_graph(struct model *out, const struct store *store, struct hash128 id,
+                              struct trace *trace)
 {
     struct store_object object = {0};
     char hex[HASH128_HEX], name[HASH128_HEX + 8];
@@ -158,7 +162,8 @@ static enum status open_graph(struct model *out, const struct store *store, stru
     return status == OK ? open_tensors(out, store, trace) : status;
 }
 
-static enum status open_names(struct model *out, const struct store *store, struct hash128 id, struct trace *trace)
+static enum status open_names(struct model *out, const struct store *store, struct hash128 id,
+                              struct trace *trace)
 {
     struct store_object object = {0};
     TRY(store_open_object(&object, store, id, "names", OBJECT_VERIFY, trace));
@@ -167,7 +172,8 @@ static enum status open_names(struct model *out, const struct store *store, stru
     return OK;
 }
 
-static enum status open_tokenizer(struct model *out, const struct store *store, struct hash128 id, struct trace *trace)
+static enum status open_tokenizer(struct model *out, const struct store *store, struct hash128 id,
+                                  struct trace *trace)
 {
     struct store_object object = {0};
     TRY(store_open_object(&object, store, id, "tokenizer", OBJECT_VERIFY, trace));
@@ -179,8 +185,8 @@ static enum status open_tokenizer(struct model *out, const struct store *store, 
     return status;
 }
 
-enum status model_open(struct model *out, const struct store *store, struct hash128 id, const struct hash128 *names,
-                       const struct hash128 *tokenizer, struct trace *trace)
+enum status model_open(struct model *out, const struct store *store, struct hash128 id,
+                       const struct hash128 *names, const struct hash128 *tokenizer, struct trace *trace)
 {
     *out = (struct model){.id = id};
     char hex[HASH128_HEX];

@@ -1,5 +1,6 @@
-/* A model in the store: an object of kind "model", the canonical text of its graph with the ids of its weights; an object
- * "names" with what weights are called and where nodes came from, which enters no key; and a "tokenizer". */
+/* A model in the store: an object of kind "model", the canonical text of its graph with the ids of its
+ * weights; an object "names" with what weights are called and where nodes came from, which enters no key; and
+ * a "tokenizer". */
 #ifndef PIPELINE_MODEL_H
 #define PIPELINE_MODEL_H
 
@@ -26,9 +27,9 @@ struct model_ids {
     bool has_tokenizer;
 };
 
-/* Stores the graph (canonicalised) and its weights, streaming; weights that the store has are not written again. Weights
- * that are dense views of a user's file are referred to in place: `file` gives the path of a mapping, or NULL to copy.
- * `tokenizer`: "bytes", the text of a tokenizer.json, or empty. */
+/* Stores the graph (canonicalised) and its weights, streaming; weights that the store has are not written
+ * again. Weights that are dense views of a user's file are referred to in place: `file` gives the path of a
+ * mapping, or NULL to copy. `tokenizer`: "bytes", the text of a tokenizer.json, or empty. */
 struct model_file {
     const struct mapping *mapping;
     const char *path;
@@ -38,11 +39,13 @@ enum status model_store(struct model_ids *out, const struct store *store, const 
                         struct trace *trace) MUST_CHECK;
 
 /* Opens a stored model; `names` and `tokenizer` may be absent (NULL). */
-enum status model_open(struct model *out, const struct store *store, struct hash128 id, const struct hash128 *names,
-                       const struct hash128 *tokenizer, struct trace *trace) MUST_CHECK;
+enum status model_open(struct model *out, const struct store *store, struct hash128 id,
+                       const struct hash128 *names, const struct hash128 *tokenizer,
+                       struct trace *trace) MUST_CHECK;
 void model_release(struct model *model); /* accepts zeroed memory */
 
-/* What to hand to stage_add_model: the stored text of the model's tokenizer, "" when it has none; borrowed. */
+/* What to hand to stage_add_model: the stored text of the model's tokenizer, "" when it has none; borrowed.
+ */
 struct str model_tokenizer_text(const struct model *model);
 
 #endif

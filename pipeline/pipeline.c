@@ -1,5 +1,5 @@
-/* Reading the pipeline file. Stages refer to earlier stages and to inputs by name; what a stage does not name is taken
- * from its place in the list (the model of the stage before, the nearest scores above). */
+/* Reading the pipeline file. Stages refer to earlier stages and to inputs by name; what a stage does not name
+ * is taken from its place in the list (the model of the stage before, the nearest scores above). */
 #include "pipeline/pipeline.h"
 #include "pipeline/stage.h"
 #include <stdlib.h>
@@ -61,7 +61,8 @@ static enum status read_head(struct reader *r, const struct yaml_value *root)
             known = known || str_is(root->keys[i]->text, keys[k]);
         if (!known)
             return yaml_fail(r->trace, r->out->path, root->keys[i],
-                             "unknown key \"" STR_FORMAT "\"; there are espalier, name, numerics, seed, inputs, stages",
+                             "unknown key \"" STR_FORMAT
+                             "\"; there are espalier, name, numerics, seed, inputs, stages",
                              STR_ARGUMENT(root->keys[i]->text));
     }
     const struct yaml_value *version = yaml_find(root, "espalier"), *name = yaml_find(root, "name");
@@ -105,7 +106,8 @@ static enum status read_inputs(struct reader *r, const struct yaml_value *inputs
         struct input_entry *entry = VEC_PUSH(&r->out->arena, &r->out->inputs);
         entry->name = inputs->keys[i]->text.data;
         TRY_WITH(r->trace,
-                 settings_read(&entry->settings, &r->out->arena, "input", inputs->items[i], NULL, r->out->path, r->trace),
+                 settings_read(&entry->settings, &r->out->arena, "input", inputs->items[i], NULL,
+                               r->out->path, r->trace),
                  "while reading input \"%s\"", entry->name);
         if (settings_has(&entry->settings, "model") == settings_has(&entry->settings, "text"))
             return fail(r, inputs->items[i], "either a model or a text");
@@ -125,8 +127,8 @@ static bool has_setting(const struct settings *s, const char *key)
 }
 
 /* The stage that `key` names; it must stand above and yield a model (or be a score stage). */
-static enum status refer_stage(struct reader *r, const struct stage_entry *stage, const char *key, bool scores,
-                               uint32_t *out)
+static enum status refer_stage(struct reader *r, const struct stage_entry *stage, const char *key,
+                               bool scores, uint32_t *out)
 {
     if (!has_setting(&stage->settings, key))
         return OK;
@@ -142,8 +144,8 @@ static enum status refer_stage(struct reader *r, const struct stage_entry *stage
     return OK;
 }
 
-static enum status refer_input(struct reader *r, const struct stage_entry *stage, const char *key, const char *member,
-                               uint32_t *out)
+static enum status refer_input(struct reader *r, const struct stage_entry *stage, const char *key,
+                               const char *member, uint32_t *out)
 {
     if (!has_setting(&stage->settings, key))
         return OK;
@@ -203,12 +205,14 @@ static enum status check_training(struct reader *r, const struct stage_entry *st
     int64_t batch = settings_integer(s, "batch"), micro = settings_integer(s, "micro");
     int64_t lanes = settings_integer(s, "lanes"), steps = settings_integer(s, "steps");
     if (batch % micro != 0)
-        return settings_fail(s, "micro", r->trace, "%lld does not divide the batch of %lld", (long long)micro, (long long)batch);
+        return settings_fail(s, "micro", r->trace, "%lld does not divide the batch of %lld", (long long)micro,
+                             (long long)batch);
     if (batch / micro % lanes != 0)
-        return settings_fail(s, "lanes", r->trace, "%lld does not divide the %lld micro-batches of a step", (long long)lanes,
-                             (long long)(batch / micro));
+        return settings_fail(s, "lanes", r->trace, "%lld does not divide the %lld micro-batches of a step",
+                             (long long)lanes, (long long)(batch / micro));
     if (settings_integer(s, "schedule.warmup") >= steps && settings_integer(s, "schedule.warmup") > 0)
-        return settings_fail(s, "schedule.warmup", r->trace, "warm-up must be shorter than the %lld steps", (long long)steps);
+        return settings_fail(s, "schedule.warmup", r->trace, "warm-up must be shorter than the %lld steps",
+                             (long long)steps);
     return OK;
 }
 
@@ -220,8 +224,10 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
     if (kind_is(stage, "init") && (stage->like == STAGE_NONE) == (settings_integer(s, "arch.layers") == 0))
         return settings_fail(s, "like", r->trace, "init needs either arch (with layers) or like");
     if (kind_is(stage, "init") && stage->like == STAGE_NONE && !settings_has(s, "tokenizer"))
-        return settings_fail(s, "tokenizer", r->trace, "init with arch needs a tokenizer: bytes, or a tokenizer.json");
-    if (kind_is(stage, "distill") && strcmp(settings_text(s, "loss.logits"), "none") == 0 && settings_real(s, "loss.ce") == 0)
+        return settings_fail(s, "tokenizer", r->trace,
+                             "init with arch needs a tokenizer: bytes, or a tokenizer.json");
+    if (kind_is(stage, "distill") && strcmp(settings_text(s, "loss.logits"), "none") == 0 &&
+        settings_real(s, "loss.ce") == 0)
         return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf"))
         return settings_fail(s, "onnx", r->trace, "export needs onnx or hf");
@@ -243,23 +249,34 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
     if (!word && (item->kind != YAML_MAP || item->count != 1))
         return fail(r, item, "one stage: \"KIND: {settings}\"");
     const struct yaml_value *key = word ? item : item->keys[0], *map = word ? NULL : item->items[0];
-    struct stage_entry stage = {.kind = find_kind(key->text), .model = STAGE_NONE, .teacher = STAGE_NONE,
-                                .scores = STAGE_NONE, .like = STAGE_NONE, .data = STAGE_NONE, .source = STAGE_NONE,
-                                .line = key->line, .column = key->column};
+    struct stage_entry stage = {.kind = find_kind(key->text),
+                                .model = STAGE_NONE,
+                                .teacher = STAGE_NONE,
+                                .scores = STAGE_NONE,
+                                .like = STAGE_NONE,
+                                .data = STAGE_NONE,
+                                .source = STAGE_NONE,
+                                .line = key->line,
+                                .column = key->column};
     if (!stage.kind)
-        return yaml_fail(r->trace, r->out->path, key, "unknown stage kind \"" STR_FORMAT "\"; there are import, init, train, "
-                         "score, prune, apply, distill, evaluate, export", STR_ARGUMENT(key->text));
+        return yaml_fail(r->trace, r->out->path, key,
+                         "unknown stage kind \"" STR_FORMAT "\"; there are import, init, train, "
+                         "score, prune, apply, distill, evaluate, export",
+                         STR_ARGUMENT(key->text));
     const struct yaml_value *as = map ? yaml_find(map, "as") : NULL;
     if (as && (as->kind != YAML_TEXT || !is_name(as->text)))
         return fail(r, as, "a name of letters, digits, - and _");
     stage.name = as ? as->text.data : stage.kind->name;
     uint32_t same = pipeline_find_stage(r->out, stage.name);
     if (same != STAGE_NONE)
-        return yaml_fail(r->trace, r->out->path, as ? as : key, "stage \"%s\" is there already, in line %u: give one of them "
-                         "another name with \"as\"", stage.name, r->out->stages.items[same].line);
-    TRY_WITH(r->trace,
-             settings_read(&stage.settings, &r->out->arena, stage.kind->name, map, own, r->out->path, r->trace),
-             "while reading stage \"%s\"", stage.name);
+        return yaml_fail(r->trace, r->out->path, as ? as : key,
+                         "stage \"%s\" is there already, in line %u: give one of them "
+                         "another name with \"as\"",
+                         stage.name, r->out->stages.items[same].line);
+    TRY_WITH(
+        r->trace,
+        settings_read(&stage.settings, &r->out->arena, stage.kind->name, map, own, r->out->path, r->trace),
+        "while reading stage \"%s\"", stage.name);
     if (!map)
         stage.settings.at = key;
     resolve_paths(r->out, &stage.settings);

@@ -1,5 +1,5 @@
-/* A pipeline file, read and checked: inputs, stages in order, and which stage feeds which. Nothing has run yet; every
- * mistake that can be seen from the file alone has been reported with line and column. */
+/* A pipeline file, read and checked: inputs, stages in order, and which stage feeds which. Nothing has run
+ * yet; every mistake that can be seen from the file alone has been reported with line and column. */
 #ifndef PIPELINE_PIPELINE_H
 #define PIPELINE_PIPELINE_H
 
@@ -44,9 +44,9 @@ struct run;
 struct stage_run;
 struct stage_kind {
     const char *name;
-    uint32_t version;     /* rises when its bytes may change */
-    const char *output;   /* the object that its lock line names: "model", "scores", "report", "files" */
-    bool makes_model;     /* else it hands on the model it was given */
+    uint32_t version;   /* rises when its bytes may change */
+    const char *output; /* the object that its lock line names: "model", "scores", "report", "files" */
+    bool makes_model;   /* else it hands on the model it was given */
     enum status (*run)(struct stage_run *stage, struct trace *trace);
     const char *summary;
 };
@@ -55,7 +55,7 @@ extern const uint32_t stage_kind_count;
 
 /* INVALID or NOT_FOUND; *out is released on failure. */
 enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace) MUST_CHECK;
-void pipeline_release(struct pipeline *pipeline); /* accepts zeroed memory */
+void pipeline_release(struct pipeline *pipeline);                                /* accepts zeroed memory */
 uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
 
 #endif

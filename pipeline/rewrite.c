@@ -1,4 +1,5 @@
-/* After a rewrite: measure what it did on the probe batch, cut the tokenizer to the tokens that are left, store. */
+/* After a rewrite: measure what it did on the probe batch, cut the tokenizer to the tokens that are left,
+ * store. */
 #include "pipeline/rewrite.h"
 #include "data/tokenizer_reduce.h"
 #include "measure/probe.h"
@@ -10,7 +11,8 @@ enum status rewrite_scores(struct scores *out, struct stage_run *stage, struct t
     *out = (struct scores){0};
     if (stage->entry->scores == STAGE_NONE)
         return OK;
-    const struct store_output *scores = store_result_find(&stage->run->results[stage->entry->scores], "scores");
+    const struct store_output *scores =
+        store_result_find(&stage->run->results[stage->entry->scores], "scores");
     if (!scores)
         BUG("stage %u has no scores", stage->entry->scores);
     return scores_open(out, &stage->arena, stage->run->store, scores->id, trace);
@@ -22,7 +24,8 @@ static enum status measure(struct stage_run *stage, const struct graph *before, 
     struct executor *executor;
     struct probe probe;
     TRY(stage_executor(&executor, stage, trace));
-    TRY_WITH(trace, measure_probe(&probe, executor, before, after, context->remap.kept, context->remap.count, trace),
+    TRY_WITH(trace,
+             measure_probe(&probe, executor, before, after, context->remap.kept, context->remap.count, trace),
              "while measuring what the rewrite did");
     context->receipt.measured = true;
     context->receipt.max_logit_change = probe.drift;
@@ -32,12 +35,13 @@ static enum status measure(struct stage_run *stage, const struct graph *before, 
 
 static json_t *receipt_json(const struct receipt *r)
 {
-    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "contract", contract_name(r->contract), "parameters_before",
-                     (json_int_t)r->parameters_before, "parameters_after", (json_int_t)r->parameters_after,
-                     "flops_per_token_before", (json_int_t)r->flops_before.token, "flops_per_token_after",
-                     (json_int_t)r->flops_after.token, "flops_per_key_before", (json_int_t)r->flops_before.key,
-                     "flops_per_key_after", (json_int_t)r->flops_after.key, "max_logit_change", r->max_logit_change, "kl",
-                     r->kl);
+    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "contract", contract_name(r->contract),
+                     "parameters_before", (json_int_t)r->parameters_before, "parameters_after",
+                     (json_int_t)r->parameters_after, "flops_per_token_before",
+                     (json_int_t)r->flops_before.token, "flops_per_token_after",
+                     (json_int_t)r->flops_after.token, "flops_per_key_before",
+                     (json_int_t)r->flops_before.key, "flops_per_key_after", (json_int_t)r->flops_after.key,
+                     "max_logit_change", r->max_logit_change, "kl", r->kl);
 }
 
 enum status rewrite_finish(struct stage_run *stage, const struct model *before, const struct graph *after,
@@ -48,8 +52,9 @@ enum status rewrite_finish(struct stage_run *stage, const struct model *before, 
     enum status status = measure(stage, before->graph, after, context, trace);
     if (status == OK && context->remap.count > 0 && before->tokenizer) {
         struct tokenizer_reduction reduction;
-        status = tokenizer_reduce(&reduced, &reduction, before->tokenizer, (const int32_t *)context->remap.kept,
-                                  context->remap.count, TOKENIZER_REFUSE_LOSS, trace);
+        status =
+            tokenizer_reduce(&reduced, &reduction, before->tokenizer, (const int32_t *)context->remap.kept,
+                             context->remap.count, TOKENIZER_REFUSE_LOSS, trace);
         tokenizer = (struct str){reduced.data, reduced.length};
     }
     if (status == OK)

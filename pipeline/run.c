@@ -1,5 +1,6 @@
-/* Stages in order of the file. A stage's key hashes what its result depends on: kind and version, profile, settings with
- * all defaults, and the ids of what it takes. So a changed setting re-runs that stage and what depends on it, no more. */
+/* Stages in order of the file. A stage's key hashes what its result depends on: kind and version, profile,
+ * settings with all defaults, and the ids of what it takes. So a changed setting re-runs that stage and what
+ * depends on it, no more. */
 #include "pipeline/run.h"
 #include "base/log.h"
 #include "pipeline/key.h"
@@ -9,8 +10,9 @@
 
 const char *stage_status_name(enum stage_status status)
 {
-    static const char *const names[] = {[STAGE_RAN] = "ran",   [STAGE_CACHED] = "cached",   [STAGE_PLANNED] = "planned",
-                                        [STAGE_SAME] = "same", [STAGE_DIFFERS] = "differs", [STAGE_MISSING] = "missing"};
+    static const char *const names[] = {
+        [STAGE_RAN] = "ran",   [STAGE_CACHED] = "cached",   [STAGE_PLANNED] = "planned",
+        [STAGE_SAME] = "same", [STAGE_DIFFERS] = "differs", [STAGE_MISSING] = "missing"};
     return names[status];
 }
 
@@ -23,7 +25,8 @@ static enum status open_store(struct run *run, const char *path, struct trace *t
     return status;
 }
 
-enum status run_open(struct run *out, const char *path, const struct run_options *options, struct trace *trace)
+enum status run_open(struct run *out, const char *path, const struct run_options *options,
+                     struct trace *trace)
 {
     *out = (struct run){.options = *options};
     TRY(pipeline_read(&out->pipeline, path, trace));
@@ -132,8 +135,8 @@ static void copy_result(struct run *run, uint32_t number, const struct store_res
 
 static enum status execute(struct run *run, uint32_t number, struct trace *trace)
 {
-    struct stage_run stage = {.run = run, .entry = &run->pipeline.stages.items[number], .number = number,
-                              .key = run->keys[number]};
+    struct stage_run stage = {
+        .run = run, .entry = &run->pipeline.stages.items[number], .number = number, .key = run->keys[number]};
     double start = clock_seconds();
     log_detail("%s: running", stage.entry->name);
     stage.record = json_object();
@@ -170,12 +173,14 @@ static enum status run_stage(struct run *run, uint32_t number, struct trace *tra
     const struct stage_entry *entry = &run->pipeline.stages.items[number];
     uint32_t waiting = key_unknown_input(run, number);
     if (waiting != STAGE_NONE)
-        return plan(run, number, arena_printf(&run->arena, "after %s", run->pipeline.stages.items[waiting].name));
+        return plan(run, number,
+                    arena_printf(&run->arena, "after %s", run->pipeline.stages.items[waiting].name));
     TRY(key_make(&run->keys[number], run, number, trace));
     struct trace missing = {0};
     struct store_result found = {0};
     enum status status = store_key_find(&found, &run->arena, run->store, run->keys[number], &missing);
-    if (status == OK && !(strcmp(entry->kind->name, "export") == 0 && !stage_export_is_there(run, number, &found))) {
+    if (status == OK &&
+        !(strcmp(entry->kind->name, "export") == 0 && !stage_export_is_there(run, number, &found))) {
         run->results[number] = found;
         finish(run, number, STAGE_CACHED, 0);
         return OK;
@@ -190,7 +195,8 @@ static enum status run_stage(struct run *run, uint32_t number, struct trace *tra
 static enum status mark_root(struct run *run, uint32_t number, struct trace *trace)
 {
     struct hash128 id;
-    const char *name = arena_printf(&run->arena, "%s.%s", run->pipeline.name, run->pipeline.stages.items[number].name);
+    const char *name =
+        arena_printf(&run->arena, "%s.%s", run->pipeline.name, run->pipeline.stages.items[number].name);
     TRY(store_key_read(&id, run->store, run->keys[number], trace));
     return store_ref_set(run->store, name, id, trace);
 }
@@ -201,8 +207,8 @@ enum status run_stages(struct run *run, struct trace *trace)
         const struct stage_entry *entry = &run->pipeline.stages.items[i];
         if (run->options.stop && *run->options.stop)
             return status_fail(trace, INTERRUPTED, "interrupted before stage \"%s\"", entry->name);
-        TRY_WITH(trace, run_stage(run, i, trace), "while running stage \"%s\" (%s:%u)", entry->name, run->pipeline.path,
-                 entry->line);
+        TRY_WITH(trace, run_stage(run, i, trace), "while running stage \"%s\" (%s:%u)", entry->name,
+                 run->pipeline.path, entry->line);
         if (run->done[i])
             TRY(mark_root(run, i, trace));
         if (run->options.until && strcmp(entry->name, run->options.until) == 0)

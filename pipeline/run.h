@@ -56,7 +56,7 @@ struct run {
     struct pipeline pipeline;
     struct run_options options;
     struct store *store;
-    struct executor *executor; /* NULL until a stage asks */
+    struct executor *executor;    /* NULL until a stage asks */
     struct store_result *results; /* one a stage that is done */
     struct hash128 *keys;
     enum stage_status *statuses;
@@ -64,7 +64,8 @@ struct run {
 };
 
 /* Reads the file and opens the store. */
-enum status run_open(struct run *out, const char *path, const struct run_options *options, struct trace *trace) MUST_CHECK;
+enum status run_open(struct run *out, const char *path, const struct run_options *options,
+                     struct trace *trace) MUST_CHECK;
 /* Runs every stage up to `until`; a dry run runs none. INTERRUPTED after writing a checkpoint. */
 enum status run_stages(struct run *run, struct trace *trace) MUST_CHECK;
 void run_release(struct run *run); /* accepts zeroed memory */

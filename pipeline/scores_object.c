@@ -33,13 +33,16 @@ static enum status parse(struct scores *out, struct arena *arena, struct str tex
         const char *blank = memchr(head.data, ' ', head.length);
         size_t length = blank ? (size_t)(blank - head.data) : 0;
         uint64_t count;
-        if (!blank || !str_to_u64((struct str){blank + 1, head.length - length - 1}, &count) || count > text.length)
-            return status_fail(trace, INVALID, "scores: expected \"NAME COUNT\", found \"" STR_FORMAT "\"", STR_ARGUMENT(head));
+        if (!blank || !str_to_u64((struct str){blank + 1, head.length - length - 1}, &count) ||
+            count > text.length)
+            return status_fail(trace, INVALID, "scores: expected \"NAME COUNT\", found \"" STR_FORMAT "\"",
+                               STR_ARGUMENT(head));
         float *values = ARENA_ARRAY(arena, float, count + 1);
         for (uint64_t i = 0; i < count; i++) {
             double value;
             if (!str_to_double(next_line(text, &at), &value))
-                return status_fail(trace, INVALID, "scores \"%.*s\": value %" PRIu64 " is no number", (int)length, head.data, i);
+                return status_fail(trace, INVALID, "scores \"%.*s\": value %" PRIu64 " is no number",
+                                   (int)length, head.data, i);
             values[i] = (float)value;
         }
         scores_add(out, arena, arena_copy_string(arena, head.data, length), values, (uint32_t)count);

@@ -1,5 +1,5 @@
-/* Settings against their rows. A map is walked with its path; where a row has that very path the value is read, where
- * rows lie below the path the walk goes on, anything else is an unknown key. */
+/* Settings against their rows. A map is walked with its path; where a row has that very path the value is
+ * read, where rows lie below the path the walk goes on, anything else is an unknown key. */
 #include "pipeline/settings.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 
 static const struct setting_info rows[] = {
-#define SETTING(kind, key, type, fallback, low, high, choices, summary)                                      \
+#define SETTING(kind, key, type, fallback, low, high, choices, summary) \
     {#kind, key, SETTING_##type, fallback, low, high, choices, summary, false},
-#define FREE_SETTING(kind, key, type, fallback, low, high, choices, summary)                                 \
+#define FREE_SETTING(kind, key, type, fallback, low, high, choices, summary) \
     {#kind, key, SETTING_##type, fallback, low, high, choices, summary, true},
 #include "pipeline/settings.def"
 };
@@ -24,8 +24,8 @@ struct reader {
 static enum status fail(struct reader *r, const struct yaml_value *at, const char *path, const char *expected)
 {
     if (at->kind == YAML_TEXT)
-        return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found \"" STR_FORMAT "\"", path, expected,
-                         STR_ARGUMENT(at->text));
+        return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found \"" STR_FORMAT "\"", path,
+                         expected, STR_ARGUMENT(at->text));
     return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found a %s", path, expected,
                      at->kind == YAML_LIST ? "list" : "map");
 }
@@ -54,8 +54,8 @@ static enum status read_number(struct reader *r, const struct yaml_value *v, con
                                const struct setting_info *info, double *out)
 {
     char expected[128];
-    snprintf(expected, sizeof expected, "%s from %.9g to %.9g", info->type == SETTING_REAL ? "a number" : "an integer",
-             info->low, info->high);
+    snprintf(expected, sizeof expected, "%s from %.9g to %.9g",
+             info->type == SETTING_REAL ? "a number" : "an integer", info->low, info->high);
     int64_t integer;
     bool good = v->kind == YAML_TEXT && !v->quoted;
     if (good && info->type == SETTING_REAL)
@@ -65,7 +65,8 @@ static enum status read_number(struct reader *r, const struct yaml_value *v, con
     return good && *out >= info->low && *out <= info->high ? OK : fail(r, v, path, expected);
 }
 
-static enum status read_list(struct reader *r, const struct yaml_value *v, const char *path, struct setting *s)
+static enum status read_list(struct reader *r, const struct yaml_value *v, const char *path,
+                             struct setting *s)
 {
     bool single = v->kind == YAML_TEXT;
     if (v->kind == YAML_MAP || (!single && v->count == 0))
@@ -85,7 +86,8 @@ static enum status read_list(struct reader *r, const struct yaml_value *v, const
     return status;
 }
 
-static enum status read_scalar(struct reader *r, const struct yaml_value *v, const char *path, struct setting *s)
+static enum status read_scalar(struct reader *r, const struct yaml_value *v, const char *path,
+                               struct setting *s)
 {
     const struct setting_info *info = s->info;
     if (info->type == SETTING_LIST)
@@ -145,7 +147,8 @@ static enum status read_map(struct reader *r, const struct yaml_value *map, cons
                             const char *const *also);
 
 /* `schedule: cosine`, or `schedule: {cosine: {warmup: 20}}` */
-static enum status read_choice(struct reader *r, const struct yaml_value *v, const char *path, struct setting *s)
+static enum status read_choice(struct reader *r, const struct yaml_value *v, const char *path,
+                               struct setting *s)
 {
     if (v->kind == YAML_TEXT)
         return read_scalar(r, v, path, s);
@@ -160,21 +163,25 @@ static enum status read_entry(struct reader *r, const struct yaml_value *key, co
                               const char *path)
 {
     char full[MAX_PATH];
-    int length = snprintf(full, sizeof full, "%s%s" STR_FORMAT, path, *path ? "." : "", STR_ARGUMENT(key->text));
+    int length =
+        snprintf(full, sizeof full, "%s%s" STR_FORMAT, path, *path ? "." : "", STR_ARGUMENT(key->text));
     struct setting *s = length < MAX_PATH ? find(r->out, full) : NULL;
     if (s) {
         s->is_given = true;
         s->line = value->line;
         s->column = value->column;
-        return s->info->type == SETTING_CHOICE ? read_choice(r, value, full, s) : read_scalar(r, value, full, s);
+        return s->info->type == SETTING_CHOICE ? read_choice(r, value, full, s)
+                                               : read_scalar(r, value, full, s);
     }
     if (length < MAX_PATH && has_rows_below(r->out, full))
-        return value->kind == YAML_MAP ? read_map(r, value, full, NULL) : fail(r, value, full, "a map of settings");
+        return value->kind == YAML_MAP ? read_map(r, value, full, NULL)
+                                       : fail(r, value, full, "a map of settings");
     return yaml_fail(r->trace, r->out->file, key, "%s has no setting \"" STR_FORMAT "\"; it has: %s",
                      *path ? path : r->out->kind, STR_ARGUMENT(key->text), known_below(r, path));
 }
 
-static enum status read_map(struct reader *r, const struct yaml_value *map, const char *path, const char *const *also)
+static enum status read_map(struct reader *r, const struct yaml_value *map, const char *path,
+                            const char *const *also)
 {
     for (uint32_t i = 0; i < map->count; i++) {
         bool skipped = false;
@@ -193,8 +200,8 @@ static enum status fill_defaults(struct reader *r)
         if (s->is_given)
             continue;
         if (!s->info->fallback)
-            return yaml_fail(r->trace, r->out->file, r->out->at, "%s needs the setting \"%s\" (%s)", r->out->kind,
-                             s->info->key, s->info->summary);
+            return yaml_fail(r->trace, r->out->file, r->out->at, "%s needs the setting \"%s\" (%s)",
+                             r->out->kind, s->info->key, s->info->summary);
         if (!*s->info->fallback)
             continue;
         struct yaml_value text = {.kind = YAML_TEXT, .text = str_from(s->info->fallback)};
@@ -203,8 +210,9 @@ static enum status fill_defaults(struct reader *r)
     return OK;
 }
 
-enum status settings_read(struct settings *out, struct arena *arena, const char *kind, const struct yaml_value *map,
-                          const char *const *also, const char *file, struct trace *trace)
+enum status settings_read(struct settings *out, struct arena *arena, const char *kind,
+                          const struct yaml_value *map, const char *const *also, const char *file,
+                          struct trace *trace)
 {
     static const struct yaml_value nothing = {.kind = YAML_MAP, .line = 1, .column = 1};
     *out = (struct settings){.kind = kind, .file = file, .at = map ? map : &nothing};
@@ -257,7 +265,8 @@ void settings_set_integer(struct settings *s, struct arena *arena, const char *k
     setting->text = str_from(arena_printf(arena, "%" PRId64, value));
 }
 
-enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format, ...)
+enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format,
+                          ...)
 {
     char message[1024];
     va_list arguments;

@@ -1,5 +1,5 @@
-/* Settings of inputs and stages: read from YAML against the rows of settings.def, with line and column in every message,
- * and written out canonically with all defaults, which is what a stage's key hashes. */
+/* Settings of inputs and stages: read from YAML against the rows of settings.def, with line and column in
+ * every message, and written out canonically with all defaults, which is what a stage's key hashes. */
 #ifndef PIPELINE_SETTINGS_H
 #define PIPELINE_SETTINGS_H
 
@@ -52,10 +52,11 @@ struct settings {
     const struct yaml_value *at; /* the map they were read from */
 };
 
-/* Reads `map` (NULL: nothing given) as settings of `kind`. Keys in `also` (NULL-terminated; may be NULL) are the
- * caller's. INVALID: unknown key, wrong type, out of range, missing. */
-enum status settings_read(struct settings *out, struct arena *arena, const char *kind, const struct yaml_value *map,
-                          const char *const *also, const char *file, struct trace *trace) MUST_CHECK;
+/* Reads `map` (NULL: nothing given) as settings of `kind`. Keys in `also` (NULL-terminated; may be NULL) are
+ * the caller's. INVALID: unknown key, wrong type, out of range, missing. */
+enum status settings_read(struct settings *out, struct arena *arena, const char *kind,
+                          const struct yaml_value *map, const char *const *also, const char *file,
+                          struct trace *trace) MUST_CHECK;
 
 /* Values by key; the key must be a row of the kind. */
 const struct setting *settings_get(const struct settings *s, const char *key);
@@ -67,10 +68,11 @@ const char *settings_text(const struct settings *s, const char *key); /* "" when
 void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value);
 
 /* "file:line:col: message" at the setting, or at the map when it was not given. */
-enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format, ...)
-    PRINTF_LIKE(4, 5) MUST_CHECK;
+enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format,
+                          ...) PRINTF_LIKE(4, 5) MUST_CHECK;
 
-/* "key=value\n" for each row but free ones; references (INPUT, STAGE, PATH) are left out: keys name their contents. */
+/* "key=value\n" for each row but free ones; references (INPUT, STAGE, PATH) are left out: keys name their
+ * contents. */
 void settings_print(const struct settings *s, struct builder *out);
 
 #endif

@@ -38,7 +38,8 @@ static enum status take_model(struct model_source *out, const struct store *stor
 {
     const struct store_output *names = result ? store_result_find(result, "names") : NULL;
     const struct store_output *tokenizer = result ? store_result_find(result, "tokenizer") : NULL;
-    TRY(model_open(&out->model, store, id, names ? &names->id : NULL, tokenizer ? &tokenizer->id : NULL, trace));
+    TRY(model_open(&out->model, store, id, names ? &names->id : NULL, tokenizer ? &tokenizer->id : NULL,
+                   trace));
     out->graph = out->model.graph;
     out->tokenizer = model_tokenizer_text(&out->model);
     return OK;
@@ -57,19 +58,21 @@ static enum status open_stage(struct model_source *out, const char *file, const 
     struct run run;
     TRY(run_open(&run, file, &dry, trace));
     uint32_t number = pipeline_find_stage(&run.pipeline, name);
-    enum status status = number == STAGE_NONE ? status_fail(trace, NOT_FOUND, "%s has no stage \"%s\"", file, name)
-                                              : run_stages(&run, trace);
+    enum status status = number == STAGE_NONE
+                             ? status_fail(trace, NOT_FOUND, "%s has no stage \"%s\"", file, name)
+                             : run_stages(&run, trace);
     uint32_t maker = number;
     if (status == OK && !run.pipeline.stages.items[number].kind->makes_model)
         maker = run.pipeline.stages.items[number].model;
     if (status == OK && !run.done[maker])
-        status = status_fail(trace, NOT_FOUND, "stage \"%s\" of %s has not run yet: espalier run %s --until %s", name, file,
-                             file, name);
+        status =
+            status_fail(trace, NOT_FOUND, "stage \"%s\" of %s has not run yet: espalier run %s --until %s",
+                        name, file, file, name);
     if (status == OK)
         status = store_open(&out->store, store_path(run.store), STORE_EXISTING, trace);
     if (status == OK)
-        status = take_model(out, out->store, store_result_find(&run.results[maker], "model")->id, &run.results[maker],
-                            trace);
+        status = take_model(out, out->store, store_result_find(&run.results[maker], "model")->id,
+                            &run.results[maker], trace);
     run_release(&run);
     return status;
 }
@@ -79,8 +82,10 @@ static enum status open_id(struct model_source *out, const char *spec, const str
 {
     const char *where = options->store ? options->store : ".espalier";
     struct hash128 id;
-    TRY_WITH(trace, store_open(&out->store, where, STORE_EXISTING, trace),
-             "while looking for model \"%s\": it is no .onnx, .ir or FILE.yaml:STAGE, so it must be an object id", spec);
+    TRY_WITH(
+        trace, store_open(&out->store, where, STORE_EXISTING, trace),
+        "while looking for model \"%s\": it is no .onnx, .ir or FILE.yaml:STAGE, so it must be an object id",
+        spec);
     TRY(store_find_prefix(&id, out->store, str_from(spec), trace));
     return take_model(out, out->store, id, NULL, trace);
 }
@@ -100,12 +105,13 @@ static enum status open_any(struct model_source *out, const char *spec, const st
         return status;
     }
     if (file_exists(spec))
-        return status_fail(trace, UNSUPPORTED, "%s: expected an .onnx file, an .ir file, FILE.yaml:STAGE or an object id", spec);
+        return status_fail(trace, UNSUPPORTED,
+                           "%s: expected an .onnx file, an .ir file, FILE.yaml:STAGE or an object id", spec);
     return open_id(out, spec, options, trace);
 }
 
-enum status model_source_open(struct model_source *out, const char *spec, const struct source_options *options,
-                              struct trace *trace)
+enum status model_source_open(struct model_source *out, const char *spec,
+                              const struct source_options *options, struct trace *trace)
 {
     *out = (struct model_source){0};
     enum status status = open_any(out, spec, options, trace);

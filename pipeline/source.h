@@ -17,13 +17,13 @@ struct model_source {
 };
 
 struct source_options {
-    const char *store;       /* NULL: ".espalier" beside the pipeline file, or here */
+    const char *store; /* NULL: ".espalier" beside the pipeline file, or here */
     enum import_trust trust;
 };
 
 /* NOT_FOUND: no such file, object, or the stage has not run. */
-enum status model_source_open(struct model_source *out, const char *spec, const struct source_options *options,
-                              struct trace *trace) MUST_CHECK;
+enum status model_source_open(struct model_source *out, const char *spec,
+                              const struct source_options *options, struct trace *trace) MUST_CHECK;
 void model_source_release(struct model_source *source); /* accepts zeroed memory */
 
 #endif

@@ -14,8 +14,8 @@ enum status stage_model(struct model *out, struct stage_run *stage, uint32_t fro
     if (!model)
         BUG("stage %u makes no model", from);
     TRY(stage_lock_use(&stage->lock, model->id, trace));
-    return model_open(out, stage->run->store, model->id, names ? &names->id : NULL, tokenizer ? &tokenizer->id : NULL,
-                      trace);
+    return model_open(out, stage->run->store, model->id, names ? &names->id : NULL,
+                      tokenizer ? &tokenizer->id : NULL, trace);
 }
 
 static enum partition_part part_named(const char *name)
@@ -31,7 +31,8 @@ enum status stage_corpus(struct corpus *out, struct partition *part, struct stag
     if (!tokenizer)
         return settings_fail(&stage->entry->settings, "data", trace,
                              "the model has no tokenizer: give its input one (tokenizer: FILE or bytes)");
-    struct corpus_options options = {.field = settings_text(s, "field"), .delimiter = settings_text(s, "delimiter")};
+    struct corpus_options options = {.field = settings_text(s, "field"),
+                                     .delimiter = settings_text(s, "delimiter")};
     TRY_WITH(trace, corpus_open(out, settings_text(s, "text"), tokenizer, &options, stage->run->store, trace),
              "while reading input \"%s\"", input->name);
     *part = (struct partition){.part = part_named(settings_text(s, "part")),

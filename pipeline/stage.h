@@ -1,5 +1,5 @@
-/* What a stage's function sees: its settings, the models and texts it takes, the executor, the store; and how it hands
- * over what it made. Results are a pure function of the key: nothing else may reach hashed bytes. */
+/* What a stage's function sees: its settings, the models and texts it takes, the executor, the store; and how
+ * it hands over what it made. Results are a pure function of the key: nothing else may reach hashed bytes. */
 #ifndef PIPELINE_STAGE_H
 #define PIPELINE_STAGE_H
 
@@ -28,12 +28,13 @@ struct stage_run {
     json_t *record;             /* the run record so far: free to hold times, devices, paths */
 };
 
-#define STAGE(kind, version, output, makes_model, summary)                                                    \
+#define STAGE(kind, version, output, makes_model, summary) \
     enum status stage_##kind(struct stage_run *stage, struct trace *trace) MUST_CHECK;
 #include "pipeline/stages.def"
 
 /* What the stage takes, opened; release each. */
-enum status stage_model(struct model *out, struct stage_run *stage, uint32_t from, struct trace *trace) MUST_CHECK;
+enum status stage_model(struct model *out, struct stage_run *stage, uint32_t from,
+                        struct trace *trace) MUST_CHECK;
 enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage,
                          struct tokenizer *tokenizer, struct trace *trace) MUST_CHECK;
 /* The executor of the run, made when first asked for. */

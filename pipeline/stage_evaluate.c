@@ -17,9 +17,10 @@ static enum status evaluate(struct stage_run *stage, const struct model *model, 
     struct evaluation result;
     TRY(measure_evaluate(&result, executor, model->graph, corpus, model->tokenizer, &options, trace));
     return stage_add_json(stage, "report", "report",
-                          json_pack("{s:f,s:f,s:f,s:I,s:I,s:I}", "loss", result.loss, "perplexity", result.perplexity,
-                                    "bits_per_byte", result.bits_per_byte, "tokens", (json_int_t)result.tokens, "bytes",
-                                    (json_int_t)result.bytes, "parameters", (json_int_t)graph_parameters(model->graph)),
+                          json_pack("{s:f,s:f,s:f,s:I,s:I,s:I}", "loss", result.loss, "perplexity",
+                                    result.perplexity, "bits_per_byte", result.bits_per_byte, "tokens",
+                                    (json_int_t)result.tokens, "bytes", (json_int_t)result.bytes,
+                                    "parameters", (json_int_t)graph_parameters(model->graph)),
                           trace);
 }
 

@@ -1,6 +1,6 @@
-/* export: files for other programs. The stage's object lists them with their SHA-256; the lock names the SHA-256 of the
- * ONNX file (else of model.safetensors), so that sha256sum prints what the lock says. Under `verify` files go to a
- * temporary folder that is removed. */
+/* export: files for other programs. The stage's object lists them with their SHA-256; the lock names the
+ * SHA-256 of the ONNX file (else of model.safetensors), so that sha256sum prints what the lock says. Under
+ * `verify` files go to a temporary folder that is removed. */
 #include "emit/emit.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
@@ -42,8 +42,8 @@ static enum status write_files(struct exporter *x, struct trace *trace)
     const struct settings *s = &x->stage->entry->settings;
     const struct graph *graph = x->model.graph;
     if (settings_has(s, "onnx"))
-        TRY_WITH(trace, emit_onnx(&x->onnx, place(x, settings_text(s, "onnx")), graph, trace), "while writing %s",
-                 settings_text(s, "onnx"));
+        TRY_WITH(trace, emit_onnx(&x->onnx, place(x, settings_text(s, "onnx")), graph, trace),
+                 "while writing %s", settings_text(s, "onnx"));
     if (!settings_has(s, "hf"))
         return OK;
     struct emit_hf_options options = {.bos = -1, .eos = -1};
@@ -52,8 +52,8 @@ static enum status write_files(struct exporter *x, struct trace *trace)
         options.bos = tokenizer_bos(x->model.tokenizer);
         options.eos = tokenizer_eos(x->model.tokenizer);
     }
-    TRY_WITH(trace, emit_hf(&x->hf, place(x, settings_text(s, "hf")), graph, &options, trace), "while writing %s",
-             settings_text(s, "hf"));
+    TRY_WITH(trace, emit_hf(&x->hf, place(x, settings_text(s, "hf")), graph, &options, trace),
+             "while writing %s", settings_text(s, "hf"));
     return OK;
 }
 

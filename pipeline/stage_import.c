@@ -1,5 +1,5 @@
-/* import: a model file into the IR. Weights stay in the user's file where its bytes are as the store would keep them;
- * transposed ones are streamed into the store. */
+/* import: a model file into the IR. Weights stay in the user's file where its bytes are as the store would
+ * keep them; transposed ones are streamed into the store. */
 #include "base/log.h"
 #include "frontend/frontend.h"
 #include "pipeline/run.h"
@@ -17,23 +17,26 @@ static enum status check_tokenizer(const struct settings *s, const struct graph 
     TRY(tokenizer_open(&tokenizer, source, trace));
     const struct value *logits = graph_value(graph, graph_find_output(graph, "logits"));
     int64_t vocabulary = dims_size(&graph->dims, logits->axes[logits->rank - 1]);
-    enum status status = tokenizer_check_model(tokenizer, (uint64_t)vocabulary, settings_text(s, "model"), trace);
+    enum status status =
+        tokenizer_check_model(tokenizer, (uint64_t)vocabulary, settings_text(s, "model"), trace);
     if (strcmp(source, "bytes") == 0)
         *text = STR("bytes");
     else
-        *text = (struct str){arena_copy_string(arena, tokenizer_json(tokenizer).data, tokenizer_json(tokenizer).length),
-                             tokenizer_json(tokenizer).length};
+        *text = (struct str){
+            arena_copy_string(arena, tokenizer_json(tokenizer).data, tokenizer_json(tokenizer).length),
+            tokenizer_json(tokenizer).length};
     tokenizer_close(tokenizer);
     return status;
 }
 
-static enum status store_imported(struct stage_run *stage, const struct imported_model *model, const struct settings *s,
-                                  struct trace *trace)
+static enum status store_imported(struct stage_run *stage, const struct imported_model *model,
+                                  const struct settings *s, struct trace *trace)
 {
     struct str tokenizer;
     TRY(check_tokenizer(s, model->graph, &tokenizer, &stage->arena, trace));
     /* Only the model's own file is known by path here; weights in data files are copied. */
-    struct model_file file = {model->files.count > 0 ? model->files.items[0] : NULL, settings_text(s, "model")};
+    struct model_file file = {model->files.count > 0 ? model->files.items[0] : NULL,
+                              settings_text(s, "model")};
     struct model_ids ids;
     TRY(model_store(&ids, stage_store(stage), model->graph, tokenizer, &file, file.mapping != NULL, trace));
     stage_add_model_ids(stage, &ids);
@@ -45,7 +48,8 @@ enum status stage_import(struct stage_run *stage, struct trace *trace)
     const struct input_entry *input = &stage->run->pipeline.inputs.items[stage->entry->source];
     struct imported_model model = {0};
     struct import_options options = {.trust = IMPORT_TRUSTED};
-    enum status status = frontend_import_onnx(&model, settings_text(&input->settings, "model"), &options, trace);
+    enum status status =
+        frontend_import_onnx(&model, settings_text(&input->settings, "model"), &options, trace);
     json_t *notes = json_array();
     for (uint32_t i = 0; status == OK && i < model.notes.count; i++) {
         log_detail("import: " STR_FORMAT, STR_ARGUMENT(model.notes.items[i]));

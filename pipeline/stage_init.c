@@ -6,7 +6,8 @@
 #include "train/init.h"
 #include <string.h>
 
-static enum status open_tokenizer(struct str *text, struct tokenizer **out, struct stage_run *stage, struct trace *trace)
+static enum status open_tokenizer(struct str *text, struct tokenizer **out, struct stage_run *stage,
+                                  struct trace *trace)
 {
     const char *source = settings_text(&stage->entry->settings, "tokenizer");
     TRY(tokenizer_open(out, source, trace));

@@ -1,5 +1,6 @@
-/* prune: cut a model to a shape, ranked by scores. Tokens are kept by how often they occur; those without which some
- * text could not be encoded (special tokens, single bytes, the unknown token) are kept before all others. */
+/* prune: cut a model to a shape, ranked by scores. Tokens are kept by how often they occur; those without
+ * which some text could not be encoded (special tokens, single bytes, the unknown token) are kept before all
+ * others. */
 #include "passes/prune.h"
 #include "pipeline/rewrite.h"
 #include "pipeline/run.h"
@@ -13,12 +14,13 @@ static struct prune_sizes sizes_of(const struct settings *s, const char *key)
 
 static bool is_indispensable(const struct tokenizer *tokenizer, int32_t id)
 {
-    return tokenizer_text_length(tokenizer, id) <= 1 || id == tokenizer_bos(tokenizer) || id == tokenizer_eos(tokenizer);
+    return tokenizer_text_length(tokenizer, id) <= 1 || id == tokenizer_bos(tokenizer) ||
+           id == tokenizer_eos(tokenizer);
 }
 
 /* The `count` tokens to keep, ascending. */
-static enum status choose_tokens(uint32_t *out, uint32_t count, struct stage_run *stage, const struct model *model,
-                                 const struct scores *scores, struct trace *trace)
+static enum status choose_tokens(uint32_t *out, uint32_t count, struct stage_run *stage,
+                                 const struct model *model, const struct scores *scores, struct trace *trace)
 {
     const struct settings *s = &stage->entry->settings;
     const struct score *score = scores_get(scores, "vocab");
@@ -34,14 +36,15 @@ static enum status choose_tokens(uint32_t *out, uint32_t count, struct stage_run
         needed += must;
     }
     if (needed > count)
-        return settings_fail(s, "vocab", trace, "asks for %u tokens, but %u are single bytes or special and must stay", count,
+        return settings_fail(s, "vocab", trace,
+                             "asks for %u tokens, but %u are single bytes or special and must stay", count,
                              needed);
     scores_rank(order, score->count, count, out);
     return OK;
 }
 
-static enum status make_request(struct prune_request *request, struct stage_run *stage, const struct model *model,
-                                const struct scores *scores, struct trace *trace)
+static enum status make_request(struct prune_request *request, struct stage_run *stage,
+                                const struct model *model, const struct scores *scores, struct trace *trace)
 {
     const struct settings *s = &stage->entry->settings;
     *request = (struct prune_request){.hidden = settings_integer(s, "hidden"),

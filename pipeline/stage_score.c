@@ -1,4 +1,5 @@
-/* score: importance of heads, neurons, channels, layers and tokens, from forward passes on calibration text. */
+/* score: importance of heads, neurons, channels, layers and tokens, from forward passes on calibration text.
+ */
 #include "measure/score.h"
 #include "pipeline/run.h"
 #include "pipeline/scores_object.h"
@@ -21,7 +22,8 @@ static enum status score(struct stage_run *stage, const struct model *model, con
     TRY(measure_score(&scores, &stage->arena, executor, model->graph, corpus, &options, trace));
     struct builder text = {0};
     scores_print(&scores, &text);
-    enum status status = stage_add_text(stage, "scores", "scores", (struct str){text.data, text.length}, trace);
+    enum status status =
+        stage_add_text(stage, "scores", "scores", (struct str){text.data, text.length}, trace);
     builder_release(&text);
     return status;
 }

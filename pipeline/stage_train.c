@@ -1,5 +1,5 @@
-/* train and distill: the same loop over other objectives. The loss of every step is an output beside the model (the
- * curve), so it is in the checkpoint too: a resumed run ends with the same bytes. */
+/* train and distill: the same loop over other objectives. The loss of every step is an output beside the
+ * model (the curve), so it is in the checkpoint too: a resumed run ends with the same bytes. */
 #include "base/log.h"
 #include "ir/build.h"
 #include "pipeline/checkpoints.h"
@@ -114,9 +114,12 @@ static enum status report(void *payload, const struct trainer_report *r, struct 
     progress_update(&t->progress, r->step + 1, note);
     uint64_t tokens = (uint64_t)settings_integer(s, "batch") * (uint64_t)settings_integer(s, "length");
     double seconds = clock_seconds() - t->started;
-    struct step_event event = {.entry = t->stage->entry, .step = r->step + 1,
-                               .steps = (uint64_t)settings_integer(s, "steps"), .loss = (double)r->loss,
-                               .rate = (double)r->rate, .norm = (double)r->gradient_norm};
+    struct step_event event = {.entry = t->stage->entry,
+                               .step = r->step + 1,
+                               .steps = (uint64_t)settings_integer(s, "steps"),
+                               .loss = (double)r->loss,
+                               .rate = (double)r->rate,
+                               .norm = (double)r->gradient_norm};
     event.tokens_per_second = seconds > 0 ? (double)(tokens * (r->step + 1 - t->resumed_from)) / seconds : 0;
     const struct run_events *events = &t->stage->run->options.events;
     if (events->step)
@@ -142,7 +145,9 @@ static enum status train(struct training *t, struct trace *trace)
     json_object_set_new(t->stage->record, "resumed_from", json_integer(t->resumed_from));
     if (t->resumed_from > 0)
         log_note("%s: going on from the checkpoint of step %u", t->stage->entry->name, t->resumed_from);
-    struct trainer_hooks hooks = {.report = report, .checkpoint = checkpoint, .payload = t,
+    struct trainer_hooks hooks = {.report = report,
+                                  .checkpoint = checkpoint,
+                                  .payload = t,
                                   .checkpoint_steps = (uint32_t)settings_integer(s, "checkpoint"),
                                   .checkpoint_seconds = CHECKPOINT_SECONDS,
                                   .interrupted = stage_stop(t->stage)};
@@ -158,8 +163,8 @@ static enum status train(struct training *t, struct trace *trace)
 }
 
 /* Reads a trained weight back and stores it, one at a time. */
-static enum status store_weight(struct training *t, struct graph *graph, struct trainer_state state, uint32_t index,
-                                struct trace *trace)
+static enum status store_weight(struct training *t, struct graph *graph, struct trainer_state state,
+                                uint32_t index, struct trace *trace)
 {
     const struct parameter *parameter = &trainer_step(t->trainer)->parameters.items[state.parameter];
     struct tensor *tensor = &graph->tensors.items[parameter->tensor];
@@ -168,8 +173,8 @@ static enum status store_weight(struct training *t, struct graph *graph, struct 
         BUG("out of memory");
     enum status status = trainer_state_read(t->trainer, index, 0, state.count, weights, trace);
     if (status == OK)
-        status = store_put_tensor(&tensor->id, stage_store(t->stage), dtype_name(DTYPE_F32), tensor->view.rank,
-                                  tensor->view.dims, weights, trace);
+        status = store_put_tensor(&tensor->id, stage_store(t->stage), dtype_name(DTYPE_F32),
+                                  tensor->view.rank, tensor->view.dims, weights, trace);
     tensor->has_id = status == OK;
     tensor->view.dtype = DTYPE_F32;
     free(weights);
@@ -197,7 +202,8 @@ static enum status store_curve(struct training *t, struct trace *trace)
     struct builder text = {0};
     for (int64_t i = 0; i < settings_integer(&t->stage->entry->settings, "steps"); i++)
         builder_printf(&text, "%.9g\n", (double)t->curve[i]);
-    enum status status = stage_add_text(t->stage, "curve", "curve", (struct str){text.data, text.length}, trace);
+    enum status status =
+        stage_add_text(t->stage, "curve", "curve", (struct str){text.data, text.length}, trace);
     builder_release(&text);
     return status;
 }

@@ -14,7 +14,8 @@ struct reader {
     bool *seen; /* by libyaml's node number */
 };
 
-enum status yaml_fail(struct trace *trace, const char *name, const struct yaml_value *at, const char *format, ...)
+enum status yaml_fail(struct trace *trace, const char *name, const struct yaml_value *at, const char *format,
+                      ...)
 {
     char message[1024];
     va_list arguments;
@@ -57,7 +58,8 @@ static enum status copy_map(struct reader *r, const yaml_node_t *node, uint32_t 
             return yaml_fail(r->trace, r->name, key, "expected a word as key");
         for (uint32_t k = 0; k < v->count; k++)
             if (str_equal(v->keys[k]->text, key->text))
-                return yaml_fail(r->trace, r->name, key, "key \"" STR_FORMAT "\" stands twice, first in line %u",
+                return yaml_fail(r->trace, r->name, key,
+                                 "key \"" STR_FORMAT "\" stands twice, first in line %u",
                                  STR_ARGUMENT(key->text), v->keys[k]->line);
         v->keys[v->count] = key;
         TRY(copy(r, node->data.mapping.pairs.start[i].value, depth + 1, &v->items[v->count]));
@@ -122,7 +124,8 @@ enum status yaml_read(struct yaml_value **out, struct arena *arena, struct str t
     yaml_document_t rest;
     if (status == OK && yaml_parser_load(&parser, &rest)) {
         if (yaml_document_get_root_node(&rest))
-            status = status_fail(trace, INVALID, "%s: expected one document, found another after \"---\"", name);
+            status =
+                status_fail(trace, INVALID, "%s: expected one document, found another after \"---\"", name);
         yaml_document_delete(&rest);
     }
     yaml_parser_delete(&parser);

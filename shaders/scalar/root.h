@@ -41,10 +41,16 @@ GM_FN float gm_div(float a, float b)
     uint e = ea + 383u - eb - shift; /* the quotient's exponent + 256 */
     uint sign = (ua ^ ub) & GM_SIGN;
     uint u = sign | (((e - 256u) << 23) + ((q + 1u) >> 1) - GM_NORMAL);
-    u = e > 510u || ea == 255u || eb == 0u ? sign | GM_INF : u;
-    u = (e < 257u && eb != 0u && ea != 255u) || (ea == 0u && eb != 0u) || (eb == 255u && ea != 255u) ? 0u : u;
-    u = (ea == 0u && eb == 0u) || (ea == 255u && eb == 255u) ? GM_NAN : u;
-    u = (ua & GM_ABS) > GM_INF || (ub & GM_ABS) > GM_INF ? GM_NAN : u;
+    u = e < 257u ? 0u : u; /* one choice after the other, which compilers can vectorise */
+    u = e > 510u ? sign | GM_INF : u;
+    u = ea == 0u ? 0u : u;
+    u = eb == 255u ? 0u : u;
+    u = ea == 255u ? sign | GM_INF : u;
+    u = eb == 0u ? sign | GM_INF : u;
+    u = (ea | eb) == 0u ? GM_NAN : u;
+    u = (ea & eb) == 255u ? GM_NAN : u;
+    u = (ua & GM_ABS) > GM_INF ? GM_NAN : u;
+    u = (ub & GM_ABS) > GM_INF ? GM_NAN : u;
     return gm_float(u);
 }
 

@@ -3,10 +3,34 @@
 #include "tests/support/test.h"
 #include <math.h>
 
-#define S1(a) {1, {a}}
-#define S2(a, b) {2, {a, b}}
-#define S3(a, b, c) {3, {a, b, c}}
-#define S4(a, b, c, d) {4, {a, b, c, d}}
+#define S1(a) \
+    {         \
+        1,    \
+        {     \
+            a \
+        }     \
+    }
+#define S2(a, b) \
+    {            \
+        2,       \
+        {        \
+            a, b \
+        }        \
+    }
+#define S3(a, b, c) \
+    {               \
+        3,          \
+        {           \
+            a, b, c \
+        }           \
+    }
+#define S4(a, b, c, d) \
+    {                  \
+        4,             \
+        {              \
+            a, b, c, d \
+        }              \
+    }
 
 // clang-format off
 #define MATMULS(t, n, k)                                              \
@@ -149,12 +173,13 @@ static int32_t id_limit(const struct op_case *c)
 /* Inputs that mean something: squares, reciprocal norms, the optimizer's constants. */
 static float meaningful(const struct op_case *c, uint32_t input, int64_t i, float x)
 {
-    static const float hyper[16] = {1e-3f, 0.9f,     0.1f,  0.95f,  0.05f, 2.5f,
+    static const float hyper[16] = {1e-3f, 0.9f,  0.1f,    0.95f,  0.05f,    2.5f,
                                     5.26f, 1e-8f, 0.9999f, 0.125f, 1.0f / 64};
-    bool positive = (c->op == OP_sum && input == 0) || (c->op == OP_clip && input == 0) ||
-                    (c->op == OP_adamw && (input == 3 || input == 5)) || (c->op == OP_rmsnorm_grad && input == 2) ||
-                    (c->op == OP_rmsnorm_weight_grad && input == 1) ||
-                    ((c->op == OP_attention_grad_q || c->op == OP_attention_grad_kv) && input == 4 && i % 2 == 1);
+    bool positive =
+        (c->op == OP_sum && input == 0) || (c->op == OP_clip && input == 0) ||
+        (c->op == OP_adamw && (input == 3 || input == 5)) || (c->op == OP_rmsnorm_grad && input == 2) ||
+        (c->op == OP_rmsnorm_weight_grad && input == 1) ||
+        ((c->op == OP_attention_grad_q || c->op == OP_attention_grad_kv) && input == 4 && i % 2 == 1);
     if ((c->op == OP_adamw && input == 4) || (c->op == OP_clip && input == 1))
         return hyper[i];
     return positive ? fabsf(x) : x;
@@ -193,8 +218,8 @@ static void fill(struct case_run *run, uint32_t input, enum case_values values, 
     }
 }
 
-struct case_run case_run_create(const struct op_case *c, enum case_precision precision, enum case_values values,
-                                uint32_t seed)
+struct case_run case_run_create(const struct op_case *c, enum case_precision precision,
+                                enum case_values values, uint32_t seed)
 {
     struct case_run run = {.of = c, .precision = precision};
     uint64_t state = seed * 2654435761u + 1;
@@ -221,7 +246,8 @@ void case_run_release(struct case_run *run)
 static void check_guards(const struct case_run *run, const struct kernel_operand *operand, bool integer)
 {
     const unsigned char *before = (const unsigned char *)operand->data - GUARD;
-    const unsigned char *after = (const unsigned char *)operand->data + (size_t)operand->count * element(run, integer);
+    const unsigned char *after =
+        (const unsigned char *)operand->data + (size_t)operand->count * element(run, integer);
     for (int i = 0; i < GUARD; i++)
         if (before[i] != GUARD_BYTE || after[i] != GUARD_BYTE) {
             char text[256];

@@ -1,7 +1,7 @@
 /* Calls of every kernel over awkward shapes: what the tests of this folder have in common.
  *
- * A case is an op with its shapes; a run of it owns guarded buffers with random canonical inputs, in float or double,
- * the same values either way. */
+ * A case is an op with its shapes; a run of it owns guarded buffers with random canonical inputs, in float or
+ * double, the same values either way. */
 #ifndef TESTS_BACKEND_CPU_CASES_H
 #define TESTS_BACKEND_CPU_CASES_H
 
@@ -31,8 +31,8 @@ struct case_run {
     struct kernel_call call;
 };
 
-struct case_run case_run_create(const struct op_case *c, enum case_precision precision, enum case_values values,
-                                uint32_t seed);
+struct case_run case_run_create(const struct op_case *c, enum case_precision precision,
+                                enum case_values values, uint32_t seed);
 void case_run_release(struct case_run *run);
 /* Clears the results, calls table[op], and fails when a guard word was written. */
 void case_run_call(struct case_run *run, kernel_function *const *table, struct cpu_threads *threads);

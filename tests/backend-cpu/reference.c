@@ -25,8 +25,8 @@ static double sigmoid(double x)
 
 static void reference_embed(struct reference *r)
 {
-    EACH(t, case_count(r->of->in[1])) EACH(c, DIM(0, 1)) OUT(0)[t * DIM(0, 1) + c] =
-        IN(0)[(int64_t)IN(1)[t] * DIM(0, 1) + c];
+    EACH(t, case_count(r->of->in[1]))
+    EACH(c, DIM(0, 1)) OUT(0)[t * DIM(0, 1) + c] = IN(0)[(int64_t)IN(1)[t] * DIM(0, 1) + c];
 }
 
 static void reference_embed_grad(struct reference *r)
@@ -35,10 +35,11 @@ static void reference_embed_grad(struct reference *r)
     EACH(t, case_count(r->of->in[0])) EACH(c, d) OUT(0)[(int64_t)IN(0)[t] * d + c] += IN(1)[t * d + c];
 }
 
-static void multiply(struct reference *r, int64_t rows, int64_t columns, int64_t depth, int64_t x_row, int64_t x_step,
-                     int64_t w_step, int64_t w_column)
+static void multiply(struct reference *r, int64_t rows, int64_t columns, int64_t depth, int64_t x_row,
+                     int64_t x_step, int64_t w_step, int64_t w_column)
 {
-    EACH(i, rows) EACH(j, columns) EACH(k, depth) OUT(0)[i * columns + j] +=
+    EACH(i, rows)
+    EACH(j, columns) EACH(k, depth) OUT(0)[i * columns + j] +=
         IN(0)[i * x_row + k * x_step] * IN(1)[k * w_step + j * w_column];
 }
 
@@ -109,8 +110,9 @@ static void reference_rope(struct reference *r)
         double cosine = IN(1)[p * 2 * f + j], sine = IN(1)[(p * 2 + 1) * f + j];
         if (r->of->attributes.inverse)
             sine = -sine;
-        OUT(0)[t * d + c] = half ? IN(0)[t * d + c] * cosine + IN(0)[t * d + c - f] * sine
-                                 : IN(0)[t * d + c] * cosine - IN(0)[t * d + c + f] * sine;
+        OUT(0)
+        [t * d + c] = half ? IN(0)[t * d + c] * cosine + IN(0)[t * d + c - f] * sine
+                           : IN(0)[t * d + c] * cosine - IN(0)[t * d + c + f] * sine;
     }
 }
 
@@ -123,7 +125,8 @@ struct heads {
 
 static struct heads heads_of(const struct reference *r)
 {
-    struct heads a = {.b = DIM(0, 0), .s = DIM(0, 1), .g = r->of->attributes.kv_heads, .n = r->of->attributes.heads};
+    struct heads a = {
+        .b = DIM(0, 0), .s = DIM(0, 1), .g = r->of->attributes.kv_heads, .n = r->of->attributes.heads};
     a.ratio = a.n / a.g;
     a.h = DIM(1, 2) / a.g;
     a.e = DIM(2, 2) / a.g;
@@ -187,8 +190,8 @@ static void reference_attention_delta(struct reference *r)
 }
 
 /* Calls `add` for each pair of query and key with the probability and its pull-back. */
-typedef void pair_function(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n,
-                           double p, double t);
+typedef void pair_function(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j,
+                           int64_t n, double p, double t);
 
 static void each_pair(struct reference *r, pair_function *add)
 {
@@ -210,8 +213,8 @@ static void add_query(struct reference *r, const struct heads *a, int64_t b, int
     EACH(c, a->h) q_of(a, OUT(0), b, i, n)[c] += t * k_of(a, IN(1), b, j, n)[c] * a->scale;
 }
 
-static void add_key(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n, double p,
-                    double t)
+static void add_key(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n,
+                    double p, double t)
 {
     EACH(c, a->h) k_of(a, OUT(0), b, j, n)[c] += t * q_of(a, IN(0), b, i, n)[c] * a->scale;
     EACH(c, a->e) v_of(a, OUT(1), b, j, n)[c] += p * o_of(a, IN(3), b, i, n)[c];
@@ -390,8 +393,8 @@ struct reference reference_compute(const struct case_run *run)
         const struct kernel_operand *operand = &run->call.inputs[i];
         r.in[i] = calloc((size_t)operand->count, sizeof(double));
         bool integer = case_is_integer(run->of->op, i);
-        EACH(n, operand->count) r.in[i][n] =
-            integer ? ((const int32_t *)operand->data)[n] : case_get(run, operand, n);
+        EACH(n, operand->count)
+        r.in[i][n] = integer ? ((const int32_t *)operand->data)[n] : case_get(run, operand, n);
     }
     for (uint32_t i = 0; i < run->call.result_count; i++)
         r.out[i] = calloc((size_t)run->call.results[i].count, sizeof(double));

@@ -1,5 +1,5 @@
-/* Every op as its mathematical formula in double precision with libm, written from the definition and not from a kernel:
- * plain loops, ordinary order. */
+/* Every op as its mathematical formula in double precision with libm, written from the definition and not
+ * from a kernel: plain loops, ordinary order. */
 #ifndef TESTS_BACKEND_CPU_REFERENCE_H
 #define TESTS_BACKEND_CPU_REFERENCE_H
 

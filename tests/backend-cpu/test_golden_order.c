@@ -1,4 +1,5 @@
-/* The order of additions that ir/ops.def fixes, written down literally in scalar code, against the kernels: every bit. */
+/* The order of additions that ir/ops.def fixes, written down literally in scalar code, against the kernels:
+ * every bit. */
 #include "backend-cpu/isa.h"
 #include "tests/backend-cpu/cases.h"
 #include "tests/support/test.h"
@@ -141,7 +142,8 @@ static void order_of_rmsnorm_grad(const struct case_run *run, float *out[])
     }
 }
 
-/* Sizes of attention and its gradients, and the quantities of one pair of query i and key j of query head n. */
+/* Sizes of attention and its gradients, and the quantities of one pair of query i and key j of query head n.
+ */
 struct attention {
     const struct case_run *run;
     int64_t s, g, n, h, e;
@@ -150,7 +152,11 @@ struct attention {
 static struct attention attention_of(const struct case_run *run)
 {
     const struct kernel_attributes *a = &run->of->attributes;
-    return (struct attention){run, dim(run, 0, 1), a->kv_heads, a->heads, dim(run, 1, 2) / a->kv_heads,
+    return (struct attention){run,
+                              dim(run, 0, 1),
+                              a->kv_heads,
+                              a->heads,
+                              dim(run, 1, 2) / a->kv_heads,
                               dim(run, 2, 2) / a->kv_heads};
 }
 
@@ -254,7 +260,8 @@ static void add_head(const struct attention *a, int64_t b, int64_t j, int64_t n,
 {
     struct product *of_k = calloc((size_t)(a->h + a->e), sizeof *of_k), *of_v = of_k + a->h;
     for (int64_t i = 0; i < a->s; i++) {
-        float pull = sees(a, i, j) ? pull_of(a, b, i, j, n) : 0, weight = sees(a, i, j) ? weight_of(a, b, i, j, n) : 0;
+        float pull = sees(a, i, j) ? pull_of(a, b, i, j, n) : 0,
+              weight = sees(a, i, j) ? weight_of(a, b, i, j, n) : 0;
         for (int64_t c = 0; c < a->h; c++)
             product_add(&of_k[c], i, pull, query(a, b, i, n)[c]);
         for (int64_t c = 0; c < a->e; c++)

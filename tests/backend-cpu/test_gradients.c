@@ -3,7 +3,8 @@
 #include "tests/support/test.h"
 #include <math.h>
 
-/* A forward case whose scalar is the sum of its results times `seeds` (one array a result, NULL: not counted). */
+/* A forward case whose scalar is the sum of its results times `seeds` (one array a result, NULL: not
+ * counted). */
 struct forward {
     struct case_run run;
     const double *seeds[NODE_MAX_RESULTS];
@@ -41,8 +42,8 @@ static void check_gradient(struct forward *f, uint32_t input, const double *grad
         int64_t i = count <= 40 ? n : n * count / 40;
         double expected = difference(f, input, i);
         if (!(fabs(expected - gradient[i]) <= 1e-8 * (1 + fabs(expected))))
-            fail_msg("%s, input %u, element %d: %.12g, differences give %.12g", op_table[f->run.of->op].name, input,
-                     (int)i, gradient[i], expected);
+            fail_msg("%s, input %u, element %d: %.12g, differences give %.12g", op_table[f->run.of->op].name,
+                     input, (int)i, gradient[i], expected);
     }
 }
 
@@ -107,7 +108,8 @@ static void check_attention(int64_t causal, int64_t s)
     of_kv.op = OP_attention_grad_kv;
     of_kv.out[0] = forward.in[1], of_kv.out[1] = forward.in[2];
 
-    struct forward f = {.run = case_run_create(&forward, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
+    struct forward f = {.run = case_run_create(&forward, CASE_DOUBLE, CASE_EVEN, 1),
+                        .threads = make_threads()};
     struct case_run d = case_run_create(&delta, CASE_DOUBLE, CASE_EVEN, 2);
     struct case_run q = case_run_create(&of_q, CASE_DOUBLE, CASE_EVEN, 3);
     struct case_run kv = case_run_create(&of_kv, CASE_DOUBLE, CASE_EVEN, 4);
@@ -181,7 +183,8 @@ static void embed_has_the_right_gradient(void **state)
 {
     (void)state;
     static const struct op_case embed = {OP_embed, {0}, {{2, {6, 4}}, {1, {20}}}, {{2, {20, 4}}}};
-    static const struct op_case of_table = {OP_embed_grad, {.rows = 6}, {{1, {20}}, {2, {20, 4}}}, {{2, {6, 4}}}};
+    static const struct op_case of_table = {
+        OP_embed_grad, {.rows = 6}, {{1, {20}}, {2, {20, 4}}}, {{2, {6, 4}}}};
     struct forward f = {.run = case_run_create(&embed, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
     struct case_run table = case_run_create(&of_table, CASE_DOUBLE, CASE_EVEN, 2);
     memcpy(table.call.inputs[0].data, f.run.call.inputs[1].data, 20 * sizeof(int32_t));
@@ -218,9 +221,12 @@ static void losses_have_the_right_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rmsnorm_has_the_right_gradients), cmocka_unit_test(attention_has_the_right_gradients),
-        cmocka_unit_test(silu_has_the_right_gradient),     cmocka_unit_test(rope_has_the_right_gradient),
-        cmocka_unit_test(embed_has_the_right_gradient),    cmocka_unit_test(losses_have_the_right_gradients),
+        cmocka_unit_test(rmsnorm_has_the_right_gradients),
+        cmocka_unit_test(attention_has_the_right_gradients),
+        cmocka_unit_test(silu_has_the_right_gradient),
+        cmocka_unit_test(rope_has_the_right_gradient),
+        cmocka_unit_test(embed_has_the_right_gradient),
+        cmocka_unit_test(losses_have_the_right_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Every kernel against its formula in double precision, and against itself on every instruction set, thread count and
- * treatment of subnormal numbers. */
+/* Every kernel against its formula in double precision, and against itself on every instruction set, thread
+ * count and treatment of subnormal numbers. */
 #include "backend-cpu/isa.h"
 #include "tests/backend-cpu/cases.h"
 #include "tests/backend-cpu/reference.h"
@@ -10,7 +10,8 @@
 #endif
 
 /* Error of one element, as a share of its own magnitude and the tensor's root mean square. */
-static double worst_error(const struct case_run *run, const struct kernel_operand *result, const double *expected)
+static double worst_error(const struct case_run *run, const struct kernel_operand *result,
+                          const double *expected)
 {
     double square = 0, worst = 0;
     for (int64_t i = 0; i < result->count; i++)
@@ -49,7 +50,8 @@ static void check_against_formula(enum case_precision precision, kernel_function
             char text[256];
             case_describe(&op_cases[n], text);
             if (!(error <= bound(&op_cases[n]) * factor))
-                fail_msg("%s: result %u: error %.3g, allowed %.3g", text, r, error, bound(&op_cases[n]) * factor);
+                fail_msg("%s: result %u: error %.3g, allowed %.3g", text, r, error,
+                         bound(&op_cases[n]) * factor);
         }
         reference_release(&expected);
         case_run_release(&run);
@@ -92,7 +94,8 @@ static void assert_same(const struct case_run *a, const struct case_run *b, cons
             if (x[i] != y[i]) {
                 char text[256];
                 case_describe(a->of, text);
-                fail_msg("%s: result %u, element %d: %08x, but %08x with %s", text, r, (int)i, x[i], y[i], what);
+                fail_msg("%s: result %u, element %d: %08x, but %08x with %s", text, r, (int)i, x[i], y[i],
+                         what);
             }
     }
 }
@@ -164,8 +167,8 @@ static void no_kernel_meets_a_subnormal_number(void **state)
         for (uint32_t n = 0; n < 2 * op_case_count && cpu_isa_is_available(isa); n++) {
             struct isa_kernels kernels;
             assert_ok(isa_find_kernels(&kernels, isa, &trace), &trace);
-            struct case_run run =
-                case_run_create(&op_cases[n % op_case_count], CASE_FLOAT, n % 2 ? CASE_EVEN : CASE_ALL_EXPONENTS, n + 1);
+            struct case_run run = case_run_create(&op_cases[n % op_case_count], CASE_FLOAT,
+                                                  n % 2 ? CASE_EVEN : CASE_ALL_EXPONENTS, n + 1);
             _mm_setcsr(_mm_getcsr() & ~(uint32_t)STICKY_FLAGS);
             case_run_call(&run, kernels.table, one);
             unsigned flags = _mm_getcsr() & (DENORMAL_FLAG | UNDERFLOW_FLAG);

@@ -1,0 +1,215 @@
+/* How fast the golden matrix products are: GFLOP/s of each form and shape, the ceiling of a multiplication
+ * and an addition apiece in registers on the same threads, the ratio, and OpenBLAS's (fused) sgemm where it
+ * is installed.
+ *
+ *   bench/matmul [threads] */
+#include "backend-cpu/isa.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { REPEATS = 7, MINIMUM_MILLISECONDS = 20 };
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* One timed thing: best rate of several repeats, each long enough for the clock. */
+typedef void work_function(void *payload);
+
+static double best_rate(work_function *work, void *payload, double operations)
+{
+    double best = 0;
+    work(payload);
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        int64_t calls = 0;
+        double start = seconds(), elapsed;
+        do {
+            work(payload);
+            calls++;
+            elapsed = seconds() - start;
+        } while (elapsed * 1000 < MINIMUM_MILLISECONDS);
+        double rate = operations * (double)calls / elapsed * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+/* The ceiling: chains of products and sums in registers, as many as hide their latency. */
+enum { CHAINS = 12, STEPS = 200000, WIDEST = 16 };
+
+#define DEFINE_CEILING(name, target, bytes)                           \
+    typedef float vector_##name __attribute__((vector_size(bytes)));  \
+    target static float ceiling_##name(void)                          \
+    {                                                                 \
+        vector_##name sum[CHAINS] = {0}, x, y;                        \
+        for (unsigned i = 0; i < sizeof x / sizeof(float); i++)       \
+            x[i] = 0.5f, y[i] = 0.25f;                                \
+        for (int step = 0; step < STEPS; step++) {                    \
+            __asm__ volatile("" : "+v"(x), "+v"(y));                  \
+            _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) \
+            {                                                         \
+                vector_##name product = x * y;                        \
+                __asm__ volatile("" : "+v"(product));                 \
+                sum[c] = sum[c] + product;                            \
+            }                                                         \
+        }                                                             \
+        for (int c = 1; c < CHAINS; c++)                              \
+            sum[0] += sum[c];                                         \
+        return sum[0][0];                                             \
+    }
+DEFINE_CEILING(default, , 16)
+#if defined __x86_64__
+DEFINE_CEILING(avx2, __attribute__((target("avx2"))), 32)
+DEFINE_CEILING(avx512, __attribute__((target("avx512f"))), 64)
+#endif
+
+struct ceiling {
+    struct cpu_threads *threads;
+    volatile float sink;
+};
+
+static int widest_lanes(void)
+{
+    return cpu_isa_is_available(CPU_ISA_AVX512) ? 16 : cpu_isa_is_available(CPU_ISA_AVX2) ? 8 : 4;
+}
+
+static void ceiling_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    (void)thread;
+    struct ceiling *c = payload;
+    for (int64_t i = first; i < end; i++)
+#if defined __x86_64__
+        c->sink = widest_lanes() == 16  ? ceiling_avx512()
+                  : widest_lanes() == 8 ? ceiling_avx2()
+                                        : ceiling_default();
+#else
+        c->sink = ceiling_default();
+#endif
+}
+
+enum { CEILING_TASKS = 16 };
+
+static void run_ceiling(void *payload)
+{
+    struct ceiling *c = payload;
+    cpu_threads_for(c->threads, CEILING_TASKS, 1, ceiling_range, c);
+}
+
+/* OpenBLAS, by its C interface. */
+typedef void sgemm_function(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                            const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
+
+struct shape {
+    int64_t m, n, k;
+};
+
+struct product {
+    struct kernel_call call;
+    kernel_function *kernel;
+    enum op op;
+    struct shape shape;
+    sgemm_function *sgemm;
+};
+
+static void run_kernel(void *payload)
+{
+    struct product *p = payload;
+    p->kernel(&p->call);
+}
+
+static void run_sgemm(void *payload)
+{
+    enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };
+    struct product *p = payload;
+    int m = (int)p->shape.m, n = (int)p->shape.n, k = (int)p->shape.k;
+    bool a = p->op == OP_matmul_tn, b = p->op == OP_matmul_nt;
+    p->sgemm(ROW_MAJOR, a ? TRANSPOSED : PLAIN, b ? TRANSPOSED : PLAIN, m, n, k, 1, p->call.inputs[0].data,
+             a ? m : k, p->call.inputs[1].data, b ? k : n, 0, p->call.results[0].data, n);
+}
+
+static struct kernel_operand make_matrix(int64_t rows, int64_t columns)
+{
+    struct kernel_operand operand = {.count = rows * columns, .rank = 2, .dims = {rows, columns}};
+    float *data = aligned_alloc(64, (size_t)(operand.count + 15) / 16 * 64);
+    if (!data)
+        abort();
+    for (int64_t i = 0; i < operand.count; i++)
+        data[i] = (float)(i * 7919 % 1024) * 0x1p-10f - 0.5f;
+    operand.data = data;
+    return operand;
+}
+
+static void measure(enum op op, struct shape s, struct cpu_threads *threads, double ceiling,
+                    sgemm_function *sgemm)
+{
+    struct trace trace = {0};
+    struct isa_kernels kernels;
+    if (isa_find_kernels(&kernels, CPU_ISA_BEST, &trace) != OK)
+        abort();
+    struct product p = {.kernel = kernels.table[op], .op = op, .shape = s, .sgemm = sgemm};
+    p.call = (struct kernel_call){.input_count = 2, .result_count = 1, .threads = threads};
+    p.call.inputs[0] = op == OP_matmul_tn ? make_matrix(s.k, s.m) : make_matrix(s.m, s.k);
+    p.call.inputs[1] = op == OP_matmul_nt ? make_matrix(s.n, s.k) : make_matrix(s.k, s.n);
+    p.call.results[0] = make_matrix(s.m, s.n);
+    double operations = 2.0 * (double)s.m * (double)s.n * (double)s.k;
+    double ours = best_rate(run_kernel, &p, operations);
+    printf("%-9s m %5d n %5d k %5d %8.1f GFLOP/s  %.2f of the ceiling", op_table[op].name, (int)s.m, (int)s.n,
+           (int)s.k, ours, ours / ceiling);
+    if (sgemm) {
+        double theirs = best_rate(run_sgemm, &p, operations);
+        printf("  OpenBLAS %8.1f  ratio %.2f", theirs, ours / theirs);
+    }
+    printf("\n");
+    fflush(stdout);
+    free(p.call.inputs[0].data);
+    free(p.call.inputs[1].data);
+    free(p.call.results[0].data);
+}
+
+static sgemm_function *find_sgemm(uint32_t threads)
+{
+    void *library = dlopen("libopenblas.so.0", RTLD_NOW);
+    if (!library)
+        return NULL;
+    sgemm_function *sgemm = (sgemm_function *)dlsym(library, "cblas_sgemm");
+    void (*set_threads)(int) = (void (*)(int))dlsym(library, "openblas_set_num_threads");
+    if (set_threads)
+        set_threads((int)threads);
+    return sgemm;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct shape shapes[] = {{256, 64, 64},   {4096, 64, 64},     {4096, 176, 64},
+                                          {4096, 64, 176}, {4096, 512, 96},    {4096, 96, 256},
+                                          {512, 512, 512}, {1024, 1024, 1024}, {2048, 2048, 2048}};
+    static const struct shape deep[] = {{64, 64, 4096},    {176, 64, 4096}, {64, 176, 4096},
+                                        {512, 96, 4096},   {512, 512, 512}, {1024, 1024, 1024},
+                                        {2048, 2048, 2048}};
+    struct trace trace = {0};
+    struct cpu_threads *threads = NULL;
+    if (cpu_threads_create(&threads, argc > 1 ? (uint32_t)atoi(argv[1]) : 0, &trace) != OK) {
+        fprintf(stderr, "%s\n", trace.text);
+        return 2;
+    }
+    struct ceiling c = {.threads = threads};
+    double operations = 2.0 * CHAINS * STEPS * widest_lanes() * CEILING_TASKS;
+    double ceiling = best_rate(run_ceiling, &c, operations);
+    sgemm_function *sgemm = find_sgemm(cpu_threads_count(threads));
+    printf("%u threads, ceiling of multiply-then-add: %.1f GFLOP/s\n", cpu_threads_count(threads), ceiling);
+    if (!sgemm)
+        printf("OpenBLAS is not installed\n");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        measure(OP_matmul_nt, shapes[i], threads, ceiling, sgemm);
+        measure(OP_matmul_nn, shapes[i], threads, ceiling, sgemm);
+    }
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++)
+        measure(OP_matmul_tn, deep[i], threads, ceiling, sgemm);
+    cpu_threads_destroy(threads);
+    return 0;
+}

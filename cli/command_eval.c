@@ -1,0 +1,85 @@
+/* eval: loss, perplexity and bits per byte of a model on a text. */
+#include "cli/command.h"
+#include "measure/evaluate.h"
+#include <stdio.h>
+#include <string.h>
+
+static enum status open_tokenizer(struct tokenizer **out, const struct command *command,
+                                  const struct model_source *source, struct trace *trace)
+{
+    const char *given = command_option(command, "tokenizer");
+    if (given)
+        return tokenizer_open(out, given, trace);
+    if (source->tokenizer.length == 0)
+        return status_fail(trace, INVALID, "%s has no tokenizer: give --tokenizer FILE or bytes",
+                           command->arguments[0]);
+    return str_is(source->tokenizer, "bytes") ? tokenizer_open(out, "bytes", trace)
+                                              : tokenizer_open_text(out, source->tokenizer, trace);
+}
+
+static void print_result(const struct command *command, const struct evaluation *e)
+{
+    if (command_is_json(command))
+        print_json(json_pack("{s:f,s:f,s:f,s:I,s:I}", "loss", e->loss, "perplexity", e->perplexity,
+                             "bits_per_byte", e->bits_per_byte, "tokens", (json_int_t)e->tokens, "bytes",
+                             (json_int_t)e->bytes));
+    else
+        printf(
+            "loss %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu bytes)\n",
+            e->loss, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
+            (unsigned long long)e->bytes);
+}
+
+static enum status check_vocabulary(const struct graph *graph, const struct tokenizer *tokenizer,
+                                    const char *name, struct trace *trace)
+{
+    uint32_t logits = graph_find_output(graph, "logits");
+    if (logits == ID_NONE)
+        return status_fail(trace, INVALID, "%s has no output \"logits\"", name);
+    const struct value *v = graph_value(graph, logits);
+    return tokenizer_check_model(tokenizer, (uint64_t)dims_size(&graph->dims, v->axes[v->rank - 1]), name,
+                                 trace);
+}
+
+static enum status evaluate(struct command *command, const struct graph *graph, struct tokenizer *tokenizer,
+                            struct trace *trace)
+{
+    struct device_options device;
+    struct executor *executor = NULL;
+    struct corpus corpus = {0};
+    struct corpus_options form = {0};
+    struct evaluation result;
+    int64_t length, rows;
+    TRY(command_integer(command, "length", 256, 2, &length, trace));
+    TRY(command_integer(command, "rows", 8, 1, &rows, trace));
+    TRY(command_device(&device, command, trace));
+    TRY(check_vocabulary(graph, tokenizer, command->arguments[0], trace));
+    enum status status = corpus_open(&corpus, command_option(command, "text"), tokenizer, &form, NULL, trace);
+    if (status == OK)
+        status = device_open(&executor, &device, trace);
+    struct evaluate_options options = {
+        .length = (uint32_t)length, .rows = (uint32_t)rows, .label = "eval", .stop = command->stop};
+    if (status == OK)
+        status = measure_evaluate(&result, executor, graph, &corpus, tokenizer, &options, trace);
+    if (status == OK)
+        print_result(command, &result);
+    executor_destroy(executor);
+    corpus_release(&corpus);
+    return status;
+}
+
+enum status command_eval(struct command *command, struct trace *trace)
+{
+    if (!command_option(command, "text"))
+        return status_fail(trace, INVALID, "eval needs --text FILE");
+    struct model_source source;
+    struct source_options options = command_source(command);
+    struct tokenizer *tokenizer = NULL;
+    TRY(model_source_open(&source, command->arguments[0], &options, trace));
+    enum status status = open_tokenizer(&tokenizer, command, &source, trace);
+    if (status == OK)
+        status = evaluate(command, source.graph, tokenizer, trace);
+    tokenizer_close(tokenizer);
+    model_source_release(&source);
+    return status;
+}

@@ -1,0 +1,64 @@
+/* export: one model as files for other programs. */
+#include "cli/command.h"
+#include "emit/emit.h"
+#include <stdio.h>
+#include <string.h>
+
+static enum status open_tokenizer(struct tokenizer **out, const struct command *command,
+                                  const struct model_source *source, struct trace *trace)
+{
+    const char *given = command_option(command, "tokenizer");
+    if (given)
+        return tokenizer_open(out, given, trace);
+    if (source->tokenizer.length == 0)
+        return OK;
+    return str_is(source->tokenizer, "bytes") ? tokenizer_open(out, "bytes", trace)
+                                              : tokenizer_open_text(out, source->tokenizer, trace);
+}
+
+static enum status write_hf(struct emitted *files, const struct command *command,
+                            const struct model_source *source, struct trace *trace)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct emit_hf_options options = {.bos = -1, .eos = -1};
+    TRY(open_tokenizer(&tokenizer, command, source, trace));
+    if (tokenizer)
+        options = (struct emit_hf_options){tokenizer_json(tokenizer), tokenizer_bos(tokenizer),
+                                           tokenizer_eos(tokenizer), 0};
+    enum status status = emit_hf(files, command_option(command, "output"), source->graph, &options, trace);
+    tokenizer_close(tokenizer);
+    return status;
+}
+
+static enum status write_files(struct emitted *files, const struct command *command,
+                               const struct model_source *source, struct trace *trace)
+{
+    const char *form = command_option(command, "to"), *output = command_option(command, "output");
+    if (strcmp(form, "onnx") == 0)
+        return emit_onnx(files, output, source->graph, trace);
+    if (strcmp(form, "hf") == 0)
+        return write_hf(files, command, source, trace);
+    return status_fail(trace, UNSUPPORTED, "--to: expected onnx or hf, found \"%s\"", form);
+}
+
+enum status command_export(struct command *command, struct trace *trace)
+{
+    if (!command_option(command, "to") || !command_option(command, "output"))
+        return status_fail(trace, INVALID, "export needs --to onnx|hf and --output OUT (-o)");
+    struct model_source source;
+    struct source_options options = command_source(command);
+    struct emitted files = {0};
+    TRY(model_source_open(&source, command->arguments[0], &options, trace));
+    enum status status = write_files(&files, command, &source, trace);
+    for (uint32_t i = 0; status == OK && i < files.files.count; i++) {
+        const struct emitted_file *f = &files.files.items[i];
+        if (command_is_json(command))
+            print_json(json_pack("{s:s,s:I,s:s}", "file", f->name, "bytes", (json_int_t)f->bytes, "sha256",
+                                 f->sha256));
+        else
+            printf("%s  %s\n", f->sha256, f->name);
+    }
+    emitted_release(&files);
+    model_source_release(&source);
+    return status;
+}

@@ -1,0 +1,92 @@
+/* inspect: the model as a person thinks of it, and what can be pruned. */
+#include "cli/command.h"
+#include "passes/classes.h"
+#include <stdio.h>
+#include <string.h>
+
+/* One number when all layers agree, else a list. */
+static json_t *sizes_json(const int64_t *sizes, uint32_t layers)
+{
+    int64_t size;
+    if (shape_is_uniform(sizes, layers, &size))
+        return json_integer((json_int_t)size);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < layers; i++)
+        json_array_append_new(list, json_integer((json_int_t)sizes[i]));
+    return list;
+}
+
+static json_t *class_json(const struct prunable *c)
+{
+    return json_pack("{s:s,s:I,s:i,s:s,s:s}", "name", c->name, "size", (json_int_t)c->size, "carriers",
+                     (int)c->carrier_count, "facts", c->facts, "exactness", exactness_name(c->exactness));
+}
+
+static void print_as_json(const struct classes *classes)
+{
+    const struct shape *s = &classes->shape;
+    json_t *list = json_array(), *refused = json_array();
+    for (uint32_t i = 0; i < classes->count; i++) {
+        const struct prunable *c = &classes->items[i];
+        json_array_append_new(list, class_json(c));
+        if (c->exactness == REFUSED)
+            json_array_append_new(refused, json_pack("{s:s,s:s}", "name", c->name, "reason", c->reason));
+    }
+    print_json(json_pack("{s:i,s:I,s:o,s:o,s:o,s:o,s:I,s:I,s:b,s:o,s:o}", "layers", (int)s->layers, "hidden",
+                         (json_int_t)s->hidden, "heads", sizes_json(s->heads, s->layers), "kv_heads",
+                         sizes_json(s->kv_heads, s->layers), "head_dim", sizes_json(s->head_dim, s->layers),
+                         "ffn", sizes_json(s->ffn, s->layers), "vocab", (json_int_t)s->vocab, "parameters",
+                         (json_int_t)s->parameters, "tied", s->tied, "classes", list, "refused", refused));
+}
+
+static void print_sizes(const char *label, const int64_t *sizes, uint32_t layers)
+{
+    int64_t size;
+    printf("%-12s", label);
+    if (shape_is_uniform(sizes, layers, &size)) {
+        printf(" %lld\n", (long long)size);
+        return;
+    }
+    for (uint32_t i = 0; i < layers; i++)
+        printf(" %lld", (long long)sizes[i]);
+    printf("\n");
+}
+
+static void print_as_text(const struct classes *classes)
+{
+    const struct shape *s = &classes->shape;
+    printf("layers       %u\nhidden       %lld\n", s->layers, (long long)s->hidden);
+    print_sizes("heads", s->heads, s->layers);
+    print_sizes("kv_heads", s->kv_heads, s->layers);
+    print_sizes("head_dim", s->head_dim, s->layers);
+    print_sizes("ffn", s->ffn, s->layers);
+    printf("vocab        %lld\nparameters   %lld\ntied         %s\n\n", (long long)s->vocab,
+           (long long)s->parameters, s->tied ? "yes" : "no");
+    printf("%-24s %8s %9s  %-14s %s\n", "class", "size", "carriers", "pruning it is", "facts");
+    for (uint32_t i = 0; i < classes->count; i++) {
+        const struct prunable *c = &classes->items[i];
+        printf("%-24s %8lld %9u  %-14s %s\n", c->name, (long long)c->size, c->carrier_count,
+               exactness_name(c->exactness), c->facts);
+        if (c->exactness == REFUSED)
+            printf("    %s\n", c->reason);
+    }
+}
+
+enum status command_inspect(struct command *command, struct trace *trace)
+{
+    struct model_source source;
+    struct source_options options = command_source(command);
+    TRY(model_source_open(&source, command->arguments[0], &options, trace));
+    struct arena arena = {0};
+    struct classes classes;
+    for (uint32_t i = 0; i < source.imported.notes.count && !command_is_json(command); i++)
+        fprintf(stderr, "note: " STR_FORMAT "\n", STR_ARGUMENT(source.imported.notes.items[i]));
+    enum status status = classes_find(&classes, &arena, source.graph, trace);
+    if (status == OK && command_is_json(command))
+        print_as_json(&classes);
+    else if (status == OK)
+        print_as_text(&classes);
+    arena_release(&arena);
+    model_source_release(&source);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* run: a pipeline file, stage by stage. */
+#include "cli/report.h"
+#include "pipeline/lock.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static enum status write_lock(const struct run *run, const char *path, struct trace *trace)
+{
+    char *file = lock_path(path);
+    enum status status = lock_write(run, file, trace);
+    if (status == OK)
+        fprintf(stderr, "wrote %s\n", file);
+    free(file);
+    return status;
+}
+
+enum status command_run(struct command *command, struct trace *trace)
+{
+    const char *path = command->arguments[0];
+    bool lock = command_option(command, "lock") != NULL, dry = command_option(command, "dry-run") != NULL;
+    struct report report = {.json = command_is_json(command)};
+    struct run_options options = {.store = command_option(command, "store"),
+                                  .until = command_option(command, "until"),
+                                  .mode = dry ? RUN_DRY : RUN_ALL,
+                                  .events = report_events(&report),
+                                  .stop = command->stop};
+    if (lock && (dry || options.until))
+        return status_fail(trace, INVALID, "--lock needs all stages: not with --dry-run or --until");
+    TRY(command_device(&options.device, command, trace));
+    struct run run;
+    TRY(run_open(&run, path, &options, trace));
+    enum status status = run_stages(&run, trace);
+    if (status == OK)
+        report_print_table(&report);
+    if (status == OK && lock)
+        status = write_lock(&run, path, trace);
+    run_release(&run);
+    return status;
+}

@@ -1,0 +1,90 @@
+/* Printing stages, steps and the table. */
+#include "cli/report.h"
+#include "store/id.h"
+#include <stdio.h>
+#include <string.h>
+
+static void print_stage_json(const struct stage_event *e)
+{
+    char id[STORE_ID_TEXT] = "";
+    if (e->has_id)
+        store_id_to_text(e->id, id);
+    json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:s,s:f}", "stage", e->entry->name, "kind",
+                             e->entry->kind->name, "status", stage_status_name(e->status), "id", id, "sha256",
+                             e->has_id ? e->sha256 : "", "seconds", e->seconds);
+    if (e->why)
+        json_object_set_new(line, "why", json_string(e->why));
+    if (e->report)
+        json_object_set_new(line, "report", json_deep_copy(e->report));
+    print_json(line);
+}
+
+static void print_stage_text(const struct stage_event *e)
+{
+    char id[STORE_ID_TEXT] = "", time[32] = "";
+    if (e->has_id)
+        store_id_to_text(e->id, id);
+    if (e->status == STAGE_RAN || e->status == STAGE_SAME || e->status == STAGE_DIFFERS)
+        snprintf(time, sizeof time, "%.1f s", e->seconds);
+    printf("%-18s %-8s %8s  %.21s%s%s%s\n", e->entry->name, stage_status_name(e->status), time, id,
+           e->why ? "(" : "", e->why ? e->why : "", e->why ? ")" : "");
+    fflush(stdout);
+}
+
+static double number(const json_t *report, const char *key)
+{
+    return json_number_value(json_object_get(report, key));
+}
+
+static void keep_row(struct report *report, const struct stage_event *e)
+{
+    if (!e->report || !json_object_get(e->report, "loss") || report->count == REPORT_MAX_ROWS)
+        return;
+    struct report_row *row = &report->rows[report->count++];
+    snprintf(row->stage, sizeof row->stage, "%s", e->entry->name);
+    row->loss = number(e->report, "loss");
+    row->perplexity = number(e->report, "perplexity");
+    row->bits_per_byte = number(e->report, "bits_per_byte");
+    row->parameters = (int64_t)number(e->report, "parameters");
+    row->tokens_per_second = e->seconds > 0 ? number(e->report, "tokens") / e->seconds : 0;
+}
+
+static void on_stage(void *context, const struct stage_event *event)
+{
+    struct report *report = context;
+    if (report->json)
+        print_stage_json(event);
+    else
+        print_stage_text(event);
+    keep_row(report, event);
+}
+
+static void on_step(void *context, const struct step_event *e)
+{
+    const struct report *report = context;
+    if (report->json)
+        print_json(json_pack("{s:s,s:I,s:f,s:f,s:f,s:f}", "stage", e->entry->name, "step",
+                             (json_int_t)e->step, "loss", e->loss, "lr", e->rate, "grad_norm", e->norm,
+                             "tokens_per_s", e->tokens_per_second));
+}
+
+struct run_events report_events(struct report *report)
+{
+    return (struct run_events){on_stage, on_step, report};
+}
+
+void report_print_table(const struct report *report)
+{
+    if (report->json || report->count == 0)
+        return;
+    printf("\n%-18s %11s %9s %11s %10s %9s\n", "evaluation", "parameters", "loss", "perplexity", "bits/byte",
+           "tokens/s");
+    for (uint32_t i = 0; i < report->count; i++) {
+        const struct report_row *r = &report->rows[i];
+        char speed[24] = "cached";
+        if (r->tokens_per_second > 0)
+            snprintf(speed, sizeof speed, "%.0f", r->tokens_per_second);
+        printf("%-18s %11lld %9.4f %11.3f %10.4f %9s\n", r->stage, (long long)r->parameters, r->loss,
+               r->perplexity, r->bits_per_byte, speed);
+    }
+}

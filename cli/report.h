@@ -1,0 +1,25 @@
+/* What run and verify print: a line a stage while they go, a table of all evaluations at the end. */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include "cli/command.h"
+
+enum { REPORT_MAX_ROWS = 64 };
+
+struct report_row {
+    char stage[72];
+    double loss, perplexity, bits_per_byte, tokens_per_second; /* the last 0 when cached */
+    int64_t parameters;
+};
+
+struct report {
+    bool json;
+    struct report_row rows[REPORT_MAX_ROWS];
+    uint32_t count;
+};
+
+/* Events that print; `report` must outlive them. */
+struct run_events report_events(struct report *report);
+void report_print_table(const struct report *report); /* nothing without rows, or with --json */
+
+#endif

@@ -1,0 +1,40 @@
+/* Choosing the driver before the loader looks for one. */
+#include "tests/backend-vulkan/fixture.h"
+
+static const char *icd_path(enum fixture_driver driver)
+{
+    const char *other = getenv("ESPALIER_TEST_ICD");
+    if (driver == FIXTURE_SWIFTSHADER)
+        return "/usr/lib/chromium/vk_swiftshader_icd.json";
+    return other && *other ? other : "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json";
+}
+
+void fixture_choose_driver(enum fixture_driver driver)
+{
+    const char *path = icd_path(driver);
+    if (access(path, R_OK) != 0) {
+        print_message("no %s\n", path);
+        skip();
+    }
+    setenv("VK_ICD_FILENAMES", path, 1);
+    setenv("VK_DRIVER_FILES", path, 1);
+}
+
+struct executor *fixture_open(enum fixture_driver driver, struct vulkan_options options)
+{
+    struct trace trace = {0};
+    struct executor *executor = NULL;
+    fixture_choose_driver(driver);
+    if (access("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json", R_OK) == 0)
+        options.validation = VULKAN_VALIDATED;
+    options.guard_words = 16;
+    assert_ok(vulkan_executor_create(&executor, &options, &trace), &trace);
+    return executor;
+}
+
+void fixture_close(struct executor *executor)
+{
+    struct trace trace = {0};
+    assert_ok(vulkan_check_guards(executor, &trace), &trace);
+    executor_destroy(executor);
+}

@@ -1,0 +1,3 @@
+/* placeholder */
+#include "tests/backend-vulkan/fixture.h"
+int main(void){return 0;}

@@ -1,0 +1,190 @@
+/* Every op on a Vulkan device against the C twin, byte for byte, over the shapes of the twin's own tests and some that
+ * are awkward for the kernels here. */
+#include "backend-cpu/cpu.h"
+#include "ir/build.h"
+#include "tests/backend-cpu/cases.h"
+#include "tests/backend-vulkan/fixture.h"
+#include <inttypes.h>
+
+#define S1(a) {1, {a}}
+#define S2(a, b) {2, {a, b}}
+#define S3(a, b, c) {3, {a, b, c}}
+#define S4(a, b, c, d) {4, {a, b, c, d}}
+
+/* Edges of tiles, columns not divisible by four, heads wider than a group's columns. */
+// clang-format off
+static const struct op_case more_cases[] = {
+    {OP_matmul_nt, {0}, {S2(16, 40), S2(128, 40)}, {S2(16, 128)}},
+    {OP_matmul_nt, {0}, {S2(130, 31), S2(67, 31)}, {S2(130, 67)}},
+    {OP_matmul_nn, {0}, {S2(129, 513), S2(513, 130)}, {S2(129, 130)}},
+    {OP_matmul_nn, {0}, {S2(17, 8), S2(8, 300)}, {S2(17, 300)}},
+    {OP_matmul_tn, {0}, {S2(1030, 47), S2(1030, 61)}, {S2(47, 61)}},
+    {OP_matmul_tn, {0}, {S2(33, 256), S2(33, 64)}, {S2(256, 64)}},
+    {OP_attention, {.heads = 2, .kv_heads = 1, .scale = 0.25f, .causal = 1},
+     {S3(1, 9, 300), S3(1, 9, 150), S3(1, 9, 260)}, {S3(1, 9, 520), S4(1, 9, 2, 2)}},
+    {OP_attention_grad_q, {.heads = 2, .kv_heads = 1, .scale = 0.25f, .causal = 1},
+     {S3(1, 9, 300), S3(1, 9, 150), S3(1, 9, 260), S3(1, 9, 520), S4(1, 9, 2, 2), S3(1, 9, 2)}, {S3(1, 9, 300)}},
+    {OP_attention_grad_kv, {.heads = 2, .kv_heads = 1, .scale = 0.25f, .causal = 1},
+     {S3(1, 9, 300), S3(1, 9, 150), S3(1, 9, 260), S3(1, 9, 520), S4(1, 9, 2, 2), S3(1, 9, 2)},
+     {S3(1, 9, 150), S3(1, 9, 260)}},
+    {OP_embed_grad, {.rows = 3}, {S1(1600), S2(1600, 7)}, {S2(3, 7)}},
+    {OP_add, {0}, {S2(2000, 1100), S2(2000, 1100)}, {S2(2000, 1100)}},
+};
+// clang-format on
+
+struct one_op {
+    struct graph *graph;
+    uint32_t values[NODE_MAX_INPUTS + NODE_MAX_RESULTS];
+    uint32_t count;
+};
+
+static struct one_op make_graph(const struct op_case *c)
+{
+    struct one_op one = {.graph = graph_create()};
+    struct build_attributes attributes = {
+        .heads = c->attributes.heads,     .kv_heads = c->attributes.kv_heads, .causal = c->attributes.causal,
+        .inverse = c->attributes.inverse, .rows = c->attributes.rows,         .start = c->attributes.start,
+        .decay = c->attributes.decay,     .scale = c->attributes.scale,       .epsilon = c->attributes.epsilon};
+    for (uint32_t i = 0; i < op_table[c->op].inputs; i++) {
+        uint32_t axes[VALUE_MAX_RANK];
+        char name[16];
+        for (uint32_t a = 0; a < c->in[i].rank; a++)
+            axes[a] = dims_leaf(&one.graph->dims, c->in[i].dims[a]);
+        snprintf(name, sizeof name, "x%" PRIu32, i);
+        enum dtype dtype = case_is_integer(c->op, i) ? DTYPE_I32 : DTYPE_F32;
+        one.values[one.count++] = build_input(one.graph, name, dtype, c->in[i].rank, axes);
+    }
+    uint32_t first = build_op(one.graph, c->op, one.values, &attributes);
+    for (uint32_t i = 0; i < op_table[c->op].results; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "y%" PRIu32, i);
+        one.values[one.count] = build_result(one.graph, first, i);
+        build_output(one.graph, name, one.values[one.count++]);
+    }
+    return one;
+}
+
+/* Runs the op on an executor; results go where the case keeps them. */
+static void run_on(struct executor *executor, const struct one_op *one, struct case_run *run)
+{
+    struct trace trace = {0};
+    struct binding bindings[NODE_MAX_INPUTS + NODE_MAX_RESULTS];
+    struct program *program = NULL;
+    uint32_t inputs = run->call.input_count;
+    for (uint32_t i = 0; i < one->count; i++) {
+        const struct kernel_operand *x = i < inputs ? &run->call.inputs[i] : &run->call.results[i - inputs];
+        enum dtype dtype = i < inputs && case_is_integer(run->of->op, i) ? DTYPE_I32 : DTYPE_F32;
+        bindings[i].value = one->values[i];
+        assert_ok(executor_tensor_create(executor, dtype, x->count, &bindings[i].tensor, &trace), &trace);
+        if (i < inputs)
+            assert_ok(executor_tensor_write(executor, bindings[i].tensor, 0, x->count, x->data, &trace), &trace);
+    }
+    struct program_spec spec = {.graph = one->graph, .bindings = bindings, .binding_count = one->count};
+    assert_ok(executor_compile(&program, executor, &spec, &trace), &trace);
+    assert_ok(executor_run(executor, program, &trace), &trace);
+    for (uint32_t i = inputs; i < one->count; i++) {
+        const struct kernel_operand *y = &run->call.results[i - inputs];
+        assert_ok(executor_tensor_read(executor, bindings[i].tensor, 0, y->count, y->data, &trace), &trace);
+    }
+    executor_program_destroy(executor, program);
+    for (uint32_t i = 0; i < one->count; i++)
+        executor_tensor_destroy(executor, bindings[i].tensor);
+}
+
+static void compare(const struct case_run *got, const struct case_run *expected)
+{
+    char text[256];
+    case_describe(got->of, text);
+    for (uint32_t r = 0; r < got->call.result_count; r++) {
+        const uint32_t *a = got->call.results[r].data, *b = expected->call.results[r].data;
+        for (int64_t i = 0; i < got->call.results[r].count; i++)
+            if (a[i] != b[i])
+                fail_msg("%s: result %" PRIu32 ", element %" PRId64 ": %08" PRIx32 " instead of %08" PRIx32, text, r, i,
+                         a[i], b[i]);
+    }
+}
+
+static void check_case(struct executor *vulkan, struct executor *cpu, const struct op_case *c, enum case_values values,
+                       uint32_t seed)
+{
+    struct one_op one = make_graph(c);
+    struct case_run got = case_run_create(c, CASE_FLOAT, values, seed);
+    struct case_run expected = case_run_create(c, CASE_FLOAT, values, seed);
+    run_on(cpu, &one, &expected);
+    run_on(vulkan, &one, &got);
+    compare(&got, &expected);
+    case_run_release(&got);
+    case_run_release(&expected);
+    graph_destroy(one.graph);
+}
+
+static void check_all(enum fixture_driver driver, struct vulkan_options options)
+{
+    struct trace trace = {0};
+    struct executor *cpu = NULL;
+    struct executor *vulkan = fixture_open(driver, options);
+    assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
+    uint32_t more = sizeof more_cases / sizeof *more_cases;
+    for (uint32_t n = 0; n < op_case_count + more; n++) {
+        const struct op_case *c = n < op_case_count ? &op_cases[n] : &more_cases[n - op_case_count];
+        bool is_large = case_count(c->out[0]) * 4 > 1 << 20;
+        if (is_large && options.max_buffer_bytes)
+            continue;
+        check_case(vulkan, cpu, c, CASE_EVEN, n + 1);
+        check_case(vulkan, cpu, c, CASE_ALL_EXPONENTS, n + 1000);
+    }
+    struct executor_counters counters = executor_counters(vulkan);
+    assert_true(counters.dispatches >= 2 * op_case_count);
+    assert_int_equal(counters.host_nodes, 0);
+    executor_destroy(cpu);
+    fixture_close(vulkan);
+}
+
+static void every_op_equals_the_twin_on_lavapipe(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
+}
+
+static void every_op_equals_the_twin_with_tiled_products(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.matmul = VULKAN_MATMUL_TILE});
+}
+
+static void every_op_equals_the_twin_in_buffers_of_a_mebibyte(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 20});
+}
+
+static void every_op_equals_the_twin_on_swiftshader(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_SWIFTSHADER, (struct vulkan_options){0});
+}
+
+static void products_agree_however_they_are_tiled_on_swiftshader(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *cpu = NULL;
+    struct executor *vulkan = fixture_open(FIXTURE_SWIFTSHADER, (struct vulkan_options){.matmul = VULKAN_MATMUL_TILE});
+    assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
+    for (uint32_t n = 0; n < 6; n++)
+        check_case(vulkan, cpu, &more_cases[n], CASE_ALL_EXPONENTS, n);
+    executor_destroy(cpu);
+    fixture_close(vulkan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_op_equals_the_twin_on_lavapipe),
+        cmocka_unit_test(every_op_equals_the_twin_with_tiled_products),
+        cmocka_unit_test(every_op_equals_the_twin_in_buffers_of_a_mebibyte),
+        cmocka_unit_test(every_op_equals_the_twin_on_swiftshader),
+        cmocka_unit_test(products_agree_however_they_are_tiled_on_swiftshader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
