@@ -127,8 +127,9 @@ static enum status prepare(struct evaluator *e, struct executor *executor, const
     TRY(batcher_open(&e->batcher, corpus, &batches, trace));
     batch_init(&e->batch, options->rows, options->length);
     TRY(build_graph(&e->graph, model, (int64_t)options->rows * options->length, trace));
-    struct dim_binding dims[2] = {{STR("b"), options->rows}, {STR("s"), options->length}};
-    return session_create(&e->session, executor, e->graph, dims, 2, trace);
+    struct dim_binding dims[2];
+    uint32_t count = session_dims(dims, e->graph, options->rows, options->length);
+    return session_create(&e->session, executor, e->graph, dims, count, trace);
 }
 
 enum status measure_evaluate(struct evaluation *out, struct executor *executor, const struct graph *model,

@@ -17,8 +17,9 @@ static enum status run_model(float **out, struct executor *executor, const struc
                              const int32_t *tokens, struct trace *trace)
 {
     struct session session = {0};
-    struct dim_binding dims[2] = {{STR("b"), PROBE_ROWS}, {STR("s"), PROBE_LENGTH}};
-    TRY(session_create(&session, executor, graph, dims, 2, trace));
+    struct dim_binding dims[2];
+    uint32_t count = session_dims(dims, graph, PROBE_ROWS, PROBE_LENGTH);
+    TRY(session_create(&session, executor, graph, dims, count, trace));
     *out = malloc((size_t)(TOKENS * columns_of(graph)) * sizeof **out);
     if (!*out)
         BUG("out of memory");

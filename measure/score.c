@@ -205,8 +205,9 @@ static enum status prepare(struct scorer *s, struct executor *executor, const st
     batch_init(&s->batch, options->rows, options->length);
     TRY(build_graph(s, model, trace));
     s->tokens = ARENA_ARRAY(s->arena, double, (size_t)s->classes.shape.vocab);
-    struct dim_binding dims[2] = {{STR("b"), options->rows}, {STR("s"), options->length}};
-    return session_create(&s->session, executor, s->graph, dims, 2, trace);
+    struct dim_binding dims[2];
+    uint32_t count = session_dims(dims, s->graph, options->rows, options->length);
+    return session_create(&s->session, executor, s->graph, dims, count, trace);
 }
 
 /* ---- scores ---- */

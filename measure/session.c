@@ -3,6 +3,19 @@
 #include "measure/session.h"
 #include <assert.h>
 
+uint32_t session_dims(struct dim_binding out[2], const struct graph *graph, int64_t batch, int64_t length)
+{
+    uint32_t tokens = graph_find_input(graph, "tokens"), count = 0;
+    const int64_t sizes[2] = {batch, length};
+    for (uint32_t i = 0; tokens != ID_NONE && i < graph_value(graph, tokens)->rank && i < 2; i++) {
+        uint32_t axis = dims_find(&graph->dims, graph_value(graph, tokens)->axes[i]);
+        struct str symbol = graph->dims.terms.items[axis].symbol;
+        if (symbol.length > 0)
+            out[count++] = (struct dim_binding){symbol, sizes[i]};
+    }
+    return count;
+}
+
 static int64_t count_of(const struct graph *graph, uint32_t value, const struct dim_binding *dims,
                         uint32_t dim_count)
 {

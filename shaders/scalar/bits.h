@@ -72,6 +72,12 @@ uint gm_multiply_high(uint a, uint b)
 #define GM_ROUND 0x4b400000u       /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
 #define GM_UNIT 0x4b000000u /* 2^23: the integer n < 2^23 is gm_float(GM_UNIT | n) - gm_float(GM_UNIT) */
 
+/* All ones where the condition holds, else 0. */
+GM_FN uint gm_mask(bool condition)
+{
+    return 0u - gm_uint(condition);
+}
+
 GM_FN bool gm_is_nan(float x)
 {
     return (gm_bits(x) & GM_ABS) > GM_INF;

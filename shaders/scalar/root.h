@@ -25,7 +25,7 @@ GM_FN float gm_div(float a, float b)
     uint ma = (ua & GM_FRACTION) | GM_NORMAL, mb = (ub & GM_FRACTION) | GM_NORMAL;
     uint shift = ma < mb ? 1u : 0u; /* 1 <= ma * 2^shift / mb < 2 */
     float y = gm_reciprocal_significand(gm_float((ub & GM_FRACTION) | GM_ONE));
-    float t = gm_float((ua & GM_FRACTION) + (shift != 0u ? 0x40000000u : GM_ONE)) * y;
+    float t = gm_float(((ua & GM_FRACTION) | GM_ONE) + (shift << 23)) * y;
 
     /* q: the quotient times 2^24, at most 16 too small; r: its remainder, less than 2^28. */
     ma = ma << shift;
@@ -35,22 +35,18 @@ GM_FN float gm_div(float a, float b)
     uint n = gm_bits(d + gm_float(GM_UNIT)) & GM_FRACTION;
     q = q + n;
     r = r - n * mb;
-    q = q - (r >>
-             31); /* now the floor; a quotient is never half-way between two floats, so q's last bit rounds */
+    q = q - (r >> 31); /* now the floor; no quotient is half-way between two floats: q's last bit rounds */
 
     uint e = ea + 383u - eb - shift; /* the quotient's exponent + 256 */
     uint sign = (ua ^ ub) & GM_SIGN;
     uint u = sign | (((e - 256u) << 23) + ((q + 1u) >> 1) - GM_NORMAL);
-    u = e < 257u ? 0u : u; /* one choice after the other, which compilers can vectorise */
-    u = e > 510u ? sign | GM_INF : u;
-    u = ea == 0u ? 0u : u;
-    u = eb == 255u ? 0u : u;
-    u = ea == 255u ? sign | GM_INF : u;
-    u = eb == 0u ? sign | GM_INF : u;
-    u = (ea | eb) == 0u ? GM_NAN : u;
-    u = (ea & eb) == 255u ? GM_NAN : u;
-    u = (ua & GM_ABS) > GM_INF ? GM_NAN : u;
-    u = (ub & GM_ABS) > GM_INF ? GM_NAN : u;
+
+    /* Both only for 0 / 0 and inf / inf. Masks, as compilers turn chains of choices into branches. */
+    uint zero = gm_mask(e < 257u) | gm_mask(ea == 0u) | gm_mask(eb == 255u);
+    uint infinite = gm_mask(e > 510u) | gm_mask(ea == 255u) | gm_mask(eb == 0u);
+    uint nan = (zero & infinite) | gm_mask((ua & GM_ABS) > GM_INF) | gm_mask((ub & GM_ABS) > GM_INF);
+    u = (u & ~(zero | infinite)) | ((sign | GM_INF) & infinite);
+    u = (u & ~nan) | (GM_NAN & nan);
     return gm_float(u);
 }
 

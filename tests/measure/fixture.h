@@ -1,0 +1,61 @@
+/* A small model with fresh weights, a text and an executor, for the tests of measure/. */
+#ifndef TESTS_MEASURE_FIXTURE_H
+#define TESTS_MEASURE_FIXTURE_H
+
+#include "backend-cpu/cpu.h"
+#include "data/corpus.h"
+#include "tests/support/test.h"
+#include "train/arch.h"
+#include "train/init.h"
+
+struct fixture {
+    struct graph *model;
+    struct arena arena;
+    struct executor *executor;
+    struct tokenizer *tokenizer;
+    struct corpus corpus;
+    char *directory;
+};
+
+enum { LAYERS = 2, HIDDEN = 20, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 6, FFN = 14, VOCAB = 256 };
+
+static inline void fixture_create(struct fixture *f)
+{
+    struct trace trace = {0};
+    struct arch arch = {.layers = LAYERS,
+                        .hidden = HIDDEN,
+                        .heads = HEADS,
+                        .kv_heads = KV_HEADS,
+                        .head_dim = HEAD_DIM,
+                        .ffn = FFN,
+                        .vocab = VOCAB};
+    *f = (struct fixture){0};
+    assert_ok(arch_build(&f->model, &arch, &trace), &trace);
+    struct init_plan plan;
+    struct init_options options = {.seed = 5, .deviation = 0.3f};
+    assert_ok(init_plan_make(&plan, &f->arena, f->model, &options, &trace), &trace);
+    init_fill(&plan, f->model);
+    assert_ok(cpu_executor_create(&f->executor, (struct cpu_options){.threads = 2}, &trace), &trace);
+    f->directory = test_directory_create();
+    char path[4200];
+    snprintf(path, sizeof path, "%s/text.txt", f->directory);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 700; i++)
+        fprintf(file, "line %d holds %d and %x, no more.\n", i, i * i % 97, i * 7919);
+    fclose(file);
+    assert_ok(tokenizer_open(&f->tokenizer, "bytes", &trace), &trace);
+    struct corpus_options form = {0};
+    assert_ok(corpus_open(&f->corpus, path, f->tokenizer, &form, NULL, &trace), &trace);
+}
+
+static inline void fixture_release(struct fixture *f)
+{
+    corpus_release(&f->corpus);
+    tokenizer_close(f->tokenizer);
+    executor_destroy(f->executor);
+    graph_destroy(f->model);
+    arena_release(&f->arena);
+    test_directory_remove(f->directory);
+}
+
+#endif

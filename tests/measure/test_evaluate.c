@@ -1,0 +1,81 @@
+/* The loss of measure_evaluate against cross-entropy in double over the logits of the plain model. */
+#include "measure/evaluate.h"
+#include "measure/session.h"
+#include "tests/measure/fixture.h"
+#include <math.h>
+
+static double loss_of_row(const float *logits, int32_t label)
+{
+    double top = logits[0], sum = 0;
+    for (int c = 0; c < VOCAB; c++)
+        top = fmax(top, logits[c]);
+    for (int c = 0; c < VOCAB; c++)
+        sum += exp(logits[c] - top);
+    return log(sum) + top - logits[label];
+}
+
+/* One window at a time, straight from the token stream. */
+static double reference_loss(struct fixture *f, uint32_t length, uint64_t *scored)
+{
+    struct trace trace = {0};
+    struct session session;
+    struct dim_binding dims[2];
+    uint32_t dim_count = session_dims(dims, f->model, 1, length);
+    assert_ok(session_create(&session, f->executor, f->model, dims, dim_count, &trace), &trace);
+    float *logits = malloc(sizeof *logits * length * VOCAB);
+    double sum = 0;
+    *scored = 0;
+    for (uint64_t at = 0; at + length <= f->corpus.count; at += length) {
+        assert_ok(session_write(&session, "tokens", f->corpus.tokens + at, &trace), &trace);
+        assert_ok(session_run(&session, &trace), &trace);
+        assert_ok(session_read(&session, "logits", logits, &trace), &trace);
+        for (uint32_t i = 0; i + 1 < length; i++, (*scored)++)
+            sum += loss_of_row(logits + (size_t)i * VOCAB, f->corpus.tokens[at + i + 1]);
+    }
+    free(logits);
+    session_release(&session);
+    return sum / (double)*scored;
+}
+
+static void agrees_with_cross_entropy_in_double(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct trace trace = {0};
+    fixture_create(&f);
+    /* 96 * 7 tokens a batch: a head of two chunks, the second not full; the last batch is not full either */
+    struct evaluate_options options = {.length = 96, .rows = 7};
+    struct evaluation result;
+    uint64_t scored;
+    double expected = reference_loss(&f, 96, &scored);
+    assert_ok(measure_evaluate(&result, f.executor, f.model, &f.corpus, f.tokenizer, &options, &trace),
+              &trace);
+    assert_int_equal(result.tokens, scored);
+    assert_int_equal(result.bytes, scored); /* a byte a token */
+    assert_true(fabs(result.loss - expected) < 2e-6 * expected);
+    assert_true(fabs(result.perplexity - exp(expected)) < 1e-5 * exp(expected));
+    assert_true(fabs(result.bits_per_byte - expected / log(2)) < 2e-6 * expected / log(2));
+    fixture_release(&f);
+}
+
+static void refuses_text_that_is_too_short(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct trace trace = {0};
+    fixture_create(&f);
+    struct evaluate_options options = {.length = 1000000, .rows = 1};
+    struct evaluation result;
+    assert_fails(measure_evaluate(&result, f.executor, f.model, &f.corpus, f.tokenizer, &options, &trace),
+                 INVALID, &trace, "1000000");
+    fixture_release(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_with_cross_entropy_in_double),
+        cmocka_unit_test(refuses_text_that_is_too_short),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
