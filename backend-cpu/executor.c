@@ -93,7 +93,7 @@ static enum status tensor_write(struct executor *executor, uint32_t tensor, int6
     real *to = (real *)t->data + first;
     const float *from = data;
     for (int64_t i = 0; i < count; i++)
-        to[i] = r_flush(from[i]);
+        to[i] = r_flush_square(from[i]);
     return OK;
 }
 

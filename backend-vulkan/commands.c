@@ -1,12 +1,12 @@
-/* Recording. A binding covers just the elements of its span, so that drivers and the validation layer can check them;
- * it starts at the alignment below, and the kernel is told the rest as an offset in elements. */
+/* Recording. A binding covers just the elements of its span, so that drivers and the validation layer can
+ * check them; it starts at the alignment below, and the kernel is told the rest as an offset in elements. */
 #include "backend-vulkan/commands.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-/* Operations of a submission, and of a launch: 10^10 take a weak graphics processor about a tenth of a second, far from
- * the two seconds after which some systems reset it. */
+/* Operations of a submission, and of a launch: 10^10 take a weak graphics processor about a tenth of a
+ * second, far from the two seconds after which some systems reset it. */
 static const double MOST_COST = 1e10;
 
 enum { GROUPS_ALONG_X = 32768, MOST_GROUPS = 1 << 30 };
@@ -21,7 +21,8 @@ void commands_release(struct commands *commands)
     if (commands->device) {
         VkDevice device = commands->device->handle;
         if (commands->buffers.count)
-            vkFreeCommandBuffers(device, commands->device->pool, commands->buffers.count, commands->buffers.items);
+            vkFreeCommandBuffers(device, commands->device->pool, commands->buffers.count,
+                                 commands->buffers.items);
         vkDestroyDescriptorPool(device, commands->sets, NULL);
     }
     arena_release(&commands->arena);
@@ -63,8 +64,8 @@ static enum status begin_buffer(struct recorder *r)
         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
         .commandBufferCount = 1,
     };
-    TRY(vulkan_status(vkAllocateCommandBuffers(device->handle, &allocate, &r->buffer), "creating a command buffer",
-                      r->trace));
+    TRY(vulkan_status(vkAllocateCommandBuffers(device->handle, &allocate, &r->buffer),
+                      "creating a command buffer", r->trace));
     *VEC_PUSH(&r->commands->arena, &r->commands->buffers) = r->buffer;
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     TRY(vulkan_status(vkBeginCommandBuffer(r->buffer, &begin), "recording", r->trace));
@@ -95,8 +96,8 @@ static bool conflicts(const struct recorder *r, struct touched t)
 }
 
 /* Binds one span: its descriptor, the offset that the kernel adds, and what it touches. */
-static enum status bind(struct recorder *r, const struct launch *launch, uint32_t at, VkDescriptorBufferInfo *info,
-                        uint32_t *offset, struct touched *touched)
+static enum status bind(struct recorder *r, const struct launch *launch, uint32_t at,
+                        VkDescriptorBufferInfo *info, uint32_t *offset, struct touched *touched)
 {
     const struct commands *c = r->commands;
     const struct span *span = &launch->spans[at];
@@ -110,9 +111,10 @@ static enum status bind(struct recorder *r, const struct launch *launch, uint32_
     *touched = (struct touched){piece->block, begin, first + span->count,
                                 kernel_table[launch->kernel].access[at] == 'w'};
     if (info->range > c->device->max_binding)
-        return status_fail(r->trace, DEVICE, "kernel %s: operand %" PRIu32 " has %" PRIu64
-                           " bytes, this device binds at most %" PRIu64, kernel_table[launch->kernel].name, at,
-                           (uint64_t)info->range, c->device->max_binding);
+        return status_fail(
+            r->trace, DEVICE,
+            "kernel %s: operand %" PRIu32 " has %" PRIu64 " bytes, this device binds at most %" PRIu64,
+            kernel_table[launch->kernel].name, at, (uint64_t)info->range, c->device->max_binding);
     return OK;
 }
 
@@ -132,7 +134,8 @@ static enum status bind_all(struct recorder *r, struct launch *launch)
     };
     VkDescriptorSet set;
     VkDevice device = r->commands->device->handle;
-    TRY(vulkan_status(vkAllocateDescriptorSets(device, &allocate, &set), "creating a descriptor set", r->trace));
+    TRY(vulkan_status(vkAllocateDescriptorSets(device, &allocate, &set), "creating a descriptor set",
+                      r->trace));
     for (uint32_t i = 0; access[i]; i++) {
         if (access[i] == '-')
             continue;
@@ -155,8 +158,8 @@ static enum status bind_all(struct recorder *r, struct launch *launch)
     }
     for (uint32_t i = 0; i < count; i++)
         *VEC_PUSH(&r->commands->arena, &r->touched) = touched[i];
-    vkCmdBindDescriptorSets(r->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, r->commands->pipelines->layout, 0, 1, &set, 0,
-                            NULL);
+    vkCmdBindDescriptorSets(r->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, r->commands->pipelines->layout, 0, 1,
+                            &set, 0, NULL);
     return OK;
 }
 
@@ -177,6 +180,8 @@ static enum status record_launch(struct recorder *r, struct launch *launch)
     for (uint64_t first = 0; first < launch->groups; first += most) {
         uint64_t left = launch->groups - first, n = left < most ? left : most;
         launch->push[0] = (uint32_t)first;
+        if (first > 0)
+            device_barrier(r->buffer); /* long pieces: costs nothing, and they may work in place */
         vkCmdBindPipeline(r->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
         vkCmdPushConstants(r->buffer, c->pipelines->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                            kernel_table[launch->kernel].push_size, launch->push);

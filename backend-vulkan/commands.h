@@ -1,5 +1,5 @@
-/* A list of kernel launches, recorded once into command buffers and submitted any number of times. Launches run in
- * order; a barrier stands between two only where one writes what the other touches. */
+/* A list of kernel launches, recorded once into command buffers and submitted any number of times. Launches
+ * run in order; a barrier stands between two only where one writes what the other touches. */
 #ifndef BACKEND_VULKAN_COMMANDS_H
 #define BACKEND_VULKAN_COMMANDS_H
 
@@ -22,7 +22,7 @@ struct launch {
 };
 
 struct commands {
-    struct device *device;       /* borrowed, like the next two */
+    struct device *device; /* borrowed, like the next two */
     struct memory *memory;
     struct pipelines *pipelines;
     struct arena arena;

@@ -20,7 +20,7 @@ struct compiler {
 static uint64_t most_elements(const struct engine *engine)
 {
     uint64_t bytes = engine->memory.max_buffer < engine->device.max_binding ? engine->memory.max_buffer
-                                                                             : engine->device.max_binding;
+                                                                            : engine->device.max_binding;
     return bytes / 4 / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
 }
 
@@ -52,8 +52,9 @@ static enum status check_binding(const struct compiler *c, const struct binding 
     const struct place *place = &c->plan.places[b->value];
     const struct memory_piece *piece = memory_piece(&c->program->engine->memory, b->tensor);
     if (place->kind == PLACE_TENSOR && (uint64_t)place->count > piece->count)
-        return status_fail(c->trace, INVALID, "value %" PRIu32 " has %" PRId64 " elements, its tensor holds %" PRIu64,
-                           b->value, place->count, piece->count);
+        return status_fail(c->trace, INVALID,
+                           "value %" PRIu32 " has %" PRId64 " elements, its tensor holds %" PRIu64, b->value,
+                           place->count, piece->count);
     return OK;
 }
 
@@ -81,7 +82,8 @@ static void add_check(struct compiler *c, uint32_t n, const struct step *step)
             continue;
         struct span spans[] = {x->span, {c->program->flags, n, 1}};
         struct push_elements push = {.count = (uint)x->count};
-        commands_add(&c->program->commands, KERNEL_finite, spans, &push, lower_groups(x->count), (double)x->count);
+        commands_add(&c->program->commands, KERNEL_finite, spans, &push, lower_groups(x->count),
+                     (double)x->count);
     }
 }
 
@@ -144,8 +146,9 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
     return commands_record(&p->commands, c->trace);
 }
 
-enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine, const struct program_spec *spec,
-                                  enum vulkan_finite finite, struct trace *trace)
+enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine,
+                                  const struct program_spec *spec, enum vulkan_finite finite,
+                                  struct trace *trace)
 {
     struct vulkan_program *program = calloc(1, sizeof *program);
     if (!program)
@@ -167,7 +170,8 @@ static enum status check_flags(struct vulkan_program *p, struct trace *trace)
     TRY(memory_read(&p->engine->memory, p->flags, 0, p->node_count, p->found, trace));
     for (uint32_t n = 0; n < p->node_count; n++)
         if (p->found[n])
-            return status_fail(trace, INVALID, "a result of node %" PRIu32 " (%s) is not finite", n, p->names[n]);
+            return status_fail(trace, INVALID, "a result of node %" PRIu32 " (%s) is not finite", n,
+                               p->names[n]);
     return OK;
 }
 

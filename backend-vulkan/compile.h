@@ -19,8 +19,9 @@ struct vulkan_program {
     int32_t *found;        /* the flags, read back */
 };
 
-enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine, const struct program_spec *spec,
-                                  enum vulkan_finite finite, struct trace *trace) MUST_CHECK;
+enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine,
+                                  const struct program_spec *spec, enum vulkan_finite finite,
+                                  struct trace *trace) MUST_CHECK;
 enum status vulkan_program_run(struct vulkan_program *program, struct trace *trace) MUST_CHECK;
 void vulkan_program_destroy(struct vulkan_program *program); /* accepts NULL */
 

@@ -39,15 +39,19 @@ static enum status examine(struct device *d, struct trace *trace)
     VkPhysicalDeviceProperties plain;
     vkGetPhysicalDeviceProperties(d->physical, &plain);
     if (plain.apiVersion < VK_API_VERSION_1_2)
-        return status_fail(trace, DEVICE, "%s has Vulkan %" PRIu32 ".%" PRIu32 ", 1.2 is needed", plain.deviceName,
-                           VK_API_VERSION_MAJOR(plain.apiVersion), VK_API_VERSION_MINOR(plain.apiVersion));
+        return status_fail(trace, DEVICE, "%s has Vulkan %" PRIu32 ".%" PRIu32 ", 1.2 is needed",
+                           plain.deviceName, VK_API_VERSION_MAJOR(plain.apiVersion),
+                           VK_API_VERSION_MINOR(plain.apiVersion));
     TRY(check_limits(&plain, trace));
-    VkPhysicalDeviceVulkan11Properties eleven = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES};
+    VkPhysicalDeviceVulkan11Properties eleven = {.sType =
+                                                     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
                                               .pNext = &eleven};
     vkGetPhysicalDeviceProperties2(d->physical, &properties);
-    VkPhysicalDeviceVulkan12Features twelve = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &twelve};
+    VkPhysicalDeviceVulkan12Features twelve = {.sType =
+                                                   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &twelve};
     vkGetPhysicalDeviceFeatures2(d->physical, &features);
     if (!twelve.timelineSemaphore)
         return status_fail(trace, DEVICE, "%s lacks timeline semaphores", plain.deviceName);
@@ -85,18 +89,21 @@ static enum status create_objects(struct device *d, struct trace *trace)
     VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
                                       .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
     VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
-    TRY(vulkan_status(vkCreateSemaphore(d->handle, &semaphore, NULL, &d->timeline), "creating a semaphore", trace));
+    TRY(vulkan_status(vkCreateSemaphore(d->handle, &semaphore, NULL, &d->timeline), "creating a semaphore",
+                      trace));
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                     .queueFamilyIndex = d->family};
-    TRY(vulkan_status(vkCreateCommandPool(d->handle, &pool, NULL, &d->pool), "creating a command pool", trace));
+    TRY(vulkan_status(vkCreateCommandPool(d->handle, &pool, NULL, &d->pool), "creating a command pool",
+                      trace));
     VkCommandBufferAllocateInfo buffer = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
         .commandPool = d->pool,
         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
         .commandBufferCount = 1,
     };
-    return vulkan_status(vkAllocateCommandBuffers(d->handle, &buffer, &d->transfer), "creating a command buffer", trace);
+    return vulkan_status(vkAllocateCommandBuffers(d->handle, &buffer, &d->transfer),
+                         "creating a command buffer", trace);
 }
 
 enum status device_open(struct device *out, struct instance *instance, uint32_t index, struct trace *trace)
@@ -170,8 +177,8 @@ enum status device_transfer_run(struct device *device, struct trace *trace)
     VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
                                .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    vkCmdPipelineBarrier(device->transfer, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0,
-                         NULL, 0, NULL);
+    vkCmdPipelineBarrier(device->transfer, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                         &barrier, 0, NULL, 0, NULL);
     TRY(vulkan_status(vkEndCommandBuffer(device->transfer), "recording a copy", trace));
     TRY(device_submit(device, device->transfer, trace));
     return device_wait(device, trace);
@@ -183,8 +190,8 @@ void device_barrier(VkCommandBuffer commands)
     VkMemoryBarrier barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
         .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
-                         VK_ACCESS_TRANSFER_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                         VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
     };
     vkCmdPipelineBarrier(commands, STAGES, STAGES, 0, 1, &barrier, 0, NULL, 0, NULL);
 }

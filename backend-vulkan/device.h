@@ -24,11 +24,13 @@ struct device {
 };
 
 /* DEVICE naming the first thing that the baseline needs and this device lacks. */
-enum status device_open(struct device *out, struct instance *instance, uint32_t index, struct trace *trace) MUST_CHECK;
+enum status device_open(struct device *out, struct instance *instance, uint32_t index,
+                        struct trace *trace) MUST_CHECK;
 void device_release(struct device *device); /* waits for its work; accepts zeroed memory */
 
 enum status device_submit(struct device *device, VkCommandBuffer commands, struct trace *trace) MUST_CHECK;
-enum status device_wait(struct device *device, struct trace *trace) MUST_CHECK; /* for all that was submitted */
+enum status device_wait(struct device *device,
+                        struct trace *trace) MUST_CHECK; /* for all that was submitted */
 
 /* Begins recording the transfer buffer; after device_transfer_run() its work is done. */
 enum status device_transfer_begin(struct device *device, struct trace *trace) MUST_CHECK;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* A device that cannot be opened or tested has failed, and the trace says why. */
-static void judge(struct instance *instance, uint32_t index, struct vulkan_device_info *info, struct arena *arena)
+static void judge(struct instance *instance, uint32_t index, struct vulkan_device_info *info,
+                  struct arena *arena)
 {
     struct vulkan_options options = {0};
     struct engine engine;
@@ -39,8 +40,11 @@ enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count
 /* Higher is better; 0 is never chosen. */
 static int preference(enum vulkan_type type)
 {
-    static const int table[] = {[VULKAN_OTHER] = 0, [VULKAN_SOFTWARE] = 0, [VULKAN_VIRTUAL] = 1,
-                                [VULKAN_INTEGRATED] = 2, [VULKAN_DISCRETE] = 3};
+    static const int table[] = {[VULKAN_OTHER] = 0,
+                                [VULKAN_SOFTWARE] = 0,
+                                [VULKAN_VIRTUAL] = 1,
+                                [VULKAN_INTEGRATED] = 2,
+                                [VULKAN_DISCRETE] = 3};
     return table[type];
 }
 

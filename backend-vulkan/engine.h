@@ -1,4 +1,5 @@
-/* A device made ready: opened, with memory and pipelines. What the executor, its programs and the self-test stand on. */
+/* A device made ready: opened, with memory and pipelines. What the executor, its programs and the self-test
+ * stand on. */
 #ifndef BACKEND_VULKAN_ENGINE_H
 #define BACKEND_VULKAN_ENGINE_H
 

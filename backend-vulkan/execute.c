@@ -34,11 +34,12 @@ static void tensor_destroy(struct executor *executor, uint32_t tensor)
 static enum status tensor_write(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
                                 const void *data, struct trace *trace)
 {
-    return memory_write(&self(executor)->engine.memory, tensor, (uint64_t)first, (uint64_t)count, data, trace);
+    return memory_write(&self(executor)->engine.memory, tensor, (uint64_t)first, (uint64_t)count, data,
+                        trace);
 }
 
-static enum status tensor_read(struct executor *executor, uint32_t tensor, int64_t first, int64_t count, void *data,
-                               struct trace *trace)
+static enum status tensor_read(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
+                               void *data, struct trace *trace)
 {
     return memory_read(&self(executor)->engine.memory, tensor, (uint64_t)first, (uint64_t)count, data, trace);
 }
@@ -95,7 +96,8 @@ static const struct executor_interface interface = {
     .destroy = destroy,
 };
 
-static enum status open_executor(struct vulkan_executor *e, const struct vulkan_options *options, struct trace *trace)
+static enum status open_executor(struct vulkan_executor *e, const struct vulkan_options *options,
+                                 struct trace *trace)
 {
     struct selftest_verdict verdict;
     uint32_t index = 0;
@@ -104,17 +106,20 @@ static enum status open_executor(struct vulkan_executor *e, const struct vulkan_
     struct vulkan_device_info info = instance_describe(e->instance.devices[index], &e->arena);
     e->base.name = info.name;
     e->base.identity = "";
-    TRY_WITH(trace, engine_open(&e->engine, &e->instance, index, options, trace), "while opening %s", info.name);
+    TRY_WITH(trace, engine_open(&e->engine, &e->instance, index, options, trace), "while opening %s",
+             info.name);
     if (options->selftest == VULKAN_SELFTEST_SKIPPED)
         return OK;
-    TRY_WITH(trace, selftest_run(&verdict, &e->engine, trace), "while testing %s (%s)", info.name, info.driver);
+    TRY_WITH(trace, selftest_run(&verdict, &e->engine, trace), "while testing %s (%s)", info.name,
+             info.driver);
     if (!verdict.passed)
         return status_fail(trace, DEVICE, "%s (%s) does not compute golden bytes: %s", info.name, info.driver,
                            verdict.why);
     return OK;
 }
 
-enum status vulkan_executor_create(struct executor **out, const struct vulkan_options *options, struct trace *trace)
+enum status vulkan_executor_create(struct executor **out, const struct vulkan_options *options,
+                                   struct trace *trace)
 {
     struct vulkan_executor *e = calloc(1, sizeof *e);
     if (!e)

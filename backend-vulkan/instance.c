@@ -1,4 +1,5 @@
-/* Opening the loader. apiVersion is pinned to 1.2: drivers may compile the same SPIR-V differently for others. */
+/* Opening the loader. apiVersion is pinned to 1.2: drivers may compile the same SPIR-V differently for
+ * others. */
 #include "backend-vulkan/instance.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -47,11 +48,13 @@ enum status vulkan_status(VkResult result, const char *what, struct trace *trace
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL hear_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
                                                    VkDebugUtilsMessageTypeFlagsEXT types,
-                                                   const VkDebugUtilsMessengerCallbackDataEXT *data, void *payload)
+                                                   const VkDebugUtilsMessengerCallbackDataEXT *data,
+                                                   void *payload)
 {
     struct instance *instance = payload;
     (void)severity;
-    if (types & (VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT))
+    if (types &
+        (VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT))
         builder_printf(&instance->messages, "%s\n", data->pMessage);
     return VK_FALSE;
 }
@@ -131,8 +134,9 @@ enum status instance_open(struct instance *out, enum vulkan_validation validatio
 void instance_release(struct instance *instance)
 {
     if (instance->messenger) {
-        PFN_vkDestroyDebugUtilsMessengerEXT destroy = (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
-            instance->handle, "vkDestroyDebugUtilsMessengerEXT");
+        PFN_vkDestroyDebugUtilsMessengerEXT destroy =
+            (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(instance->handle,
+                                                                       "vkDestroyDebugUtilsMessengerEXT");
         destroy(instance->handle, instance->messenger, NULL);
     }
     if (instance->handle)
@@ -145,7 +149,8 @@ enum status instance_check_messages(struct instance *instance, struct trace *tra
 {
     if (instance->messages.length == 0)
         return OK;
-    enum status status = status_fail(trace, BROKEN, "Vulkan validation: %s", builder_text(&instance->messages));
+    enum status status =
+        status_fail(trace, BROKEN, "Vulkan validation: %s", builder_text(&instance->messages));
     builder_clear(&instance->messages);
     return status;
 }
@@ -193,7 +198,8 @@ struct vulkan_device_info instance_describe(VkPhysicalDevice device, struct aren
     if (driver.driverInfo[0])
         info.driver = arena_printf(arena, "%s %s", driver.driverName, driver.driverInfo);
     else
-        info.driver = arena_printf(arena, "%s %" PRIu32, driver.driverName, properties.properties.driverVersion);
+        info.driver =
+            arena_printf(arena, "%s %" PRIu32, driver.driverName, properties.properties.driverVersion);
     return info;
 }
 

@@ -16,8 +16,10 @@ struct instance {
     struct builder messages; /* what the validation layer said */
 };
 
-/* No driver at all gives an instance without devices. `out` must not move afterwards: the layer's callback keeps it. */
-enum status instance_open(struct instance *out, enum vulkan_validation validation, struct trace *trace) MUST_CHECK;
+/* No driver at all gives an instance without devices. `out` must not move afterwards: the layer's callback
+ * keeps it. */
+enum status instance_open(struct instance *out, enum vulkan_validation validation,
+                          struct trace *trace) MUST_CHECK;
 void instance_release(struct instance *instance); /* accepts zeroed memory */
 /* BROKEN with the messages when there were any; forgets them. */
 enum status instance_check_messages(struct instance *instance, struct trace *trace) MUST_CHECK;

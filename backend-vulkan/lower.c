@@ -63,13 +63,36 @@ enum status lower_view(struct lowering *l, const struct step *s, struct trace *t
     return OK;
 }
 
-/* One or two operands, the second perhaps repeated. */
+/* Operands of one shape. */
 enum status lower_elements(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
-    uint64_t period = s->node->input_count > 1 ? s->inputs[1].count : s->inputs[0].count;
-    launch_elements(l, s, (struct push_elements){.count = (uint)s->results[0].count, .period = (uint)period}, 20);
+    launch_elements(l, s, (struct push_elements){.count = (uint)s->results[0].count}, 20);
     return OK;
+}
+
+/* Operands of one shape, or the second repeated for each row: finding its element takes a division, so that
+ * is a kernel of its own. */
+static enum status lower_broadcast(struct lowering *l, const struct step *s, enum kernel repeated)
+{
+    struct step step = *s;
+    struct push_elements push = {.count = (uint)s->results[0].count, .period = (uint)s->inputs[1].count};
+    if (push.count != push.period)
+        step.kernel = repeated;
+    launch_elements(l, &step, push, 4);
+    return OK;
+}
+
+enum status lower_add(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    return lower_broadcast(l, s, KERNEL_add_rows);
+}
+
+enum status lower_mul(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    return lower_broadcast(l, s, KERNEL_mul_rows);
 }
 
 enum status lower_scale(struct lowering *l, const struct step *s, struct trace *trace)

@@ -1,5 +1,5 @@
-/* Lowering: what launches an op needs. Each op has a function (kernels.def names it) that is told the node, where its
- * operands and results are, and its main kernel, and adds launches to the program's commands. */
+/* Lowering: what launches an op needs. Each op has a function (kernels.def names it) that is told the node,
+ * where its operands and results are, and its main kernel, and adds launches to the program's commands. */
 #ifndef BACKEND_VULKAN_LOWER_H
 #define BACKEND_VULKAN_LOWER_H
 
@@ -23,15 +23,15 @@ struct step {
 
 struct lowering {
     struct commands *commands;
-    enum vulkan_matmul matmul;     /* never AUTO */
-    uint32_t temporary;            /* piece that temporaries lie in */
-    uint64_t temporary_limit;      /* elements */
-    uint64_t temporary_next;       /* where the next temporary may start */
-    uint64_t temporary_high;       /* most elements that are needed */
+    enum vulkan_matmul matmul; /* never AUTO */
+    uint32_t temporary;        /* piece that temporaries lie in */
+    uint64_t temporary_limit;  /* elements */
+    uint64_t temporary_next;   /* where the next temporary may start */
+    uint64_t temporary_high;   /* most elements that are needed */
 };
 
-/* Room that lives until later temporaries come round to it; false when it does not fit. Launches that still use old
- * content are told apart by the barriers of commands.h. */
+/* Room that lives until later temporaries come round to it; false when it does not fit. Launches that still
+ * use old content are told apart by the barriers of commands.h. */
 bool lowering_temporary(struct lowering *lowering, uint64_t count, struct span *out);
 
 typedef enum status lower_function(struct lowering *lowering, const struct step *step, struct trace *trace);

@@ -1,5 +1,5 @@
-/* Lowering of matrix products. Which kernel does one depends on the shape and the kind of device and never changes a
- * byte: every output is one lane's sum in the golden order. */
+/* Lowering of matrix products. Which kernel does one depends on the shape and the kind of device and never
+ * changes a byte: every output is one lane's sum in the golden order. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/matmul.h"
 

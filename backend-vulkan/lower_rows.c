@@ -21,7 +21,8 @@ static bool has_epsilon(enum op op)
     return false;
 }
 
-static void launch(struct lowering *l, const struct step *s, struct push_rows push, uint64_t groups, double cost)
+static void launch(struct lowering *l, const struct step *s, struct push_rows push, uint64_t groups,
+                   double cost)
 {
     struct lower_spans all = lower_all_spans(s);
     commands_add(l->commands, s->kernel, all.spans, &push, groups, cost);
@@ -32,9 +33,8 @@ enum status lower_by_rows(struct lowering *l, const struct step *s, struct trace
 {
     (void)trace;
     const struct operand *x = &s->inputs[0];
-    struct push_rows push = {.rows = (uint)(x->count / x->width),
-                             .columns = (uint)x->width,
-                             .reciprocal = reciprocal(x->width)};
+    struct push_rows push = {
+        .rows = (uint)(x->count / x->width), .columns = (uint)x->width, .reciprocal = reciprocal(x->width)};
     if (has_epsilon(s->node->op))
         push.epsilon = node_real(s->node, ATTRIBUTE_epsilon);
     launch(l, s, push, push.rows, 60.0 * x->count);
@@ -55,7 +55,8 @@ enum status lower_by_columns(struct lowering *l, const struct step *s, struct tr
 enum status lower_whole(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
-    launch(l, s, (struct push_rows){.rows = 1, .columns = (uint)s->inputs[0].count}, 1, 100.0 * s->inputs[0].count);
+    launch(l, s, (struct push_rows){.rows = 1, .columns = (uint)s->inputs[0].count}, 1,
+           100.0 * s->inputs[0].count);
     return OK;
 }
 
@@ -105,12 +106,12 @@ enum status lower_embed(struct lowering *l, const struct step *s, struct trace *
 enum status lower_embed_grad(struct lowering *l, const struct step *s, struct trace *trace)
 {
     const struct operand *ids = &s->inputs[0], *dy = &s->inputs[1], *y = &s->results[0];
-    struct push_rows push = {.rows = (uint)ids->count,
-                             .columns = (uint)dy->width,
-                             .length = (uint)(y->count / y->width)};
+    struct push_rows push = {
+        .rows = (uint)ids->count, .columns = (uint)dy->width, .length = (uint)(y->count / y->width)};
     struct span next;
     if (!lowering_temporary(l, ids->count, &next))
-        return status_fail(trace, DEVICE, "the gradient of an embedding of %u tokens does not fit a buffer", push.rows);
+        return status_fail(trace, DEVICE, "the gradient of an embedding of %u tokens does not fit a buffer",
+                           push.rows);
     struct push_elements zero = {.count = (uint)y->count};
     commands_add(l->commands, KERNEL_zero, &y->span, &zero, lower_groups(y->count), (double)y->count);
     struct span chain[] = {ids->span, next};
@@ -126,7 +127,8 @@ enum status lower_rotary_table(struct lowering *l, const struct step *s, struct 
 {
     (void)trace;
     struct span spans[] = {s->inputs[1].span, s->results[0].span};
-    struct push_rotary push = {.sequence = (uint)s->results[0].dims[0], .frequencies = (uint)s->inputs[1].count};
+    struct push_rotary push = {.sequence = (uint)s->results[0].dims[0],
+                               .frequencies = (uint)s->inputs[1].count};
     commands_add(l->commands, s->kernel, spans, &push, lower_groups(s->inputs[1].count * push.sequence),
                  200.0 * s->results[0].count);
     return OK;

@@ -8,7 +8,8 @@
 enum { GUARD_PATTERN = 0x7fc0dead };
 static const uint64_t MEBIBYTE = 1 << 20;
 
-static bool find_memory_type(const struct memory *m, uint32_t allowed, VkMemoryPropertyFlags flags, uint32_t *type)
+static bool find_memory_type(const struct memory *m, uint32_t allowed, VkMemoryPropertyFlags flags,
+                             uint32_t *type)
 {
     const VkPhysicalDeviceMemoryProperties *types = &m->device->memory;
     for (*type = 0; *type < types->memoryTypeCount; (*type)++)
@@ -19,7 +20,8 @@ static bool find_memory_type(const struct memory *m, uint32_t allowed, VkMemoryP
 
 /* A buffer with an allocation of its own; tries the preferred property flags first, then the needed ones. */
 static enum status create_buffer(struct memory *m, VkBuffer *buffer, VkDeviceMemory *memory, uint64_t bytes,
-                                 VkMemoryPropertyFlags preferred, VkMemoryPropertyFlags needed, struct trace *trace)
+                                 VkMemoryPropertyFlags preferred, VkMemoryPropertyFlags needed,
+                                 struct trace *trace)
 {
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
@@ -36,7 +38,8 @@ static enum status create_buffer(struct memory *m, VkBuffer *buffer, VkDeviceMem
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     if (find_memory_type(m, requirements.memoryTypeBits, preferred, &allocate.memoryTypeIndex))
         result = vkAllocateMemory(device, &allocate, NULL, memory);
-    if (result != VK_SUCCESS && find_memory_type(m, requirements.memoryTypeBits, needed, &allocate.memoryTypeIndex))
+    if (result != VK_SUCCESS &&
+        find_memory_type(m, requirements.memoryTypeBits, needed, &allocate.memoryTypeIndex))
         result = vkAllocateMemory(device, &allocate, NULL, memory);
     if (result == VK_SUCCESS)
         result = vkBindBufferMemory(device, *buffer, *memory, 0);
@@ -58,8 +61,8 @@ static enum status create_staging(struct memory *m, struct trace *trace)
     TRY(create_buffer(m, &m->staging, &m->staging_memory, m->staging_size,
                       NEEDED | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, NEEDED, trace));
     return vulkan_status(
-        vkMapMemory(m->device->handle, m->staging_memory, 0, VK_WHOLE_SIZE, 0, &m->staging_bytes), "mapping memory",
-        trace);
+        vkMapMemory(m->device->handle, m->staging_memory, 0, VK_WHOLE_SIZE, 0, &m->staging_bytes),
+        "mapping memory", trace);
 }
 
 enum status memory_open(struct memory *out, struct device *device, struct memory_settings settings,
@@ -68,7 +71,8 @@ enum status memory_open(struct memory *out, struct device *device, struct memory
     uint64_t limit = device->max_allocation < 1024 * MEBIBYTE ? device->max_allocation : 1024 * MEBIBYTE;
     if (settings.max_buffer_bytes && settings.max_buffer_bytes < limit)
         limit = settings.max_buffer_bytes;
-    *out = (struct memory){.device = device, .max_buffer = limit / 256 * 256, .guard_words = settings.guard_words};
+    *out = (struct memory){
+        .device = device, .max_buffer = limit / 256 * 256, .guard_words = settings.guard_words};
     enum status status = create_staging(out, trace);
     if (status != OK)
         memory_release(out);
@@ -169,12 +173,16 @@ static enum status place_piece(struct memory *m, struct memory_piece *piece, str
     return OK;
 }
 
-enum status memory_create(struct memory *memory, enum dtype dtype, uint64_t count, uint32_t *out, struct trace *trace)
+enum status memory_create(struct memory *memory, enum dtype dtype, uint64_t count, uint32_t *out,
+                          struct trace *trace)
 {
-    uint64_t limit = memory->max_buffer < memory->device->max_binding ? memory->max_buffer : memory->device->max_binding;
+    uint64_t limit =
+        memory->max_buffer < memory->device->max_binding ? memory->max_buffer : memory->device->max_binding;
     if (count == 0 || count > limit / 4)
-        return status_fail(trace, DEVICE, "a tensor of %" PRIu64 " bytes: this device binds 4 to %" PRIu64
-                           " bytes in one piece", count * 4, limit);
+        return status_fail(trace, DEVICE,
+                           "a tensor of %" PRIu64 " bytes: this device binds 4 to %" PRIu64
+                           " bytes in one piece",
+                           count * 4, limit);
     struct memory_piece piece = {.is_live = true, .dtype = dtype, .count = count};
     TRY(place_piece(memory, &piece, trace));
     for (*out = 0; *out < memory->pieces.count; (*out)++)
@@ -213,16 +221,18 @@ enum status memory_zero(struct memory *memory, uint32_t piece, struct trace *tra
     vkCmdFillBuffer(memory->device->transfer, buffer, p->first * 4, p->count * 4, 0);
     if (guard) {
         vkCmdFillBuffer(memory->device->transfer, buffer, (p->first - guard) * 4, guard * 4, GUARD_PATTERN);
-        vkCmdFillBuffer(memory->device->transfer, buffer, (p->first + p->count) * 4, guard * 4, GUARD_PATTERN);
+        vkCmdFillBuffer(memory->device->transfer, buffer, (p->first + p->count) * 4, guard * 4,
+                        GUARD_PATTERN);
     }
     return device_transfer_run(memory->device, trace);
 }
 
-static enum status check_range(const struct memory_piece *p, uint64_t first, uint64_t count, struct trace *trace)
+static enum status check_range(const struct memory_piece *p, uint64_t first, uint64_t count,
+                               struct trace *trace)
 {
     if (first > p->count || count > p->count - first)
-        return status_fail(trace, INVALID, "elements %" PRIu64 " to %" PRIu64 " of a tensor of %" PRIu64, first,
-                           first + count, p->count);
+        return status_fail(trace, INVALID, "elements %" PRIu64 " to %" PRIu64 " of a tensor of %" PRIu64,
+                           first, first + count, p->count);
     return OK;
 }
 
@@ -239,8 +249,8 @@ static void fill_staging(struct memory *m, enum dtype dtype, const void *data, u
         to[i] = gm_flush(from[i]);
 }
 
-static enum status copy(struct memory *m, VkBuffer from, uint64_t from_at, VkBuffer to, uint64_t to_at, uint64_t count,
-                        struct trace *trace)
+static enum status copy(struct memory *m, VkBuffer from, uint64_t from_at, VkBuffer to, uint64_t to_at,
+                        uint64_t count, struct trace *trace)
 {
     VkBufferCopy region = {from_at * 4, to_at * 4, count * 4};
     TRY(device_transfer_begin(m->device, trace));
@@ -248,8 +258,8 @@ static enum status copy(struct memory *m, VkBuffer from, uint64_t from_at, VkBuf
     return device_transfer_run(m->device, trace);
 }
 
-enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count, const void *data,
-                         struct trace *trace)
+enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count,
+                         const void *data, struct trace *trace)
 {
     const struct memory_piece *p = memory_piece(memory, piece);
     TRY(check_range(p, first, count, trace));

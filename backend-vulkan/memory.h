@@ -1,6 +1,6 @@
-/* Device memory: a few big buffers, each with an allocation of its own, cut into pieces. A piece is a tensor or scratch:
- * a run of 4-byte elements inside one buffer, aligned to 256 bytes, named by a number that stays the same until it is
- * freed. Copies to and from the host go through one small mapped buffer. */
+/* Device memory: a few big buffers, each with an allocation of its own, cut into pieces. A piece is a tensor
+ * or scratch: a run of 4-byte elements inside one buffer, aligned to 256 bytes, named by a number that stays
+ * the same until it is freed. Copies to and from the host go through one small mapped buffer. */
 #ifndef BACKEND_VULKAN_MEMORY_H
 #define BACKEND_VULKAN_MEMORY_H
 
@@ -58,8 +58,8 @@ void memory_destroy(struct memory *memory, uint32_t piece);
 const struct memory_piece *memory_piece(const struct memory *memory, uint32_t piece);
 
 /* Elements [first, first + count) of a piece. Writing flushes floats. INVALID when the range is outside. */
-enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count, const void *data,
-                         struct trace *trace) MUST_CHECK;
+enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count,
+                         const void *data, struct trace *trace) MUST_CHECK;
 enum status memory_read(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count, void *data,
                         struct trace *trace) MUST_CHECK;
 enum status memory_zero(struct memory *memory, uint32_t piece, struct trace *trace) MUST_CHECK;

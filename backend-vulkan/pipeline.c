@@ -8,13 +8,13 @@
 
 static_assert((int)PUSH_BINDINGS == (int)DEVICE_BINDINGS, "one offset a binding");
 
-#define KERNEL(name, push, access)                                                                           \
-    extern const unsigned char spv_##name[];                                                                 \
+#define KERNEL(name, push, access)           \
+    extern const unsigned char spv_##name[]; \
     extern const uint64_t spv_##name##_size;
 #include "backend-vulkan/kernels.def"
 
 const struct kernel_info kernel_table[KERNEL_COUNT] = {
-#define KERNEL(name, push, access)                                                                           \
+#define KERNEL(name, push, access) \
     {#name, access, sizeof(struct push_##push), spv_##name, &spv_##name##_size},
 #include "backend-vulkan/kernels.def"
 };
@@ -64,7 +64,8 @@ void pipelines_release(struct pipelines *pipelines)
     *pipelines = (struct pipelines){0};
 }
 
-enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, VkPipeline *out, struct trace *trace)
+enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, VkPipeline *out,
+                          struct trace *trace)
 {
     VkPipeline *pipeline = &pipelines->pipelines[kernel];
     VkDevice device = pipelines->device->handle;

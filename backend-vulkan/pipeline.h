@@ -1,5 +1,5 @@
-/* The kernels of kernels.def as pipelines, made when first needed. All share one layout: DEVICE_BINDINGS storage buffers
- * and 128 bytes of push constants. */
+/* The kernels of kernels.def as pipelines, made when first needed. All share one layout: DEVICE_BINDINGS
+ * storage buffers and 128 bytes of push constants. */
 #ifndef BACKEND_VULKAN_PIPELINE_H
 #define BACKEND_VULKAN_PIPELINE_H
 

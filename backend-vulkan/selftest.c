@@ -1,4 +1,5 @@
-/* The self-test: probes of single operations, the scalar functions, products with their blocks, and a row reduction. */
+/* The self-test: probes of single operations, the scalar functions, products with their blocks, and a row
+ * reduction. */
 #include "backend-vulkan/selftest.h"
 #include "backend-vulkan/commands.h"
 #include "backend-vulkan/lower.h"
@@ -20,7 +21,8 @@ struct selftest {
     struct trace *trace;
 };
 
-/* Made-up bits: a counter through a multiplicative hash (Knuth TAOCP 3, 6.4), as everything here must not need a device. */
+/* Made-up bits: a counter through a multiplicative hash (Knuth TAOCP 3, 6.4), as everything here must not
+ * need a device. */
 static uint scramble(uint i)
 {
     uint u = i * 2654435761u;
@@ -45,8 +47,8 @@ static uint32_t *words(size_t count)
 }
 
 /* Compares `count` words; the verdict tells the first difference. */
-static void compare(struct selftest *t, const char *what, const uint32_t *got, const void *expected, size_t count,
-                    size_t period)
+static void compare(struct selftest *t, const char *what, const uint32_t *got, const void *expected,
+                    size_t count, size_t period)
 {
     for (size_t i = 0; i < count; i++) {
         uint32_t want;
@@ -54,7 +56,8 @@ static void compare(struct selftest *t, const char *what, const uint32_t *got, c
         if (got[i] != want) {
             t->verdict->passed = false;
             snprintf(t->verdict->why, sizeof t->verdict->why,
-                     "%s %zu, case %zu: %08" PRIx32 " instead of %08" PRIx32, what, i / period, i % period, got[i], want);
+                     "%s %zu, case %zu: %08" PRIx32 " instead of %08" PRIx32, what, i / period, i % period,
+                     got[i], want);
             return;
         }
     }
@@ -77,7 +80,8 @@ static enum status run_one(struct selftest *t, enum kernel kernel, const struct 
     return status;
 }
 
-static enum status create(struct selftest *t, enum dtype dtype, uint64_t count, const void *data, struct span *out)
+static enum status create(struct selftest *t, enum dtype dtype, uint64_t count, const void *data,
+                          struct span *out)
 {
     *out = (struct span){.count = count};
     TRY(memory_create(&t->engine->memory, dtype, count, &out->piece, t->trace));
@@ -148,15 +152,22 @@ static void multiply(float *y, const float *x, const float *w)
 static enum status probe_products(struct selftest *t)
 {
     struct span spans[3];
-    float *x = (float *)words(SIDE * DEPTH), *w = (float *)words(SIDE * DEPTH), *expected = (float *)words(SIDE * SIDE);
+    float *x = (float *)words(SIDE * DEPTH), *w = (float *)words(SIDE * DEPTH),
+          *expected = (float *)words(SIDE * SIDE);
     uint32_t *got = words(SIDE * SIDE);
     for (uint i = 0; i < SIDE * DEPTH; i++) {
         x[i] = made_up(i);
         w[i] = made_up(i + 1000003u);
     }
     multiply(expected, x, w);
-    struct push_matmul push = {.rows = SIDE, .columns = SIDE, .depth = DEPTH, .x_row = DEPTH, .x_step = 1,
-                               .w_step = SIDE, .w_column = 1, .y_row = SIDE};
+    struct push_matmul push = {.rows = SIDE,
+                               .columns = SIDE,
+                               .depth = DEPTH,
+                               .x_row = DEPTH,
+                               .x_step = 1,
+                               .w_step = SIDE,
+                               .w_column = 1,
+                               .y_row = SIDE};
     enum status status = create(t, DTYPE_F32, SIDE * DEPTH, x, &spans[0]);
     if (status == OK)
         status = create(t, DTYPE_F32, SIDE * DEPTH, w, &spans[1]);
@@ -168,8 +179,8 @@ static enum status probe_products(struct selftest *t)
     for (uint32_t i = 0; i < 2 && status == OK && t->verdict->passed; i++) {
         status = run_one(t, kernels[i], spans, &push, groups[i], got);
         if (status == OK)
-            compare(t, i ? "row of the large product" : "row of the product", got, expected,
-                    SIDE * SIDE, SIDE);
+            compare(t, i ? "row of the large product" : "row of the product", got, expected, SIDE * SIDE,
+                    SIDE);
     }
     free(x);
     free(w);
@@ -187,7 +198,8 @@ static void add_rows(float *y, const float *x)
         for (uint h = 32; h > 0; h /= 2)
             for (uint l = 0; l < h; l++)
                 lanes[l] = lanes[l] + lanes[l + h];
-        y[row] = gm_flush(gm_rsqrt(lanes[0] * gm_rcp(gm_from_uint(COLUMNS)) + gm_float(0x3727c5acu))); /* 1e-5 */
+        y[row] =
+            gm_flush(gm_rsqrt(lanes[0] * gm_rcp(gm_from_uint(COLUMNS)) + gm_float(0x3727c5acu))); /* 1e-5 */
     }
 }
 
@@ -201,7 +213,9 @@ static enum status probe_rows(struct selftest *t)
     for (uint i = 0; i < COLUMNS; i++)
         w[i] = made_up(i + 99u);
     add_rows(expected, x);
-    struct push_rows push = {.rows = ROWS, .columns = COLUMNS, .reciprocal = gm_rcp(gm_from_uint(COLUMNS)),
+    struct push_rows push = {.rows = ROWS,
+                             .columns = COLUMNS,
+                             .reciprocal = gm_rcp(gm_from_uint(COLUMNS)),
                              .epsilon = gm_float(0x3727c5acu)};
     TRY(create(t, DTYPE_F32, ROWS * COLUMNS, x, &spans[0]));
     TRY(create(t, DTYPE_F32, COLUMNS, w, &spans[1]));
@@ -214,7 +228,8 @@ static enum status probe_rows(struct selftest *t)
 
 enum status selftest_run(struct selftest_verdict *out, struct engine *engine, struct trace *trace)
 {
-    enum status (*const parts[])(struct selftest *) = {probe_arithmetic, probe_functions, probe_products, probe_rows};
+    enum status (*const parts[])(struct selftest *) = {probe_arithmetic, probe_functions, probe_products,
+                                                       probe_rows};
     struct selftest test = {.engine = engine, .verdict = out, .trace = trace};
     uint32_t before = engine->memory.pieces.count;
     enum status status = OK;
@@ -225,7 +240,8 @@ enum status selftest_run(struct selftest_verdict *out, struct engine *engine, st
         if (engine->memory.pieces.items[i].is_live)
             memory_destroy(&engine->memory, i);
     if (status == OK && out->passed)
-        snprintf(out->why, sizeof out->why, "%u operations and %u functions of %u inputs, products and row sums agree",
-                 GM_PROBES, GM_SELFTEST_FUNCTIONS, GM_SELFTEST_INDICES);
+        snprintf(out->why, sizeof out->why,
+                 "%u operations and %u functions of %u inputs, products and row sums agree", GM_PROBES,
+                 GM_SELFTEST_FUNCTIONS, GM_SELFTEST_INDICES);
     return status;
 }

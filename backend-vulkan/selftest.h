@@ -1,5 +1,5 @@
-/* Whether a device computes the golden bytes: kernels run on made-up operands and are compared, bit by bit, with the same
- * text or formula in C. */
+/* Whether a device computes the golden bytes: kernels run on made-up operands and are compared, bit by bit,
+ * with the same text or formula in C. */
 #ifndef BACKEND_VULKAN_SELFTEST_H
 #define BACKEND_VULKAN_SELFTEST_H
 

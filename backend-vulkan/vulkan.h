@@ -1,5 +1,6 @@
-/* Executes graphs on a Vulkan device, under golden numerics: the same bytes as the C twin on every device that passes
- * the self-test. Needs Vulkan 1.2 with timeline semaphores and storage buffers, and nothing optional. */
+/* Executes graphs on a Vulkan device, under golden numerics: the same bytes as the C twin on every device
+ * that passes the self-test. Needs Vulkan 1.2 with timeline semaphores and storage buffers, and nothing
+ * optional. */
 #ifndef BACKEND_VULKAN_VULKAN_H
 #define BACKEND_VULKAN_VULKAN_H
 
@@ -19,13 +20,13 @@ struct vulkan_device_info {
     const char *why; /* what the self-test found, or what is missing */
 };
 
-/* Every device of this machine, in the order of their indices, each with its verdict: `out` and its texts are on the
- * arena. A machine without a Vulkan driver has none, which is no error. */
+/* Every device of this machine, in the order of their indices, each with its verdict: `out` and its texts are
+ * on the arena. A machine without a Vulkan driver has none, which is no error. */
 enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, struct arena *arena,
                                 struct trace *trace) MUST_CHECK;
 
-/* What `--device auto` means: the first hardware device that passes its self-test, discrete before others, never a
- * software driver. Writes its index as a selector of options; empty text where there is none. */
+/* What `--device auto` means: the first hardware device that passes its self-test, discrete before others,
+ * never a software driver. Writes its index as a selector of options; empty text where there is none. */
 enum status vulkan_device_choose(char selector[16], struct trace *trace) MUST_CHECK;
 
 /* How matrix products are done; all give the same bytes. */
@@ -36,16 +37,19 @@ enum vulkan_selftest { VULKAN_SELFTEST_REQUIRED, VULKAN_SELFTEST_SKIPPED };
 
 /* Zero-initialise, then set what differs. */
 struct vulkan_options {
-    const char *selector;      /* NULL or "": the only device; a number: that index; else part of a name, any case */
+    const char
+        *selector; /* NULL or "": the only device; a number: that index; else part of a name, any case */
     uint64_t max_buffer_bytes; /* largest buffer and binding; 0: what the device allows */
     uint32_t guard_words;      /* words with a pattern before and after every piece of memory, for tests */
     enum vulkan_matmul matmul;
-    enum vulkan_validation validation; /* with the Khronos layer: any message makes the next call fail BROKEN */
-    enum vulkan_finite finite;         /* run() fails INVALID naming the first op whose result is not finite */
+    enum vulkan_validation
+        validation;            /* with the Khronos layer: any message makes the next call fail BROKEN */
+    enum vulkan_finite finite; /* run() fails INVALID naming the first op whose result is not finite */
     enum vulkan_selftest selftest;
 };
 
-/* DEVICE: none or several devices match (with the list), the device lacks the baseline, or failed its self-test. */
+/* DEVICE: none or several devices match (with the list), the device lacks the baseline, or failed its
+ * self-test. */
 enum status vulkan_executor_create(struct executor **out, const struct vulkan_options *options,
                                    struct trace *trace) MUST_CHECK;
 

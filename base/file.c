@@ -523,3 +523,37 @@ enum status directory_remove(const char *path, struct trace *trace)
         return OK;
     return failed(trace, errno, "remove", path);
 }
+
+/* Where directories cannot be exchanged: the old one makes room for a moment. */
+static enum status replace_in_steps(const char *path, const char *made, struct trace *trace)
+{
+    char *aside = concatenate(made, strlen(made), '.', "old");
+    enum status status = OK;
+    if (rename(path, aside) != 0) {
+        status = failed(trace, errno, "replace", path);
+    } else if (rename(made, path) != 0) {
+        status = failed(trace, errno, "replace", path);
+        if (rename(aside, path) != 0)
+            trace_add(trace, "what was at %s is now at %s", path, aside);
+    } else {
+        status = directory_remove(aside, trace);
+    }
+    free(aside);
+    return status;
+}
+
+enum status directory_replace(const char *path, const char *made, struct trace *trace)
+{
+    enum status status = OK;
+    if (rename(made, path) != 0) {
+        if (errno != ENOTEMPTY && errno != EEXIST)
+            return failed(trace, errno, "replace", path);
+        if (renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+            status = directory_remove(made, trace);
+        else if (errno == EINVAL || errno == ENOSYS)
+            status = replace_in_steps(path, made, trace);
+        else
+            status = failed(trace, errno, "replace", path);
+    }
+    return status == OK ? sync_directory(path, trace) : status;
+}

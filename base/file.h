@@ -61,6 +61,9 @@ enum status directory_create(const char *path,
                              struct trace *trace) MUST_CHECK; /* and its parents; existing is OK */
 enum status directory_remove(const char *path,
                              struct trace *trace) MUST_CHECK; /* recursively; absent is OK */
+/* Puts the directory `made` in the place `path` (both on one file system) in one step where the kernel can;
+ * what was there is removed recursively. On failure `made` is still where it was, and `path` too. */
+enum status directory_replace(const char *path, const char *made, struct trace *trace) MUST_CHECK;
 bool file_exists(const char *path);
 /* Bytes free for us on the file system of `path`. */
 enum status file_space(uint64_t *out, const char *path, struct trace *trace) MUST_CHECK;

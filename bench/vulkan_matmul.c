@@ -1,5 +1,6 @@
-/* Speed of matrix products on a Vulkan device: vulkan_matmul [SELECTOR [SIZE [wide|tile|simple]]]. Prints GFLOP/s (multiply
- * and add count as two) of x * w and x * transposed w at SIZE^3, the best and the median of seven runs. */
+/* Speed of matrix products on a Vulkan device: vulkan_matmul [SELECTOR [SIZE [wide|tile|simple]]]. Prints
+ * GFLOP/s (multiply and add count as two) of x * w and x * transposed w at SIZE^3, the best and the median of
+ * seven runs. */
 #include "backend-vulkan/vulkan.h"
 #include "base/log.h"
 #include "ir/build.h"
@@ -30,9 +31,10 @@ static enum status fill(struct executor *executor, uint32_t tensor, int64_t coun
 static enum status measure(struct executor *executor, enum op op, int64_t size, struct trace *trace)
 {
     struct graph *graph = graph_create();
-    uint32_t axes[4] = {dims_leaf(&graph->dims, size), dims_leaf(&graph->dims, size), dims_leaf(&graph->dims, size),
-                        dims_leaf(&graph->dims, size)};
-    uint32_t inputs[2] = {build_input(graph, "x", DTYPE_F32, 2, axes), build_input(graph, "w", DTYPE_F32, 2, axes + 2)};
+    uint32_t axes[4] = {dims_leaf(&graph->dims, size), dims_leaf(&graph->dims, size),
+                        dims_leaf(&graph->dims, size), dims_leaf(&graph->dims, size)};
+    uint32_t inputs[2] = {build_input(graph, "x", DTYPE_F32, 2, axes),
+                          build_input(graph, "w", DTYPE_F32, 2, axes + 2)};
     uint32_t y = build_op(graph, op, inputs, &(struct build_attributes){0});
     build_output(graph, "y", y);
     struct binding bindings[3] = {{.value = inputs[0]}, {.value = inputs[1]}, {.value = y}};
@@ -52,8 +54,8 @@ static enum status measure(struct executor *executor, enum op op, int64_t size, 
     }
     qsort(seconds, RUNS, sizeof *seconds, compare_seconds);
     double work = 2e-9 * (double)size * (double)size * (double)size;
-    printf("%-10s %5lld^3  best %8.1f  median %8.1f GFLOP/s\n", op_table[op].name, (long long)size, work / seconds[0],
-           work / seconds[RUNS / 2]);
+    printf("%-10s %5lld^3  best %8.1f  median %8.1f GFLOP/s\n", op_table[op].name, (long long)size,
+           work / seconds[0], work / seconds[RUNS / 2]);
     executor_program_destroy(executor, program);
     for (int i = 0; i < 3; i++)
         executor_tensor_destroy(executor, bindings[i].tensor);

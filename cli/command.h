@@ -3,7 +3,7 @@
 #define CLI_COMMAND_H
 
 #include "base/status.h"
-#include "pipeline/device.h"
+#include "pipeline/device_select.h"
 #include "pipeline/run.h"
 #include "pipeline/source.h"
 #include <jansson.h>

@@ -47,16 +47,20 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     struct device_options device;
     struct executor *executor = NULL;
     struct corpus corpus = {0};
-    struct corpus_options form = {0};
+    struct corpus_options form = {.delimiter = command_option(command, "delimiter")};
+    const char *join = command_option(command, "join");
     struct evaluation result;
     int64_t length, rows;
     TRY(command_integer(command, "length", 256, 2, &length, trace));
     TRY(command_integer(command, "rows", 8, 1, &rows, trace));
     TRY(command_device(&device, command, trace));
+    if (join && !corpus_join_from_name(str_from(join), &form.join))
+        return status_fail(trace, INVALID,
+                           "--join: expected auto, none, eos, bos, both or newline, found \"%s\"", join);
     TRY(check_vocabulary(graph, tokenizer, command->arguments[0], trace));
     enum status status = corpus_open(&corpus, command_option(command, "text"), tokenizer, &form, NULL, trace);
     if (status == OK)
-        status = device_open(&executor, &device, trace);
+        status = device_select(&executor, &device, trace);
     struct evaluate_options options = {
         .length = (uint32_t)length, .rows = (uint32_t)rows, .label = "eval", .stop = command->stop};
     if (status == OK)

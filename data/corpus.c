@@ -18,6 +18,17 @@ static bool ends_with(const char *path, const char *ending)
     return length >= wanted && strcmp(path + length - wanted, ending) == 0;
 }
 
+bool corpus_join_from_name(struct str name, enum corpus_join *out)
+{
+    static const char *const names[] = {
+        [JOIN_BY_TOKENIZER] = "auto", [JOIN_NOTHING] = "none", [JOIN_EOS] = "eos",
+        [JOIN_BOS] = "bos",           [JOIN_BOTH] = "both",    [JOIN_NEWLINE] = "newline"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_is(name, names[i]))
+            return *out = (enum corpus_join)i, true;
+    return false;
+}
+
 /* The options with every default written out. */
 static enum status settle_options(struct corpus_options *o, const char *path,
                                   const struct tokenizer *tokenizer, struct trace *trace)
@@ -27,12 +38,11 @@ static enum status settle_options(struct corpus_options *o, const char *path,
     if (!o->field)
         o->field = "text";
     if (!o->delimiter)
-        o->delimiter = "";
+        o->delimiter = CORPUS_DELIMITER;
     bool has_eos = tokenizer_eos(tokenizer) >= 0, has_bos = tokenizer_bos(tokenizer) >= 0;
     if (o->join == JOIN_BY_TOKENIZER) {
         o->join = has_eos ? JOIN_EOS : has_bos ? JOIN_BOS : JOIN_NEWLINE;
-        if (o->form == CORPUS_TEXT && !*o->delimiter)
-            o->join = JOIN_NOTHING;
+        o->lone = o->form == CORPUS_JSON_LINES ? CORPUS_LONE_JOINED : CORPUS_LONE_BARE;
     }
     if (!has_eos && (o->join == JOIN_EOS || o->join == JOIN_BOTH))
         return status_fail(trace, INVALID,
@@ -62,12 +72,14 @@ static enum status tokenise(struct corpus *c, struct str file, struct tokenizer 
                             const struct corpus_options *o, struct trace *trace)
 {
     struct documents documents = {.file = file, .delimiter = str_from(o->delimiter)};
+    bool is_lone = !*o->delimiter || !memmem(file.data, file.length, o->delimiter, strlen(o->delimiter));
+    enum corpus_join join = is_lone && o->lone == CORPUS_LONE_BARE ? JOIN_NOTHING : o->join;
     if (o->form == CORPUS_JSON_LINES)
         documents.field = o->field;
     struct str text = {0};
     enum status status;
     while ((status = documents_read(&text, &documents, trace)) == OK && text.length > 0) {
-        status = add_document(c, tokenizer, text, o->join, trace);
+        status = add_document(c, tokenizer, text, join, trace);
         if (status != OK) {
             documents_trace(&documents, trace);
             break;

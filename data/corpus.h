@@ -32,13 +32,25 @@ enum corpus_join {
     JOIN_NEWLINE, /* a newline behind its text */
 };
 
-/* Zeroed: by name, "text", one document, by tokenizer. */
+/* What stands between documents of a text file unless `delimiter` says otherwise: the mark of GPT-2's
+ * training data on a line of its own. A file without it is one document. */
+#define CORPUS_DELIMITER "\n<|endoftext|>\n"
+
+/* Zeroed: by name, "text", CORPUS_DELIMITER, by tokenizer. */
 struct corpus_options {
     enum corpus_form form;
     enum corpus_join join;
     const char *field;     /* of JSON-lines; NULL: "text" */
-    const char *delimiter; /* of text; NULL or "": none */
+    const char *delimiter; /* of text; NULL: CORPUS_DELIMITER, "": none */
+    enum corpus_lone {
+        CORPUS_LONE_JOINED,
+        CORPUS_LONE_BARE
+    } lone; /* set by corpus_open: a file that is one document,
+               joined by tokenizer, gets nothing put in */
 };
+
+/* "auto", "none", "eos", "bos", "both", "newline" */
+bool corpus_join_from_name(struct str name, enum corpus_join *out);
 
 struct corpus {
     const int32_t *tokens; /* [count] */

@@ -141,6 +141,8 @@ RULE(Softmax);
 RULE(ReduceMean);
 RULE(ReduceSum);
 RULE(RMSNormalization);
+RULE(RotaryEmbedding);
+RULE(Attention);
 #undef RULE
 
 #endif

@@ -22,7 +22,11 @@ static enum status mix_from(struct rule *rule, const struct import_value *value,
     double factor = 1;
     uint32_t x = term_strip_scale(terms, value->term, &factor);
     const struct term *t = term_get(terms, x);
-    const struct atom *channel = in->rank > 0 ? view_atom(in, in->rank - 1) : NULL;
+    /* One channel has no atom. */
+    bool is_single = in->rank > 0 && view_count(in, in->rank - 1) == 0;
+    const struct atom single = {ATOM_STATIC, 1, 1},
+                      *found = in->rank > 0 ? view_atom(in, in->rank - 1) : NULL;
+    const struct atom *channel = is_single ? &single : found;
     if (!channel || channel->kind != ATOM_STATIC || channel->stride != 1)
         return rule_refuse(rule, "the last axis is not a run of neighbouring channels of a head");
     if (channel->size > MIX_MAX_CHANNELS)
@@ -137,6 +141,7 @@ enum status mix_concat(struct rule *rule, struct import_value *const *parts, uin
 {
     struct mix whole = {0};
     struct view view = {0};
+    int64_t last = 1; /* channels of a head of the last part */
     for (uint32_t i = 0; i < count; i++) {
         struct mix part;
         struct view own;
@@ -153,22 +158,106 @@ enum status mix_concat(struct rule *rule, struct import_value *const *parts, uin
         whole.count = total;
         whole.entries = entries;
         view = own;
+        last = part.count;
     }
     if (whole.count > whole.head)
         return rule_refuse(rule, "a concatenation has more channels than a head of what it is made of");
     /* The last part's view, its channels counted anew. */
-    int64_t last = view.atoms[view_start(&view, view.rank - 1)].size;
     struct view final = {0};
-    for (uint32_t axis = 0; axis < view.rank; axis++) {
+    for (uint32_t axis = 0; axis + 1 < view.rank; axis++) {
         view_open_axis(&final);
         for (uint32_t i = view_start(&view, axis); i < view.ends[axis]; i++) {
             struct atom atom = view.atoms[i];
-            if (axis + 1 == view.rank)
-                atom.size = whole.count;
-            else
-                atom.stride = atom.stride / last * whole.count;
+            atom.stride = atom.stride / last * whole.count;
             view_append(&final, atom);
         }
     }
+    view_open_axis(&final);
+    view_append(&final, (struct atom){ATOM_STATIC, whole.count, 1});
     return finish(rule, &whole, &final);
+}
+
+/* A concrete table [batch, sequence, columns] as [batch, 1, sequence, columns], with its angles. */
+static struct array *over_heads(struct importer *im, const struct array *in)
+{
+    const int64_t dims[4] = {in->dims[0], 1, in->dims[1], in->dims[2]};
+    struct array *out = array_reshape(&im->room, in, 4, dims);
+    if (in->angle)
+        out->angle = array_reshape(&im->room, in->angle, 4, dims);
+    return out;
+}
+
+/* Rows of a table [positions, columns] picked by position ids, with their angles. */
+static enum status pick_rows(struct rule *rule, uint32_t probe, uint32_t slot, const struct array **table)
+{
+    struct evaluation e;
+    TRY(rule_evaluation(rule, probe, &e));
+    e.inputs[0] = e.inputs[slot];
+    e.inputs[1] = e.inputs[3];
+    e.input_count = 2;
+    struct evaluation angles = e;
+    TRY(evaluate_Gather(&e));
+    if (e.inputs[0]->angle) {
+        angles.inputs[0] = e.inputs[0]->angle;
+        TRY(evaluate_Gather(&angles));
+        e.outputs[0]->function = e.inputs[0]->function;
+        e.outputs[0]->angle = angles.outputs[0];
+    }
+    *table = e.outputs[0];
+    return OK;
+}
+
+static enum status read_cache(struct rule *rule, uint32_t slot, const struct view *view, int64_t columns,
+                              uint32_t *table)
+{
+    if (!rule_is_concrete(rule, slot))
+        return rule_refuse(rule, "input %u is not a table", slot);
+    TRY(import_materialise(rule->im, rule->inputs[slot], rule->trace));
+    struct import_value spread = *rule->inputs[slot], *kept = rule->inputs[slot];
+    for (uint32_t p = 0; p < PROBES; p++) {
+        if (rule_is_concrete(rule, 3))
+            TRY(pick_rows(rule, p, slot, &spread.at[p]));
+        if (spread.at[p]->rank != 3)
+            return rule_refuse(rule, "input %u has %u axes, expected [batch, sequence, channels]", slot,
+                               spread.at[p]->rank);
+        spread.at[p] = over_heads(rule->im, spread.at[p]);
+    }
+    rule->inputs[slot] = &spread;
+    enum status status = rotary_table_read(rule, slot, view, columns, table);
+    rule->inputs[slot] = kept;
+    return status;
+}
+
+/* The operator of opset 23, on [batch, heads, sequence, channels]. */
+enum status rule_RotaryEmbedding(struct rule *rule)
+{
+    struct mix mix;
+    struct view view;
+    uint32_t cosine, sine;
+    if (rule->input_count < 3 || !rule_is_activation(rule, 0) || rule->inputs[0]->view.rank != 4 ||
+        onnx_integer(rule->node, "interleaved", 0) != 0 ||
+        onnx_integer(rule->node, "rotary_embedding_dim", 0) != 0)
+        return rule_refuse(rule,
+                           "only whole heads in halves of [batch, heads, sequence, channels] are supported");
+    TRY(mix_from(rule, rule->inputs[0], &mix, &view));
+    int64_t half = mix.count / 2;
+    if (mix.count % 2 != 0)
+        return rule_refuse(rule, "a head has an odd number of channels");
+    TRY(read_cache(rule, 1, &view, half, &cosine));
+    TRY(read_cache(rule, 2, &view, half, &sine));
+    struct mix_entry *own = mix.entries;
+    mix.entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)mix.count);
+    for (int64_t j = 0; j < mix.count; j++) {
+        bool is_low = j < half;
+        const struct mix_entry *a = &own[j], *b = &own[is_low ? j + half : j - half];
+        if (a->count != 1 || b->count != 1 || a->parts[0].table != MIX_NO_TABLE ||
+            b->parts[0].table != MIX_NO_TABLE)
+            return rule_refuse(rule, "what is rotated is rotated in part already");
+        mix.entries[j] = (struct mix_entry){2, {a->parts[0], b->parts[0]}};
+        mix.entries[j].parts[0].table = cosine;
+        mix.entries[j].parts[1].table = sine;
+        mix.entries[j].parts[0].column = mix.entries[j].parts[1].column = is_low ? j : j - half;
+        mix.entries[j].parts[1].factor *= is_low ? -1 : 1;
+    }
+    return finish(rule, &mix, &view);
 }

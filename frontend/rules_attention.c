@@ -273,24 +273,31 @@ static enum status check_causal(struct rule *rule, double *const sums[PROBES])
     return OK;
 }
 
-enum status rule_Softmax(struct rule *rule)
+/* Masked scores become weights: the masks are summed and must be causal. */
+static enum status normalise(struct rule *rule, const struct import_value *x)
 {
-    if (!rule_is_activation(rule, 0) || rule->inputs[0]->view.rank == 0)
-        return rule_refuse(rule, "its first input is not an activation");
-    const struct import_value *x = rule->inputs[0];
-    uint32_t axis, scores = x->term;
+    uint32_t scores = x->term;
     double scale, *sums[PROBES];
-    if (!onnx_resolve_axis(onnx_integer(rule->node, "axis", rule->im->file->opset < 13 ? 1 : -1),
-                           x->view.rank, &axis) ||
-        axis + 1 != x->view.rank || !view_axis_is(&x->view, axis, ATOM_KEYS))
-        return rule_refuse(rule, "the softmax of %s is not over the keys of attention scores",
-                           term_kind_name(rule_get(rule, x)->kind));
     TRY(collect_masks(rule, x->term, &scores, &scale, sums));
     TRY(check_causal(rule, sums));
     const struct term *t = term_get(&rule->im->terms, scores);
     struct term term = {.kind = TERM_SOFTMAX, .x = scores, .size = t->size, .number = scale};
     rule_set(rule, 0, rule_term(rule, term), &x->view);
     return OK;
+}
+
+enum status rule_Softmax(struct rule *rule)
+{
+    if (!rule_is_activation(rule, 0) || rule->inputs[0]->view.rank == 0)
+        return rule_refuse(rule, "its first input is not an activation");
+    const struct import_value *x = rule->inputs[0];
+    uint32_t axis;
+    if (!onnx_resolve_axis(onnx_integer(rule->node, "axis", rule->im->file->opset < 13 ? 1 : -1),
+                           x->view.rank, &axis) ||
+        axis + 1 != x->view.rank || !view_axis_is(&x->view, axis, ATOM_KEYS))
+        return rule_refuse(rule, "the softmax of %s is not over the keys of attention scores",
+                           term_kind_name(rule_get(rule, x)->kind));
+    return normalise(rule, x);
 }
 
 /* Exporters split, fold and round the usual scale in several ways; all of them mean 1 / sqrt(head). */
@@ -339,5 +346,111 @@ enum status rule_weigh(struct rule *rule)
     view_open_axis(&view);
     view_append(&view, (struct atom){ATOM_STATIC, head, 1});
     rule_set(rule, 0, rule_term(rule, term), &view);
+    return OK;
+}
+
+/* Keys and values of fewer heads are repeated in place (operator Attention, "grouped query attention"). */
+static enum status repeat_heads(struct rule *rule, struct view *out, const struct view *keys,
+                                const struct view *queries)
+{
+    if (queries->rank != 4 || keys->rank != 4)
+        return rule_refuse(rule, "its operands are not [batch, heads, sequence, channels]");
+    struct shape wide = view_shape(queries), narrow = view_shape(keys);
+    int64_t sizes[2] = {wide.dims[0][1], narrow.dims[0][1]};
+    if (wide.dims[PROBES - 1][1] != sizes[0] || narrow.dims[PROBES - 1][1] != sizes[1])
+        return rule_refuse(rule, "the number of heads is not constant");
+    if (sizes[0] % sizes[1] != 0)
+        return rule_refuse(rule, "%" PRId64 " query heads for %" PRId64 " key heads", sizes[0], sizes[1]);
+    if (keys->ends[3] == VIEW_MAX_ATOMS)
+        return rule_refuse(rule, "the heads have too many factors");
+    *out = (struct view){.offset = keys->offset};
+    for (uint32_t axis = 0; axis < 4; axis++) {
+        view_open_axis(out);
+        for (uint32_t i = view_start(keys, axis); i < keys->ends[axis]; i++)
+            view_append(out, keys->atoms[i]);
+        if (axis == 1)
+            view_append(out, (struct atom){ATOM_REPEAT, sizes[0] / sizes[1], 0});
+    }
+    return OK;
+}
+
+static enum status add_triangle(struct rule *rule, const struct import_value *scores)
+{
+    struct importer *im = rule->im;
+    struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};
+    term.index = im->masks.count / PROBES;
+    for (uint32_t p = 0; p < PROBES; p++) {
+        int64_t length = probes[p].sequence, dims[2] = {length, length};
+        struct array *mask;
+        TRY(array_create(&mask, &im->room, ONNX_FLOAT, 2, dims, rule->trace));
+        for (int64_t i = 0; i < mask->count; i++)
+            mask->data[i] = i % length > i / length ? -INFINITY : 0;
+        *VEC_PUSH(im->arena, &im->masks) = mask;
+    }
+    rule_set(rule, 0, rule_term(rule, term), &scores->view);
+    return OK;
+}
+
+static enum status check_attention(struct rule *rule)
+{
+    if (rule->input_count < 3 || !rule_is_activation(rule, 0) || !rule_is_activation(rule, 1) ||
+        !rule_is_activation(rule, 2))
+        return rule_refuse(rule, "its queries, keys and values are not activations");
+    if (onnx_real(rule->node, "softcap", 0) != 0)
+        return rule_refuse(rule, "a soft cap is not supported");
+    for (uint32_t i = 4; i < rule->input_count; i++) {
+        if (!rule->inputs[i])
+            continue;
+        if (!rule_is_concrete(rule, i))
+            return rule_refuse(rule, "input %u is not empty", i);
+        TRY(import_materialise(rule->im, rule->inputs[i], rule->trace));
+        for (uint32_t p = 0; p < PROBES; p++)
+            if (rule->inputs[i]->at[p]->count != 0)
+                return rule_refuse(rule, "input %u is not empty", i);
+    }
+    return OK;
+}
+
+/* The operator of opset 23: the same steps as its primitive form. */
+enum status rule_Attention(struct rule *rule)
+{
+    static const double visible[2] = {-INFINITY, 0};
+    static const uint32_t swap_last[4] = {0, 1, 3, 2};
+    TRY(check_attention(rule));
+    struct import_value q = *rule->inputs[0], k = *rule->inputs[1], v = *rule->inputs[2], *mask = NULL;
+    struct view wide;
+    if (rule_is_concrete(rule, 3))
+        mask = rule->inputs[3];
+    TRY(repeat_heads(rule, &wide, &k.view, &q.view));
+    view_transpose(&k.view, &wide, swap_last);
+    TRY(repeat_heads(rule, &wide, &v.view, &q.view));
+    v.view = wide;
+    const struct atom *channels = view_atom(&q.view, 3);
+    if (!channels)
+        return rule_refuse(rule, "its queries have no channels");
+    struct rule *inner = ARENA_NEW(rule->im->arena, struct rule);
+    *inner = (struct rule){.im = rule->im, .node = rule->node, .trace = rule->trace, .input_count = 2};
+    inner->inputs[0] = &q;
+    inner->inputs[1] = &k;
+    TRY(rule_scores(inner));
+    double scale = (double)onnx_real(rule->node, "scale", (float)(1 / sqrt((double)channels->size)));
+    struct import_value scores = inner->outputs[0];
+    scores.term = term_scale(&rule->im->terms, scores.term, scale, rule->im->node);
+    if (mask) {
+        TRY(import_materialise(rule->im, mask, rule->trace));
+        inner->inputs[1] = mask;
+        TRY(add_mask(inner, &scores, 1, mask->at[0]->type == ONNX_BOOL ? visible : NULL));
+        scores = inner->outputs[0];
+    }
+    if (onnx_integer(rule->node, "is_causal", 0) != 0) {
+        TRY(add_triangle(inner, &scores));
+        scores = inner->outputs[0];
+    }
+    TRY(normalise(inner, &scores));
+    struct import_value weights = inner->outputs[0];
+    inner->inputs[0] = &weights;
+    inner->inputs[1] = &v;
+    TRY(rule_weigh(inner));
+    rule->outputs[0] = inner->outputs[0];
     return OK;
 }

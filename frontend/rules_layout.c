@@ -194,6 +194,27 @@ enum status rule_Tile(struct rule *rule)
     return OK;
 }
 
+/* Some channels of a linear layer are a linear layer with some rows of its weight: packed queries, keys and
+ * values, packed gate and up, come apart. `view` is a slice of the whole [batch, sequence, channels]. */
+static void set_channels(struct rule *rule, uint32_t output, uint32_t term, const struct view *view)
+{
+    const struct term *t = term_get(&rule->im->terms, term);
+    const struct atom *channels = view->rank == 3 ? view_atom(view, 2) : NULL;
+    struct view rows = *view;
+    rows.offset = 0;
+    bool is_part = channels && channels->kind == ATOM_STATIC && channels->size < t->size;
+    if (t->kind != TERM_LINEAR || !is_part || !view_has_rows(&rows, channels->size)) {
+        rule_set(rule, output, term, view);
+        return;
+    }
+    struct tensor_view weight = rule->im->weights.items[t->weight];
+    weight.offset += view->offset * weight.strides[0];
+    weight.dims[0] = channels->size;
+    struct term part = {.kind = TERM_LINEAR, .x = t->x, .size = channels->size};
+    part.weight = import_weight(rule->im, &weight);
+    rule_set(rule, output, rule_term(rule, part), &rows);
+}
+
 enum status rule_Slice(struct rule *rule)
 {
     TRY(need_activation(rule));
@@ -220,7 +241,7 @@ enum status rule_Slice(struct rule *rule)
                 "and runs of channels are supported)",
                 s->axis);
     }
-    rule_set(rule, 0, rule->inputs[0]->term, &view);
+    set_channels(rule, 0, rule->inputs[0]->term, &view);
     return OK;
 }
 
@@ -241,7 +262,7 @@ enum status rule_Split(struct rule *rule)
         if (!view_slice(&part, axis, start, parts[o]))
             return rule_refuse(rule, "axis %u is not split into neighbouring channels", axis);
         start += parts[o];
-        rule_set(rule, o, rule->inputs[0]->term, &part);
+        set_channels(rule, o, rule->inputs[0]->term, &part);
     }
     return OK;
 }

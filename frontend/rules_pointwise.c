@@ -287,8 +287,13 @@ static enum status sum_with_concrete(struct rule *rule, uint32_t slot)
         return offset(rule, x, number);
     if (view_has_rows(&x->view, size) && rule_vector(rule, 1 - slot, size, &weight))
         return with_vector(rule, TERM_BIAS, x, weight);
-    return rule_refuse(rule, "input %u is neither a number nor a stored vector of the %s's %lld channels",
-                       1 - slot, term_kind_name(rule_get(rule, x)->kind), (long long)size);
+    TRY(import_materialise(rule->im, rule->inputs[1 - slot], rule->trace));
+    const struct onnx_data *table =
+        rule->inputs[1 - slot]->at[0] ? rule->inputs[1 - slot]->at[0]->table : NULL;
+    return rule_refuse(
+        rule, "%s plus a constant that is neither a number nor a stored vector of its %lld channels%s%s%s",
+        term_kind_name(rule_get(rule, x)->kind), (long long)size, table ? " (rows of '" : "",
+        table ? table->name.data : "", table ? "': learned positions are not supported)" : "");
 }
 
 enum status rule_Add(struct rule *rule)

@@ -42,6 +42,13 @@ uint32_t build_tensor(struct graph *graph, struct str name, const struct tensor_
     uint32_t id = add_value(graph, value);
     *VEC_PUSH(&graph->arena, &graph->tensors) =
         (struct tensor){.name = keep_string(graph, name), .value = id, .view = *view};
+    for (uint32_t i = 0; i < view->rank; i++) { /* the graph that they come from may go first */
+        if (!view->index[i])
+            continue;
+        uint32_t *index = ARENA_ARRAY(&graph->arena, uint32_t, (size_t)view->dims[i]);
+        memcpy(index, view->index[i], (size_t)view->dims[i] * sizeof *index);
+        VEC_LAST(&graph->tensors).view.index[i] = index;
+    }
     return id;
 }
 

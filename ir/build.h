@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "ir/graph.h"
 
-/* Values. Axes are terms of graph->dims. */
+/* Values. Axes are terms of graph->dims. A view's index lists are copied, its bytes are not. */
 uint32_t build_input(struct graph *graph, const char *name, enum dtype dtype, uint32_t rank,
                      const uint32_t *axes);
 uint32_t build_tensor(struct graph *graph, struct str name, const struct tensor_view *view,

@@ -1,6 +1,7 @@
 /* Dispatch through the executor's interface. */
 #include "ir/executor.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
                                    struct trace *trace)
@@ -53,6 +54,18 @@ void executor_destroy(struct executor *executor)
         executor->interface->destroy(executor);
 }
 
+/* gm_flush of shaders/scalar/bits.h, which this layer may not include: what products may read. */
+static void flush_panel(float *panel, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits, magnitude;
+        memcpy(&bits, &panel[i], sizeof bits);
+        magnitude = bits & 0x7fffffffu;
+        bits = magnitude < 0x26000000u ? 0 : magnitude > 0x7f800000u ? 0x7fc00000u : bits; /* 2^-51, inf */
+        memcpy(&panel[i], &bits, sizeof bits);
+    }
+}
+
 enum status executor_upload(struct executor *executor, const struct tensor_view *view, uint32_t *out,
                             struct trace *trace)
 {
@@ -68,8 +81,10 @@ enum status executor_upload(struct executor *executor, const struct tensor_view 
         int64_t n = count - first < PANEL ? count - first : PANEL;
         if (view->dtype == DTYPE_I32)
             tensor_view_read_raw(view, first, n, panel);
-        else
+        else {
             tensor_view_read_f32(view, first, n, panel);
+            flush_panel(panel, n);
+        }
         status = executor_tensor_write(executor, *out, first, n, panel, trace);
         tensor_view_drop(view, first, n);
     }

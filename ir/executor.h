@@ -42,8 +42,9 @@ struct executor_interface {
     enum status (*tensor_create)(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
                                  struct trace *trace);
     void (*tensor_destroy)(struct executor *executor, uint32_t tensor);
-    /* Elements [first, first + count); data is float or int32_t. Floats are flushed (golden) on the way in.
-     */
+    /* Elements [first, first + count); data is float or int32_t. Floats are flushed to the threshold of
+     * squares (golden: gm_flush_square) on the way in, so that a second moment comes back as it was read;
+     * executor_upload flushes weights to 2^-51. */
     enum status (*tensor_write)(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
                                 const void *data, struct trace *trace);
     enum status (*tensor_read)(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,

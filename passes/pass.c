@@ -6,9 +6,6 @@
 
 enum { ROUND_TRIP_NODES = 4096 };
 
-#define PASS(name, ...) pass_function pass_##name;
-#include "passes/passes.def"
-
 const struct pass_info pass_table[PASS_COUNT] = {
 #define PASS(name, kind, contract, options, summary) {#name, summary, options, kind, contract, pass_##name},
 #include "passes/passes.def"

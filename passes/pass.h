@@ -49,6 +49,9 @@ void pass_context_release(struct pass_context *context);
 typedef enum status pass_function(struct graph **out, const struct graph *graph, const struct pass_call *call,
                                   struct pass_context *context, struct trace *trace);
 
+#define PASS(name, ...) pass_function pass_##name;
+#include "passes/passes.def"
+
 struct pass_info {
     const char *name;
     const char *summary;

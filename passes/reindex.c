@@ -200,7 +200,7 @@ static void reindex_tensor(struct indexer *x, struct graph_copy *copy, uint32_t 
         gather_term(x, v->axes[a], &kept);
         if (is_identity(kept.items.items, kept.items.count, view.dims[a]))
             continue;
-        view = tensor_view_take(&view, &copy->to->arena, a, kept.items.items, kept.items.count);
+        view = tensor_view_take(&view, x->arena, a, kept.items.items, kept.items.count);
         changed = true;
     }
     copy->values[tensor->value] = build_tensor(copy->to, tensor->name, &view, axes);

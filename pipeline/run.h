@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
-#include "pipeline/device.h"
+#include "pipeline/device_select.h"
 #include "pipeline/pipeline.h"
 #include "store/key.h"
 #include "store/ref.h"

@@ -45,7 +45,7 @@ enum status stage_executor(struct executor **out, struct stage_run *stage, struc
 {
     struct run *run = stage->run;
     if (!run->executor)
-        TRY(device_open(&run->executor, &run->options.device, trace));
+        TRY(device_select(&run->executor, &run->options.device, trace));
     *out = run->executor;
     return OK;
 }

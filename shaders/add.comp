@@ -1,4 +1,4 @@
-/* y[i] = a[i] + b[i mod period]. a, y [count], b [period]. */
+/* y[i] = a[i] + b[i]. a, b, y [count]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/elements.h"
@@ -14,5 +14,5 @@ void main()
     uint i = GROUP * 64u + LANE;
     if (i >= count)
         return;
-    y[at2 + i] = gm_flush(a[at0 + i] + b[at1 + i % period]);
+    y[at2 + i] = gm_flush(a[at0 + i] + b[at1 + i]);
 }

@@ -26,17 +26,17 @@ void main()
 {
     if (!locate(heads))
         return;
-    uint keys = causal != 0u ? smaller(first_row + TILE, sequence) : sequence;
+    uint keys = causal != 0u ? smaller(tile_row + TILE, sequence) : sequence;
     float x[TILE], top[TILE], sum[TILE];
     for (uint f = 0u; f < TILE; f++) {
-        query_at[f] = at0 + at_row(first_row + f, heads, head, key_width);
+        query_at[f] = at0 + at_row(tile_row + f, heads, head, key_width);
         top[f] = LOWEST;
         sum[f] = gm_float(0u);
     }
     for (uint j = LANE; j < keys; j += LANES) {
         scores(j, x);
         for (uint f = 0u; f < TILE; f++)
-            top[f] = visible(first_row + f, j) ? gm_max(top[f], x[f]) : top[f];
+            top[f] = visible(tile_row + f, j) ? gm_max(top[f], x[f]) : top[f];
     }
     tile_max(top);
 
@@ -47,7 +47,7 @@ void main()
         uint j = j0 + LANE;
         scores(j, x);
         for (uint f = 0u; f < TILE; f++) {
-            float w = visible(first_row + f, j) ? gm_flush(gm_exp(x[f] - top[f])) : gm_float(0u);
+            float w = visible(tile_row + f, j) ? gm_flush(gm_exp(x[f] - top[f])) : gm_float(0u);
             sum[f] = sum[f] + w;
             patch_weights[f * LANES + LANE] = w;
         }
@@ -61,9 +61,9 @@ void main()
     close_block(total, s);
 
     tile_sum(sum);
-    for (uint f = 0u; f < TILE && first_row + f < sequence; f++) {
+    for (uint f = 0u; f < TILE && tile_row + f < sequence; f++) {
         float z = gm_flush(gm_rcp(sum[f]));
-        uint i = first_row + f, at = at3 + at_row(i, heads, head, value_width);
+        uint i = tile_row + f, at = at3 + at_row(i, heads, head, value_width);
         for (uint a = 0u; a < COLUMNS; a++)
             if (column(a) < value_width)
                 o[at + column(a)] = gm_flush(gm_flush(total[f][a]) * z);

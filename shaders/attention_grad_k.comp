@@ -28,7 +28,7 @@ void weigh(uint i, uint h)
         float score = gm_flush(gm_flush(x[f]) * scale);
         float p = gm_flush(gm_flush(gm_exp(score - top)) * z);
         float t = gm_flush(p * gm_flush(gm_flush(y[f]) - shift));
-        patch_weights[f * LANES + LANE] = visible(i, first_row + f) ? t : gm_float(0u);
+        patch_weights[f * LANES + LANE] = visible(i, tile_row + f) ? t : gm_float(0u);
     }
 }
 
@@ -37,7 +37,7 @@ void main()
     if (!locate(groups))
         return;
     for (uint f = 0u; f < TILE; f++) {
-        uint row = at_row(first_row + f, groups, kv_head, 1u);
+        uint row = at_row(tile_row + f, groups, kv_head, 1u);
         key_at[f] = at1 + row * key_width;
         value_at[f] = at2 + row * value_width;
     }
@@ -46,7 +46,7 @@ void main()
     clear(s);
     for (uint h = kv_head * share; h < (kv_head + 1u) * share; h++) {
         clear(total);
-        for (uint i0 = causal != 0u ? first_row / LANES * LANES : 0u; i0 < sequence; i0 += LANES) {
+        for (uint i0 = causal != 0u ? tile_row / LANES * LANES : 0u; i0 < sequence; i0 += LANES) {
             weigh(i0 + LANE, h);
             barrier();
             uint count = smaller(LANES, sequence - i0), from = at0 + at_row(i0, heads, h, key_width);
@@ -58,9 +58,9 @@ void main()
         close_block(total, s);
         close_block(u, total);
     }
-    for (uint f = 0u; f < TILE && first_row + f < sequence; f++)
+    for (uint f = 0u; f < TILE && tile_row + f < sequence; f++)
         for (uint a = 0u; a < COLUMNS; a++)
             if (column(a) < key_width)
-                dk[at6 + at_row(first_row + f, groups, kv_head, key_width) + column(a)] =
+                dk[at6 + at_row(tile_row + f, groups, kv_head, key_width) + column(a)] =
                     gm_flush(gm_flush(u[f][a]) * scale);
 }

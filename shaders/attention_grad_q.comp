@@ -18,11 +18,11 @@ void main()
 {
     if (!locate(heads))
         return;
-    uint keys = causal != 0u ? smaller(first_row + TILE, sequence) : sequence;
+    uint keys = causal != 0u ? smaller(tile_row + TILE, sequence) : sequence;
     uint query_at[TILE], d_at[TILE];
     float x[TILE], y[TILE], top[TILE], z[TILE], shift[TILE];
     for (uint f = 0u; f < TILE; f++) {
-        uint i = first_row + f, row = at_row(i, heads, head, 1u);
+        uint i = tile_row + f, row = at_row(i, heads, head, 1u);
         query_at[f] = at0 + row * key_width;
         d_at[f] = at3 + row * value_width;
         top[f] = stats[at4 + 2u * row];
@@ -41,7 +41,7 @@ void main()
             float score = gm_flush(gm_flush(x[f]) * scale);
             float p = gm_flush(gm_flush(gm_exp(score - top[f])) * z[f]);
             float t = gm_flush(p * gm_flush(gm_flush(y[f]) - shift[f]));
-            patch_weights[f * LANES + LANE] = visible(first_row + f, j) ? t : gm_float(0u);
+            patch_weights[f * LANES + LANE] = visible(tile_row + f, j) ? t : gm_float(0u);
         }
         barrier();
         uint count = smaller(LANES, keys - j0), from = at1 + at_row(j0, groups, kv_head, key_width);
@@ -51,9 +51,9 @@ void main()
             close_block(total, s);
     }
     close_block(total, s);
-    for (uint f = 0u; f < TILE && first_row + f < sequence; f++)
+    for (uint f = 0u; f < TILE && tile_row + f < sequence; f++)
         for (uint a = 0u; a < COLUMNS; a++)
             if (column(a) < key_width)
-                dq[at6 + at_row(first_row + f, heads, head, key_width) + column(a)] =
+                dq[at6 + at_row(tile_row + f, heads, head, key_width) + column(a)] =
                     gm_flush(gm_flush(total[f][a]) * scale);
 }

@@ -24,7 +24,7 @@ void weigh(uint i, uint h)
     for (uint f = 0u; f < TILE; f++) {
         float score = gm_flush(gm_flush(x[f]) * scale);
         float p = gm_flush(gm_flush(gm_exp(score - top)) * z);
-        patch_weights[f * LANES + LANE] = visible(i, first_row + f) ? p : gm_float(0u);
+        patch_weights[f * LANES + LANE] = visible(i, tile_row + f) ? p : gm_float(0u);
     }
 }
 
@@ -33,13 +33,13 @@ void main()
     if (!locate(groups))
         return;
     for (uint f = 0u; f < TILE; f++)
-        key_at[f] = at1 + at_row(first_row + f, groups, kv_head, key_width);
+        key_at[f] = at1 + at_row(tile_row + f, groups, kv_head, key_width);
     float u[TILE][COLUMNS], total[TILE][COLUMNS], s[TILE][COLUMNS];
     clear(u);
     clear(s);
     for (uint h = kv_head * share; h < (kv_head + 1u) * share; h++) {
         clear(total);
-        for (uint i0 = causal != 0u ? first_row / LANES * LANES : 0u; i0 < sequence; i0 += LANES) {
+        for (uint i0 = causal != 0u ? tile_row / LANES * LANES : 0u; i0 < sequence; i0 += LANES) {
             weigh(i0 + LANE, h);
             barrier();
             uint count = smaller(LANES, sequence - i0), from = at3 + at_row(i0, heads, h, value_width);
@@ -51,8 +51,8 @@ void main()
         close_block(total, s);
         close_block(u, total);
     }
-    for (uint f = 0u; f < TILE && first_row + f < sequence; f++)
+    for (uint f = 0u; f < TILE && tile_row + f < sequence; f++)
         for (uint a = 0u; a < COLUMNS; a++)
             if (column(a) < value_width)
-                dv[at6 + at_row(first_row + f, groups, kv_head, value_width) + column(a)] = gm_flush(u[f][a]);
+                dv[at6 + at_row(tile_row + f, groups, kv_head, value_width) + column(a)] = gm_flush(u[f][a]);
 }

@@ -1,5 +1,5 @@
-/* Probes of what golden numerics take for granted, one text for C and GLSL: gm_probe(i, a, b, c) is the bits of probe i
- * for any canonical numbers. Each names the liberty that a device must not take. */
+/* Probes of what golden numerics take for granted, one text for C and GLSL: gm_probe(i, a, b, c) is the bits
+ * of probe i for any canonical numbers. Each names the liberty that a device must not take. */
 #ifndef SHADERS_SELFTEST_ARITHMETIC_H
 #define SHADERS_SELFTEST_ARITHMETIC_H
 
@@ -17,7 +17,7 @@ GM_FN uint gm_probe_integer(uint i, uint a, uint b)
     case 16u:
         return b == 0u ? a : a / b + a % b; /* unsigned */
     case 17u:
-        return gm_uint(gm_int(a) - gm_int(b)) ^ (a << (b & 31u));
+        return (a - b) ^ (a << (b & 31u));
     case 18u:
         return (gm_int(a) < gm_int(b) ? 2u : 0u) | (a < b ? 1u : 0u);
     default:

@@ -1,6 +1,7 @@
 /* Element-wise work on states; every result is stored over the input it replaces. */
 #include "train/step_update.h"
 #include "ir/build.h"
+#include "train/schedule.h"
 #include <inttypes.h>
 
 struct states {
@@ -102,7 +103,6 @@ static void update_parameter(struct states *s, uint32_t index, uint32_t gradient
 
 void step_update_build(struct step *step, const struct graph *student)
 {
-    enum { HYPER = 16 };
     struct graph *graph = step->update.graph = graph_create();
     struct states s = {.step = step, .to = &step->update, .axes = graph_copy_begin(graph, student)};
     uint32_t *gradients = ARENA_ARRAY(&step->arena, uint32_t, step->parameters.count);
@@ -111,7 +111,7 @@ void step_update_build(struct step *step, const struct graph *student)
         struct slot slot = {.role = SLOT_TOTAL, .index = i};
         gradients[i] = add_input(&s, name_of(&s, "total", i), slot, rank, axes);
     }
-    uint32_t axis = dims_leaf(&graph->dims, HYPER);
+    uint32_t axis = dims_leaf(&graph->dims, HYPER_SIZE);
     uint32_t hyper = add_input(&s, "hyper", (struct slot){.role = SLOT_HYPER}, 1, &axis);
     uint32_t squares = squared_norm(graph, gradients, step->parameters.count);
     uint32_t clip = build_binary(graph, OP_clip, squares, hyper);

@@ -39,8 +39,7 @@ static void adamw_range(void *payload, int64_t first, int64_t end, uint32_t thre
     real factor = kernel_input(call, 5)[0], rate = h[HYPER_RATE], beta1 = h[HYPER_BETA1],
          rest1 = h[HYPER_BETA1_REST], beta2 = h[HYPER_BETA2], rest2 = h[HYPER_BETA2_REST],
          correction1 = h[HYPER_CORRECTION1], correction2 = h[HYPER_CORRECTION2], epsilon = h[HYPER_EPSILON],
-         keep = h[HYPER_KEEP];
-    bool decay = call->attributes.decay != 0;
+         keep = call->attributes.decay ? h[HYPER_KEEP] : (real)1; /* 1 * w is w */
     ELEMENTWISE
     for (int64_t i = first; i < end; i++) {
         real gradient = r_flush(g[i] * factor);
@@ -48,8 +47,7 @@ static void adamw_range(void *payload, int64_t first, int64_t end, uint32_t thre
         real square = r_flush_square(beta2 * v[i] + rest2 * (gradient * gradient));
         real root = r_flush(r_sqrt(square * correction2)) + epsilon;
         real step = r_flush(r_flush(mean * correction1) * r_flush(r_rcp(root)));
-        real kept = decay ? keep * w[i] : w[i];
-        w_next[i] = r_flush(kept - r_flush(rate * step));
+        w_next[i] = r_flush(keep * w[i] - r_flush(rate * step));
         m_next[i] = mean;
         v_next[i] = square;
     }

@@ -13,11 +13,8 @@ struct forward {
 
 /* Scores of one query to its weights: keys from `valid` on get weight 0. Returns the maximum and F(rcp(sum)).
  */
-static void weigh(const struct attention *a, real *x, int64_t valid, int64_t width, real *max, real *share)
+static void weigh(real *x, int64_t valid, int64_t width, real *max, real *share)
 {
-    ELEMENTWISE
-    for (int64_t j = 0; j < width; j++)
-        x[j] = r_flush(x[j] * a->scale);
     for (int64_t j = valid; j < width; j++)
         x[j] = R_CONST(0xf1800000u); /* -2^100 */
     *max = row_max(x, width);
@@ -36,11 +33,12 @@ static void attend_tile(const struct forward *f, int64_t sequence, int64_t head,
     int64_t panels = panels_count(keys, TILE_COLUMNS), q_step = a->heads * a->key_width;
     int64_t token = sequence * a->length + first;
     attention_strip(a, f->q + token * q_step + head * a->key_width, q_step, rows, a->key_width,
-                    attention_panels(&f->packs[0], sequence, group), 0, panels, scores);
+                    attention_panels(&f->packs[0], sequence, group), 0, panels, scores,
+                    TILE_LAST | TILE_SCALED);
     real share[TILE_ROWS];
     for (int i = 0; i < rows; i++) {
         real *stats = f->stats + ((token + i) * a->heads + head) * 2;
-        weigh(a, scores + i * a->stride, a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS, &stats[0],
+        weigh(scores + i * a->stride, a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS, &stats[0],
               &share[i]);
         stats[1] = share[i];
     }

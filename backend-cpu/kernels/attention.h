@@ -6,6 +6,8 @@
 
 #include "backend-cpu/kernels/tile.h"
 
+enum { LINE = 64 / sizeof(real) }; /* elements of a cache line */
+
 struct attention {
     int64_t batch, length;          /* b, s */
     int64_t groups, ratio, heads;   /* g, r, g*r */
@@ -29,8 +31,8 @@ static inline struct attention attention_of(const struct kernel_call *call)
     a.scale = call->attributes.scale;
     a.causal = call->attributes.causal != 0;
     a.tiles = (a.length + TILE_ROWS - 1) / TILE_ROWS;
-    a.stride =
-        round_up(a.length, TILE_COLUMNS) + LANES; /* rows a power of two apart would share cache sets */
+    /* Rows start on cache lines, and not a power of two apart: those would share cache sets. */
+    a.stride = round_up(a.length, most(TILE_COLUMNS, LINE)) + LINE;
     return a;
 }
 
@@ -58,14 +60,16 @@ static inline const real *attention_panels(const struct attention_pack *pack, in
     return pack->to + (sequence * pack->heads + head) * pack->size;
 }
 
-/* out[i][n] = F(P_c rows[i * row_step + c] * panels(c, n)) for tokens n of the panels [first, end) of
- * TILE_COLUMNS. */
+/* out[i][n] = P_c rows[i * row_step + c] * panels(c, n) for tokens n of the panels [first, end) of
+ * TILE_COLUMNS; flushed with TILE_LAST, and then multiplied by the scale of scores and flushed again with
+ * TILE_LAST | TILE_SCALED. */
 #define attention_strip KERNEL(attention_strip)
 void attention_strip(const struct attention *a, const real *rows, int64_t row_step, int row_count,
-                     int64_t width, const real *panels, int64_t first, int64_t end, real *out);
+                     int64_t width, const real *panels, int64_t first, int64_t end, real *out,
+                     enum tile_blocks last);
 
-/* out[i][c] = P_n scores[i][n] * panels(n, c), n in [first, end) within blocks of 512 from 0; flushed with
- * TILE_LAST. */
+/* out[i][c] = P_n scores[i][n] * panels(n, c), n in [first, end) within blocks of 512 from 0; `last` as
+ * above. */
 #define attention_gather KERNEL(attention_gather)
 void attention_gather(const struct attention *a, const real *scores, int row_count, int64_t first,
                       int64_t end, const real *panels, int64_t width, real *out, int64_t out_step,

@@ -40,16 +40,17 @@ static void gather_rows(void *payload, int64_t first, int64_t end, uint32_t thre
     }
 }
 
-/* Queries [first, end) of one key: products in p and t to p_i and t_i; 0 before query `visible`. */
+/* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 before
+ * query `visible`. */
 static void pull_back(const struct attention *a, real *p, real *t, const real *rows, int64_t first,
                       int64_t end, int64_t visible)
 {
     const real *m = rows + ROW_MAX * a->stride, *z = rows + ROW_SHARE * a->stride;
     const real *delta = rows + ROW_DELTA * a->stride;
+    row_exponentials_each(p + first, p + first, m + first, end - first);
     ELEMENTWISE
     for (int64_t i = first; i < end; i++) {
-        real s = r_flush(p[i] * a->scale);
-        p[i] = r_flush(r_flush(r_exp(s - m[i])) * z[i]);
+        p[i] = r_flush(p[i] * z[i]);
         t[i] = r_flush(p[i] * r_flush(t[i] - delta[i]));
     }
     for (int64_t i = first; i < visible; i++)
@@ -71,9 +72,11 @@ static void add_head(const struct key_gradient *g, int64_t sequence, int64_t hea
     int64_t begin = a->causal ? first / TILE_COLUMNS : 0, end = panels_count(a->length, TILE_COLUMNS);
     int64_t k_step = a->groups * a->key_width, v_step = a->groups * a->value_width;
     attention_strip(a, g->k + token * k_step + group * a->key_width, k_step, rows, a->key_width,
-                    attention_panels(&g->packs[QUERIES_ACROSS], sequence, head), begin, end, s->p);
+                    attention_panels(&g->packs[QUERIES_ACROSS], sequence, head), begin, end, s->p,
+                    TILE_LAST | TILE_SCALED);
     attention_strip(a, g->v + token * v_step + group * a->value_width, v_step, rows, a->value_width,
-                    attention_panels(&g->packs[GRADIENTS_ACROSS], sequence, head), begin, end, s->t);
+                    attention_panels(&g->packs[GRADIENTS_ACROSS], sequence, head), begin, end, s->t,
+                    TILE_LAST);
     int64_t query = begin * TILE_COLUMNS;
     for (int j = 0; j < rows; j++)
         pull_back(a, s->p + j * a->stride, s->t + j * a->stride,

@@ -58,21 +58,23 @@ real *attention_pack_all(const struct attention *a, struct attention_pack *packs
 }
 
 void attention_strip(const struct attention *a, const real *rows, int64_t row_step, int row_count,
-                     int64_t width, const real *panels, int64_t first, int64_t end, real *out)
+                     int64_t width, const real *panels, int64_t first, int64_t end, real *out,
+                     enum tile_blocks last)
 {
     struct tile tile = {.a = rows,
                         .a_row = row_step,
                         .a_column = 1,
+                        .b = panels + first * width * TILE_COLUMNS,
                         .b_row = TILE_COLUMNS,
+                        .b_panel = width * TILE_COLUMNS,
+                        .panels = end - first,
+                        .c = out + first * TILE_COLUMNS,
                         .c_row = a->stride,
                         .rows = row_count,
                         .columns = TILE_COLUMNS,
-                        .width = TILE_COLUMNS};
-    for (int64_t panel = first; panel < end; panel++) {
-        tile.b = panels + panel * width * TILE_COLUMNS;
-        tile.c = out + panel * TILE_COLUMNS;
-        tile_contract(&tile, 0, width, TILE_LAST);
-    }
+                        .width = TILE_COLUMNS,
+                        .scale = a->scale};
+    tile_contract(&tile, 0, width, last);
 }
 
 void attention_gather(const struct attention *a, const real *scores, int row_count, int64_t first,
@@ -86,7 +88,9 @@ void attention_gather(const struct attention *a, const real *scores, int row_cou
                         .b_row = panel_width,
                         .c_row = out_step,
                         .rows = row_count,
-                        .width = (int)panel_width};
+                        .width = (int)panel_width,
+                        .panels = 1,
+                        .scale = a->scale};
     for (int64_t c = 0; c < width; c += panel_width) {
         tile.b = panels + c * a->length;
         tile.c = out + c;

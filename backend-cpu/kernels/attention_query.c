@@ -12,16 +12,13 @@ struct query_gradient {
 
 enum { KEYS_ACROSS, VALUES_ACROSS, KEYS_DOWN };
 
-/* x: F(products of q and k), d: F(products of do and v) -> t in x, 0 from `valid` on. */
-static void pull_back(const struct attention *a, real *x, const real *d, real m, real z, real delta,
-                      int64_t valid, int64_t width)
+/* x: scores, d: F(products of do and v) -> t in x, 0 from `valid` on. */
+static void pull_back(real *x, const real *d, real m, real z, real delta, int64_t valid, int64_t width)
 {
+    row_exponentials(x, x, m, width);
     ELEMENTWISE
-    for (int64_t j = 0; j < width; j++) {
-        real s = r_flush(x[j] * a->scale);
-        real p = r_flush(r_flush(r_exp(s - m)) * z);
-        x[j] = r_flush(p * r_flush(d[j] - delta));
-    }
+    for (int64_t j = 0; j < width; j++)
+        x[j] = r_flush(r_flush(x[j] * z) * r_flush(d[j] - delta));
     for (int64_t j = valid; j < width; j++)
         x[j] = 0;
 }
@@ -37,21 +34,19 @@ static void query_tile(const struct query_gradient *g, int64_t sequence, int64_t
     int64_t token = sequence * a->length + first;
     real *x = scratch, *d = scratch + TILE_ROWS * a->stride;
     attention_strip(a, g->q + token * q_step + head * a->key_width, q_step, rows, a->key_width,
-                    attention_panels(&g->packs[KEYS_ACROSS], sequence, group), 0, panels, x);
+                    attention_panels(&g->packs[KEYS_ACROSS], sequence, group), 0, panels, x,
+                    TILE_LAST | TILE_SCALED);
     attention_strip(a, g->output_gradient + token * o_step + head * a->value_width, o_step, rows,
                     a->value_width, attention_panels(&g->packs[VALUES_ACROSS], sequence, group), 0, panels,
                     d);
     for (int i = 0; i < rows; i++) {
         int64_t at = (token + i) * a->heads + head;
-        pull_back(a, x + i * a->stride, d + i * a->stride, g->stats[2 * at], g->stats[2 * at + 1],
-                  g->delta[at], a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS);
+        pull_back(x + i * a->stride, d + i * a->stride, g->stats[2 * at], g->stats[2 * at + 1], g->delta[at],
+                  a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS);
     }
     real *dq = g->dq + token * q_step + head * a->key_width;
     attention_gather(a, x, rows, 0, keys, attention_panels(&g->packs[KEYS_DOWN], sequence, group),
-                     a->key_width, dq, q_step, TILE_LAST);
-    for (int i = 0; i < rows; i++)
-        for (int64_t c = 0; c < a->key_width; c++)
-            dq[i * q_step + c] = r_flush(dq[i * q_step + c] * a->scale);
+                     a->key_width, dq, q_step, TILE_LAST | TILE_SCALED);
 }
 
 static void query_range(void *payload, int64_t first, int64_t end, uint32_t thread)

@@ -53,7 +53,8 @@ struct rectangle {
 static void multiply_block(const struct product *p, struct rectangle r, int64_t k, int64_t depth,
                            real *packed)
 {
-    struct tile tile = {.depth = depth, .c_row = p->columns, .width = TILE_COLUMNS, .b_row = TILE_COLUMNS};
+    struct tile tile = {
+        .depth = depth, .panels = 1, .c_row = p->columns, .width = TILE_COLUMNS, .b_row = TILE_COLUMNS};
     tile.blocks = (k == 0 ? TILE_FIRST : TILE_INNER) | (k + depth == p->depth ? TILE_LAST : TILE_INNER);
     tile.a_row = packed ? 1 : p->a_row;
     tile.a_column = packed ? TILE_ROWS : p->a_column;

@@ -4,6 +4,7 @@
 #ifndef BACKEND_CPU_KERNELS_ROW_H
 #define BACKEND_CPU_KERNELS_ROW_H
 
+#include "backend-cpu/kernels.h"
 #include "backend-cpu/kernels/vector.h"
 
 enum { ROW_LANES = 64, ROW_VECTORS = ROW_LANES / LANES };
@@ -59,28 +60,31 @@ static inline real row_dot(const real *a, const real *b, int64_t n)
 /* max_i x[i]; n >= 1. The order does not matter: there is one zero. */
 static inline real row_max(const real *x, int64_t n)
 {
-    enum { MAX_LANES = 32 };
-    real lane[MAX_LANES];
-    for (int l = 0; l < MAX_LANES; l++)
-        lane[l] = x[0];
+    enum { VECTORS = 4 };
+    vec largest[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        largest[v] = x[0] - (vec){0};
     int64_t i = 0;
-    for (; i + MAX_LANES <= n; i += MAX_LANES)
-        for (int l = 0; l < MAX_LANES; l++)
-            lane[l] = lane[l] < x[i + l] ? x[i + l] : lane[l];
+    for (; i + VECTORS * LANES <= n; i += VECTORS * LANES)
+        for (int v = 0; v < VECTORS; v++)
+            largest[v] = vec_max(largest[v], vec_load(x + i + v * LANES));
+    for (; i + LANES <= n; i += LANES)
+        largest[0] = vec_max(largest[0], vec_load(x + i));
+    for (int v = 1; v < VECTORS; v++)
+        largest[0] = vec_max(largest[0], largest[v]);
+    real lane[LANES], max = x[0];
+    vec_store(lane, largest[0]);
+    for (int l = 0; l < LANES; l++)
+        max = r_max(max, lane[l]);
     for (; i < n; i++)
-        lane[0] = lane[0] < x[i] ? x[i] : lane[0];
-    for (int h = MAX_LANES / 2; h > 0; h /= 2)
-        for (int l = 0; l < h; l++)
-            lane[l] = lane[l] < lane[l + h] ? lane[l + h] : lane[l];
-    return lane[0];
+        max = r_max(max, x[i]);
+    return max;
 }
 
-/* e[i] = F(exp(x[i] - m)); e may be x. */
-static inline void row_exponentials(real *e, const real *x, real m, int64_t n)
-{
-    ELEMENTWISE
-    for (int64_t i = 0; i < n; i++)
-        e[i] = r_flush(r_exp(x[i] - m));
-}
+/* e[i] = F(exp(x[i] - m)), e [n] may be x; in the second form m is an array. */
+#define row_exponentials KERNEL(row_exponentials)
+#define row_exponentials_each KERNEL(row_exponentials_each)
+void row_exponentials(real *e, const real *x, real m, int64_t n);
+void row_exponentials_each(real *e, const real *x, const real *m, int64_t n);
 
 #endif

@@ -6,44 +6,55 @@
 
 enum tile_layout { A_ROWS, A_COLUMNS }; /* a_column is 1, a_row is 1 */
 
-static inline ALWAYS_INLINE void store_full(const struct tile *tile, vec sum[TILE_ROWS][TILE_VECTORS],
-                                            int rows, int vectors)
+/* One loop for each way to store, so that the sums stay in registers. */
+static inline ALWAYS_INLINE void store_full(const struct tile *tile, real *c,
+                                            vec sum[TILE_ROWS][TILE_VECTORS], int rows, int vectors)
 {
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) {
-            real *c = tile->c + i * tile->c_row + v * LANES;
-            vec_store(c, tile->blocks & TILE_FIRST ? sum[i][v] : vec_load(c) + sum[i][v]);
-        }
+    int64_t step = tile->c_row;
+    if (!(tile->blocks & TILE_FIRST))
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] = vec_load(c + i * step + v * LANES) + sum[i][v];
+    if (!(tile->blocks & TILE_LAST))
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vectors; v++)
+                vec_store(c + i * step + v * LANES, sum[i][v]);
+    else if (tile->blocks & TILE_SCALED)
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vectors; v++)
+                vec_store(c + i * step + v * LANES, vec_flush(vec_flush(sum[i][v]) * tile->scale));
+    else
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vectors; v++)
+                vec_store(c + i * step + v * LANES, vec_flush(sum[i][v]));
 }
 
-static void store_part(const struct tile *tile, vec sum[TILE_ROWS][TILE_VECTORS])
+static real finish(const struct tile *tile, real sum)
+{
+    if (!(tile->blocks & TILE_LAST))
+        return sum;
+    return tile->blocks & TILE_SCALED ? r_flush(r_flush(sum) * tile->scale) : r_flush(sum);
+}
+
+static void store_part(const struct tile *tile, real *c, vec sum[TILE_ROWS][TILE_VECTORS])
 {
     for (int i = 0; i < tile->rows; i++) {
         real row[TILE_COLUMNS];
         for (int v = 0; v < TILE_VECTORS; v++)
             vec_store(row + v * LANES, sum[i][v]);
-        real *c = tile->c + i * tile->c_row;
-        for (int n = 0; n < tile->columns; n++)
-            c[n] = tile->blocks & TILE_FIRST ? row[n] : c[n] + row[n];
-    }
-}
-
-static void flush(const struct tile *tile)
-{
-    for (int i = 0; i < tile->rows; i++) {
-        real *c = tile->c + i * tile->c_row;
-        ELEMENTWISE
-        for (int n = 0; n < tile->columns; n++)
-            c[n] = r_flush(c[n]);
+        for (int n = 0; n < tile->columns; n++) {
+            real *to = c + i * tile->c_row + n;
+            *to = finish(tile, tile->blocks & TILE_FIRST ? row[n] : *to + row[n]);
+        }
     }
 }
 
 /* rows, vectors and layout are constants wherever this is inlined. */
-static inline ALWAYS_INLINE void sum_block(const struct tile *tile, int rows, int vectors,
-                                           enum tile_layout layout)
+static inline ALWAYS_INLINE void sum_panel(const struct tile *tile, const real *b, real *c, int rows,
+                                           int vectors, enum tile_layout layout)
 {
     vec sum[TILE_ROWS][TILE_VECTORS] = {0};
-    const real *a = tile->a, *b = tile->b;
+    const real *a = tile->a;
     int64_t step = layout == A_ROWS ? tile->a_row : 1;
     int64_t stride = layout == A_ROWS ? 1 : tile->a_column;
     for (int64_t k = 0; k < tile->depth; k++) {
@@ -60,9 +71,16 @@ static inline ALWAYS_INLINE void sum_block(const struct tile *tile, int rows, in
         b += tile->b_row;
     }
     if (tile->columns == vectors * LANES)
-        store_full(tile, sum, rows, vectors);
+        store_full(tile, c, sum, rows, vectors);
     else
-        store_part(tile, sum);
+        store_part(tile, c, sum);
+}
+
+static inline ALWAYS_INLINE void sum_block(const struct tile *tile, int rows, int vectors,
+                                           enum tile_layout layout)
+{
+    for (int64_t p = 0; p < tile->panels; p++)
+        sum_panel(tile, tile->b + p * tile->b_panel, tile->c + p * vectors * LANES, rows, vectors, layout);
 }
 
 static inline ALWAYS_INLINE void choose_layout(const struct tile *tile, int rows, int vectors)
@@ -94,7 +112,7 @@ void tile_block(const struct tile *tile)
         ROWS(4)
         ROWS(5)
         ROWS(6)
-#if VECTOR_BYTES == 64
+#if VECTOR_REGISTERS == 32
         ROWS(7)
         ROWS(8)
         ROWS(9)
@@ -106,8 +124,6 @@ void tile_block(const struct tile *tile)
     default:
         BUG("a tile of %d rows", tile->rows);
     }
-    if (tile->blocks & TILE_LAST)
-        flush(tile);
 }
 
 void tile_contract(const struct tile *tile, int64_t first, int64_t end, enum tile_blocks last)

@@ -14,14 +14,14 @@ enum {
     PRODUCT_BLOCK = 512,
     TILE_VECTORS = 2,
     TILE_COLUMNS = TILE_VECTORS * LANES,
-    TILE_ROWS = VECTOR_BYTES == 64 ? 12 : 6, /* accumulators fill 24 of 32, or 12 of 16 registers */
+    TILE_ROWS = VECTOR_REGISTERS == 32 ? 12 : 6, /* accumulators fill 24 of 32, or 12 of 16 registers */
 };
 
 enum tile_blocks {
     TILE_INNER = 0,
-    TILE_FIRST = 1, /* c = block, else c = c + block */
-    TILE_LAST = 2,  /* flush what is stored */
-    TILE_ONLY = TILE_FIRST | TILE_LAST,
+    TILE_FIRST = 1,  /* c = block, else c = c + block */
+    TILE_LAST = 2,   /* flush what is stored */
+    TILE_SCALED = 4, /* with LAST: store F(F(c) * scale) */
 };
 
 struct tile {
@@ -33,6 +33,8 @@ struct tile {
     real *c;
     int64_t c_row;
     int rows, columns, width;
+    int64_t panels, b_panel; /* neighbouring panels, so far apart in b; more than one only when full */
+    real scale;
     enum tile_blocks blocks;
 };
 

@@ -12,7 +12,7 @@ const uint COLUMNS = 2u; /* columns of the result a lane, at most; `chunks` cuts
 
 shared float patch_weights[TILE * LANES];
 
-uint sequence_of, head, kv_head, first_row, chunk;
+uint sequence_of, head, kv_head, tile_row, chunk;
 
 /* Finds what this group works on, with `over` heads of fixed rows; false when it is a group beyond the last. */
 bool locate(uint over)
@@ -20,7 +20,7 @@ bool locate(uint over)
     uint tiles = (sequence + TILE - 1u) / TILE, rest = GROUP;
     chunk = rest % chunks;
     rest = rest / chunks;
-    first_row = rest % tiles * TILE;
+    tile_row = rest % tiles * TILE;
     rest = rest / tiles;
     head = rest % over;
     kv_head = over == heads ? head / share : head;

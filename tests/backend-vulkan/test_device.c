@@ -1,3 +1,344 @@
-/* placeholder */
+/* Choosing devices, memory, programs that update in place, and what goes wrong. */
+#include "backend-vulkan/commands.h"
+#include "backend-vulkan/engine.h"
+#include "backend-vulkan/selftest.h"
+#include "ir/build.h"
+#include "shaders/include/push/elements.h"
 #include "tests/backend-vulkan/fixture.h"
-int main(void){return 0;}
+#include <math.h>
+
+static void lists_devices_with_their_verdict(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct arena arena = {0};
+    struct vulkan_device_info *devices;
+    uint32_t count;
+    fixture_choose_driver(FIXTURE_LAVAPIPE);
+    assert_ok(vulkan_devices_list(&devices, &count, &arena, &trace), &trace);
+    assert_int_equal(count, 1);
+    assert_true(devices[0].passed);
+    assert_non_null(strstr(devices[0].why, "agree"));
+    assert_true(devices[0].name[0] && devices[0].driver[0]);
+    assert_int_equal(strncmp(devices[0].api, "1.", 2), 0);
+    arena_release(&arena);
+}
+
+static void a_machine_without_a_driver_has_no_devices(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct arena arena = {0};
+    struct vulkan_device_info *devices;
+    struct executor *executor;
+    char selector[16];
+    uint32_t count;
+    setenv("VK_ICD_FILENAMES", "/nonexistent.json", 1);
+    setenv("VK_DRIVER_FILES", "/nonexistent.json", 1);
+    assert_ok(vulkan_devices_list(&devices, &count, &arena, &trace), &trace);
+    assert_int_equal(count, 0);
+    assert_ok(vulkan_device_choose(selector, &trace), &trace);
+    assert_string_equal(selector, "");
+    assert_fails(vulkan_executor_create(&executor, &(struct vulkan_options){0}, &trace), DEVICE, &trace,
+                 "no Vulkan device to use; 0 here");
+    arena_release(&arena);
+}
+
+static void auto_never_takes_a_software_driver(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    char selector[16] = "x";
+    if (getenv("ESPALIER_TEST_ICD"))
+        skip();
+    fixture_choose_driver(FIXTURE_LAVAPIPE);
+    assert_ok(vulkan_device_choose(selector, &trace), &trace);
+    assert_string_equal(selector, "");
+}
+
+static void selects_by_index_and_part_of_name(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    if (getenv("ESPALIER_TEST_ICD"))
+        skip();
+    executor_destroy(fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){.selector = "0"}));
+    executor_destroy(fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){.selector = "LLVMpipe"}));
+    struct executor *executor;
+    assert_fails(vulkan_executor_create(&executor, &(struct vulkan_options){.selector = "geforce"}, &trace),
+                 DEVICE, &trace, "no Vulkan device matches \"geforce\"; 1 here:\n  0: llvmpipe");
+    assert_fails(vulkan_executor_create(&executor, &(struct vulkan_options){.selector = "1"}, &trace), DEVICE,
+                 &trace, "no Vulkan device matches \"1\"");
+}
+
+static void refuses_several_matches_with_the_list(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *executor;
+    char both[256];
+    fixture_choose_driver(FIXTURE_SWIFTSHADER);
+    snprintf(both, sizeof both, "%s:", getenv("VK_ICD_FILENAMES"));
+    fixture_choose_driver(FIXTURE_LAVAPIPE);
+    strcat(both, getenv("VK_ICD_FILENAMES"));
+    setenv("VK_ICD_FILENAMES", both, 1);
+    setenv("VK_DRIVER_FILES", both, 1);
+    assert_fails(vulkan_executor_create(&executor, &(struct vulkan_options){0}, &trace), DEVICE, &trace,
+                 "more than one Vulkan device to use; 2 here:");
+    assert_non_null(strstr(trace.text, "SwiftShader"));
+    assert_ok(vulkan_executor_create(&executor, &(struct vulkan_options){.selector = "swift"}, &trace),
+              &trace);
+    assert_non_null(strstr(executor->name, "SwiftShader"));
+    executor_destroy(executor);
+}
+
+static void writes_canonical_numbers_and_reads_parts_back(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *e = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
+    const float in[] = {1, -0.0f, 0x1p-52f, -0x1p-51f, NAN, 3};
+    float out[6];
+    const int32_t integers[] = {-1, 1, INT32_MIN};
+    int32_t back[3];
+    uint32_t f, i;
+    assert_ok(executor_tensor_create(e, DTYPE_F32, 8, &f, &trace), &trace);
+    assert_ok(executor_tensor_create(e, DTYPE_I32, 3, &i, &trace), &trace);
+    assert_ok(executor_tensor_write(e, f, 1, 6, in, &trace), &trace);
+    assert_ok(executor_tensor_write(e, i, 0, 3, integers, &trace), &trace);
+    assert_ok(executor_tensor_read(e, f, 1, 6, out, &trace), &trace);
+    assert_ok(executor_tensor_read(e, i, 0, 3, back, &trace), &trace);
+    const float expected[] = {1, 0, 0, -0x1p-51f};
+    const uint32_t nan = 0x7fc00000;
+    assert_memory_equal(out, expected, sizeof expected);
+    assert_memory_equal(&out[4], &nan, 4);
+    assert_memory_equal(back, integers, sizeof back);
+    assert_ok(executor_tensor_read(e, f, 0, 1, out, &trace), &trace);
+    assert_memory_equal(out, &expected[1], 4); /* fresh tensors are zero */
+    assert_fails(executor_tensor_read(e, f, 3, 6, out, &trace), INVALID, &trace, "of a tensor of 8");
+    executor_tensor_destroy(e, f);
+    assert_ok(executor_tensor_create(e, DTYPE_F32, 8, &f, &trace),
+              &trace); /* in the place of the first, zero again */
+    assert_ok(executor_tensor_read(e, f, 1, 1, out, &trace), &trace);
+    assert_memory_equal(out, &expected[1], 4);
+    fixture_close(e);
+}
+
+static void large_transfers_go_in_parts(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 << 20 };
+    struct trace trace = {0};
+    struct executor *e = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
+    int32_t *in = malloc(COUNT * sizeof *in), *out = malloc(COUNT * sizeof *out);
+    uint32_t tensor;
+    for (int32_t i = 0; i < COUNT; i++)
+        in[i] = i * 7;
+    assert_ok(executor_tensor_create(e, DTYPE_I32, COUNT, &tensor, &trace), &trace);
+    assert_ok(executor_tensor_write(e, tensor, 0, COUNT, in, &trace), &trace);
+    assert_ok(executor_tensor_read(e, tensor, 0, COUNT, out, &trace), &trace);
+    assert_memory_equal(in, out, COUNT * sizeof *in);
+    free(in);
+    free(out);
+    fixture_close(e);
+}
+
+static void a_tensor_larger_than_a_binding_is_refused_with_sizes(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *e = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 20});
+    uint32_t tensor;
+    assert_fails(executor_tensor_create(e, DTYPE_F32, (1 << 18) + 1, &tensor, &trace), DEVICE, &trace,
+                 "1048580 bytes: this device binds 4 to 1048576 bytes");
+    assert_ok(executor_tensor_create(e, DTYPE_F32, 1 << 17, &tensor, &trace), &trace);
+    fixture_close(e);
+}
+
+/* w' = w + g and h = w' * w', run twice with w' stored over w. */
+static void programs_update_in_place_and_run_again(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    struct trace trace = {0};
+    struct executor *e = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
+    struct graph *graph = graph_create();
+    uint32_t axis = dims_leaf(&graph->dims, COUNT), tensors[3];
+    uint32_t w = build_input(graph, "w", DTYPE_F32, 1, &axis),
+             g = build_input(graph, "g", DTYPE_F32, 1, &axis);
+    uint32_t sum = build_binary(graph, OP_add, w, g), square = build_binary(graph, OP_mul, sum, sum);
+    build_output(graph, "w", sum);
+    build_output(graph, "square", square);
+    float data[COUNT], back[COUNT];
+    for (int i = 0; i < 3; i++) {
+        assert_ok(executor_tensor_create(e, DTYPE_F32, COUNT, &tensors[i], &trace), &trace);
+        for (int j = 0; j < COUNT; j++)
+            data[j] = (float)(j * (i + 1));
+        assert_ok(executor_tensor_write(e, tensors[i], 0, COUNT, data, &trace), &trace);
+    }
+    const struct binding bindings[] = {
+        {w, tensors[0]}, {g, tensors[1]}, {sum, tensors[0]}, {square, tensors[2]}};
+    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 4};
+    struct program *program;
+    assert_ok(executor_compile(&program, e, &spec, &trace), &trace);
+    assert_ok(executor_run(e, program, &trace), &trace);
+    assert_ok(executor_run(e, program, &trace), &trace);
+    assert_ok(executor_tensor_read(e, tensors[2], 0, COUNT, back, &trace), &trace);
+    for (int j = 0; j < COUNT; j++)
+        assert_true(back[j] == (float)(25 * j) * (float)j);
+    assert_int_equal(executor_counters(e).device_nodes, 4);
+    executor_program_destroy(e, program);
+    graph_destroy(graph);
+    fixture_close(e);
+}
+
+static void a_result_that_is_not_finite_names_its_op(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *e =
+        fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){.finite = VULKAN_FINITE_CHECKED});
+    struct graph *graph = graph_create();
+    uint32_t axis = dims_leaf(&graph->dims, 3), tensors[2];
+    uint32_t x = build_input(graph, "x", DTYPE_F32, 1, &axis);
+    uint32_t y = build_unary(graph, OP_silu, build_binary(graph, OP_mul, x, x));
+    build_output(graph, "y", y);
+    for (int i = 0; i < 2; i++)
+        assert_ok(executor_tensor_create(e, DTYPE_F32, 3, &tensors[i], &trace), &trace);
+    const struct binding bindings[] = {{x, tensors[0]}, {y, tensors[1]}};
+    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 2};
+    struct program *program;
+    assert_ok(executor_compile(&program, e, &spec, &trace), &trace);
+    const float large[] = {1, 0x1p100f, 2}, small[] = {1, 2, 3};
+    assert_ok(executor_tensor_write(e, tensors[0], 0, 3, large, &trace), &trace);
+    assert_fails(executor_run(e, program, &trace), INVALID, &trace, "node 0 (mul) is not finite");
+    assert_ok(executor_tensor_write(e, tensors[0], 0, 3, small, &trace), &trace);
+    assert_ok(executor_run(e, program, &trace), &trace);
+    executor_program_destroy(e, program);
+    graph_destroy(graph);
+    fixture_close(e);
+}
+
+/* An engine without the executor around it, for what only its parts can do. */
+struct bare {
+    struct instance instance;
+    struct engine engine;
+};
+
+static void open_bare(struct bare *b, struct vulkan_options options)
+{
+    struct trace trace = {0};
+    fixture_choose_driver(FIXTURE_LAVAPIPE);
+    assert_ok(instance_open(&b->instance, options.validation, &trace), &trace);
+    assert_ok(engine_open(&b->engine, &b->instance, 0, &options, &trace), &trace);
+}
+
+static void close_bare(struct bare *b)
+{
+    engine_release(&b->engine);
+    instance_release(&b->instance);
+}
+
+/* A launch that writes one element more than its tensor has must be noticed. */
+static void guards_notice_a_write_behind_a_tensor(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct bare b;
+    uint32_t pieces[2];
+    open_bare(&b, (struct vulkan_options){.guard_words = 8});
+    for (int i = 0; i < 2; i++)
+        assert_ok(memory_create(&b.engine.memory, DTYPE_F32, 100, &pieces[i], &trace), &trace);
+    assert_ok(memory_check_guards(&b.engine.memory, &trace), &trace);
+    b.engine.memory.pieces.items[pieces[0]].count = 101; /* pretend, so that the launch is allowed */
+    struct commands commands;
+    commands_init(&commands, &b.engine.memory, &b.engine.pipelines);
+    struct span span = {pieces[0], 0, 101};
+    struct push_elements push = {.count = 101};
+    commands_add(&commands, KERNEL_zero, &span, &push, 2, 1);
+    assert_ok(commands_record(&commands, &trace), &trace);
+    assert_ok(commands_run(&commands, &trace), &trace);
+    b.engine.memory.pieces.items[pieces[0]].count = 100;
+    assert_fails(memory_check_guards(&b.engine.memory, &trace), BROKEN, &trace,
+                 "of 100 elements: word 0 of the guard after it was overwritten with 00000000");
+    commands_release(&commands);
+    close_bare(&b);
+}
+
+/* A kernel that does not compute what C computes: the pipeline of another one in its place. */
+static void a_device_that_computes_otherwise_fails_the_selftest(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct bare b;
+    struct selftest_verdict verdict;
+    open_bare(&b, (struct vulkan_options){0});
+    assert_ok(selftest_run(&verdict, &b.engine, &trace), &trace);
+    assert_true(verdict.passed);
+    VkPipeline *pipelines = b.engine.pipelines.pipelines, kept = pipelines[KERNEL_matmul];
+    VkPipeline other;
+    assert_ok(pipelines_get(&b.engine.pipelines, KERNEL_repack, &other, &trace), &trace);
+    pipelines[KERNEL_matmul] = other;
+    assert_ok(selftest_run(&verdict, &b.engine, &trace), &trace);
+    pipelines[KERNEL_matmul] = kept;
+    assert_false(verdict.passed);
+    assert_non_null(strstr(verdict.why, "row of the product 0, case 0"));
+    close_bare(&b);
+}
+
+/* Launches in the order of their additions, whatever barriers and submissions lie between. */
+static void dependent_launches_run_in_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 70000, TIMES = 40 };
+    struct trace trace = {0};
+    struct bare b;
+    uint32_t piece;
+    float *data = calloc(2 * COUNT, sizeof *data);
+    open_bare(&b, (struct vulkan_options){.validation = VULKAN_VALIDATED});
+    assert_ok(memory_create(&b.engine.memory, DTYPE_F32, 2 * COUNT, &piece, &trace), &trace);
+    for (int i = 0; i < COUNT; i++)
+        data[i] = 1;
+    assert_ok(memory_write(&b.engine.memory, piece, 0, 2 * COUNT, data, &trace), &trace);
+    struct commands commands;
+    commands_init(&commands, &b.engine.memory, &b.engine.pipelines);
+    struct span one = {piece, 0, COUNT}, two = {piece, COUNT, COUNT};
+    struct push_elements push = {.count = COUNT};
+    for (int i = 0; i < TIMES; i++) { /* Fibonacci: each launch needs what both before it left */
+        struct span spans[] = {one, two, i % 2 ? one : two};
+        commands_add(&commands, KERNEL_add, spans, &push, (COUNT + 63) / 64, 1e9 * (1 + i % 30));
+    }
+    assert_ok(commands_record(&commands, &trace), &trace);
+    assert_true(commands.buffers.count > 10);
+    assert_true(commands.dispatches > TIMES);
+    assert_ok(commands_run(&commands, &trace), &trace);
+    assert_ok(memory_read(&b.engine.memory, piece, 0, 2 * COUNT, data, &trace), &trace);
+    float x = 1, y = 0;
+    for (int i = 0; i < TIMES; i++)
+        *(i % 2 ? &x : &y) = x + y;
+    for (int i = 0; i < COUNT; i++)
+        assert_true(data[i] == x && data[COUNT + i] == y);
+    commands_release(&commands);
+    free(data);
+    close_bare(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_devices_with_their_verdict),
+        cmocka_unit_test(a_machine_without_a_driver_has_no_devices),
+        cmocka_unit_test(auto_never_takes_a_software_driver),
+        cmocka_unit_test(selects_by_index_and_part_of_name),
+        cmocka_unit_test(refuses_several_matches_with_the_list),
+        cmocka_unit_test(writes_canonical_numbers_and_reads_parts_back),
+        cmocka_unit_test(large_transfers_go_in_parts),
+        cmocka_unit_test(a_tensor_larger_than_a_binding_is_refused_with_sizes),
+        cmocka_unit_test(programs_update_in_place_and_run_again),
+        cmocka_unit_test(a_result_that_is_not_finite_names_its_op),
+        cmocka_unit_test(guards_notice_a_write_behind_a_tensor),
+        cmocka_unit_test(a_device_that_computes_otherwise_fails_the_selftest),
+        cmocka_unit_test(dependent_launches_run_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,15 +1,39 @@
-/* Every op on a Vulkan device against the C twin, byte for byte, over the shapes of the twin's own tests and some that
- * are awkward for the kernels here. */
+/* Every op on a Vulkan device against the C twin, byte for byte, over the shapes of the twin's own tests and
+ * some that are awkward for the kernels here. */
 #include "backend-cpu/cpu.h"
 #include "ir/build.h"
 #include "tests/backend-cpu/cases.h"
 #include "tests/backend-vulkan/fixture.h"
 #include <inttypes.h>
 
-#define S1(a) {1, {a}}
-#define S2(a, b) {2, {a, b}}
-#define S3(a, b, c) {3, {a, b, c}}
-#define S4(a, b, c, d) {4, {a, b, c, d}}
+#define S1(a) \
+    {         \
+        1,    \
+        {     \
+            a \
+        }     \
+    }
+#define S2(a, b) \
+    {            \
+        2,       \
+        {        \
+            a, b \
+        }        \
+    }
+#define S3(a, b, c) \
+    {               \
+        3,          \
+        {           \
+            a, b, c \
+        }           \
+    }
+#define S4(a, b, c, d) \
+    {                  \
+        4,             \
+        {              \
+            a, b, c, d \
+        }              \
+    }
 
 /* Edges of tiles, columns not divisible by four, heads wider than a group's columns. */
 // clang-format off
@@ -41,10 +65,15 @@ struct one_op {
 static struct one_op make_graph(const struct op_case *c)
 {
     struct one_op one = {.graph = graph_create()};
-    struct build_attributes attributes = {
-        .heads = c->attributes.heads,     .kv_heads = c->attributes.kv_heads, .causal = c->attributes.causal,
-        .inverse = c->attributes.inverse, .rows = c->attributes.rows,         .start = c->attributes.start,
-        .decay = c->attributes.decay,     .scale = c->attributes.scale,       .epsilon = c->attributes.epsilon};
+    struct build_attributes attributes = {.heads = c->attributes.heads,
+                                          .kv_heads = c->attributes.kv_heads,
+                                          .causal = c->attributes.causal,
+                                          .inverse = c->attributes.inverse,
+                                          .rows = c->attributes.rows,
+                                          .start = c->attributes.start,
+                                          .decay = c->attributes.decay,
+                                          .scale = c->attributes.scale,
+                                          .epsilon = c->attributes.epsilon};
     for (uint32_t i = 0; i < op_table[c->op].inputs; i++) {
         uint32_t axes[VALUE_MAX_RANK];
         char name[16];
@@ -77,7 +106,8 @@ static void run_on(struct executor *executor, const struct one_op *one, struct c
         bindings[i].value = one->values[i];
         assert_ok(executor_tensor_create(executor, dtype, x->count, &bindings[i].tensor, &trace), &trace);
         if (i < inputs)
-            assert_ok(executor_tensor_write(executor, bindings[i].tensor, 0, x->count, x->data, &trace), &trace);
+            assert_ok(executor_tensor_write(executor, bindings[i].tensor, 0, x->count, x->data, &trace),
+                      &trace);
     }
     struct program_spec spec = {.graph = one->graph, .bindings = bindings, .binding_count = one->count};
     assert_ok(executor_compile(&program, executor, &spec, &trace), &trace);
@@ -99,13 +129,13 @@ static void compare(const struct case_run *got, const struct case_run *expected)
         const uint32_t *a = got->call.results[r].data, *b = expected->call.results[r].data;
         for (int64_t i = 0; i < got->call.results[r].count; i++)
             if (a[i] != b[i])
-                fail_msg("%s: result %" PRIu32 ", element %" PRId64 ": %08" PRIx32 " instead of %08" PRIx32, text, r, i,
-                         a[i], b[i]);
+                fail_msg("%s: result %" PRIu32 ", element %" PRId64 ": %08" PRIx32 " instead of %08" PRIx32,
+                         text, r, i, a[i], b[i]);
     }
 }
 
-static void check_case(struct executor *vulkan, struct executor *cpu, const struct op_case *c, enum case_values values,
-                       uint32_t seed)
+static void check_case(struct executor *vulkan, struct executor *cpu, const struct op_case *c,
+                       enum case_values values, uint32_t seed)
 {
     struct one_op one = make_graph(c);
     struct case_run got = case_run_create(c, CASE_FLOAT, values, seed);
@@ -169,7 +199,8 @@ static void products_agree_however_they_are_tiled_on_swiftshader(void **state)
     (void)state;
     struct trace trace = {0};
     struct executor *cpu = NULL;
-    struct executor *vulkan = fixture_open(FIXTURE_SWIFTSHADER, (struct vulkan_options){.matmul = VULKAN_MATMUL_TILE});
+    struct executor *vulkan =
+        fixture_open(FIXTURE_SWIFTSHADER, (struct vulkan_options){.matmul = VULKAN_MATMUL_TILE});
     assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
     for (uint32_t n = 0; n < 6; n++)
         check_case(vulkan, cpu, &more_cases[n], CASE_ALL_EXPONENTS, n);

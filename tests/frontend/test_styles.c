@@ -193,6 +193,7 @@ static void imports_groups_of_every_ratio(void **state)
     CHECK(m->kv_heads = 2, m->merged_batch = true);
     CHECK(m->kv_heads = 1, m->merged_batch = true, m->cache = true);
     CHECK(m->heads = 1, m->kv_heads = 1);
+    CHECK(m->head = 2);
 }
 
 static void imports_every_form_of_silu(void **state)
@@ -211,12 +212,28 @@ static void imports_whole_styles_of_exporters(void **state)
     CHECK(m->constant_nodes = true, m->linear = LINEAR_TRANSPOSED, m->swapped = true); /* unfolded */
     CHECK(m->linear = LINEAR_TRANSPOSED, m->scale = SCALE_SPLIT, m->mask = MASK_WHERE, m->merged_batch = true,
           m->norm = NORM_MUL_RECIPROCAL, m->opset = 18, m->node_prefix = "node_"); /* dynamo */
-    CHECK(m->opset = 11);
-    CHECK(m->opset = 12, m->cache = true);
+    CHECK(m->opset = 11, m->mask = MASK_BUFFER);
+    CHECK(m->opset = 12, m->cache = true, m->mask = MASK_WHERE);
     CHECK(m->opset = 20, m->swapped = true);
     CHECK(m->reversed = true, m->constant_nodes = true, m->cache = true);
     CHECK(m->external = "model.onnx.data");
     CHECK(m->external = "model.onnx.data", m->linear = LINEAR_TRANSPOSED, m->constant_nodes = true);
+}
+
+static void imports_fused_operators(void **state)
+{
+    (void)state;
+    CHECK(m->opset = 23, m->rotary = ROTARY_FUSED, m->norm = NORM_FUSED, m->fused = FUSED_CAUSAL);
+    CHECK(m->opset = 23, m->rotary = ROTARY_FUSED, m->norm = NORM_FUSED, m->fused = FUSED_MASKED,
+          m->mask = MASK_WHERE, m->cache = true);
+    CHECK(m->opset = 23, m->fused = FUSED_MASKED, m->mask = MASK_LESS_WHERE_ADD, m->kv_heads = 1);
+}
+
+static void takes_packed_projections_apart(void **state)
+{
+    (void)state;
+    CHECK(m->packed = true);
+    CHECK(m->packed = true, m->kv_heads = 4, m->cache = true, m->rotary = ROTARY_SPLIT);
 }
 
 static void shares_only_tied_embeddings(void **state)
@@ -330,6 +347,8 @@ int main(void)
         cmocka_unit_test(imports_groups_of_every_ratio),
         cmocka_unit_test(imports_every_form_of_silu),
         cmocka_unit_test(imports_whole_styles_of_exporters),
+        cmocka_unit_test(imports_fused_operators),
+        cmocka_unit_test(takes_packed_projections_apart),
         cmocka_unit_test(shares_only_tied_embeddings),
         cmocka_unit_test(gives_weights_the_names_of_their_parts),
         cmocka_unit_test(maps_weights_and_copies_none),

@@ -98,8 +98,9 @@ static const char *shape_of(struct emitter *e, uint32_t count, const char *const
 static const char *axis_size(struct emitter *e, const char *x, int64_t axis)
 {
     struct onnx_writer *w = e->w;
+    const char *shape = onnx_op(w, "Shape", x, NULL), *index = onnx_const_index(w, axis);
     onnx_attribute_int(w, "axis", 0);
-    const char *size = onnx_op(w, "Gather", onnx_op(w, "Shape", x, NULL), onnx_const_index(w, axis), NULL);
+    const char *size = onnx_op(w, "Gather", shape, index, NULL);
     return onnx_op(w, "Reshape", size, onnx_const_int(w, 1), NULL);
 }
 
@@ -159,6 +160,29 @@ static const char *linear(struct emitter *e, const char *x, const char *part, in
     return op2(e, "Add", y, use(e, bias_part));
 }
 
+/* One linear layer for several parts, stacked along its outputs; the parts' results by slicing. */
+static void packed(struct emitter *e, const char *x, const char *prefix, uint32_t count,
+                   const char *const *parts, const int64_t *sizes, const char **outputs)
+{
+    struct onnx_writer *w = e->w;
+    int64_t total = 0, at = 0, in = e->m->hidden;
+    for (uint32_t i = 0; i < count; i++)
+        total += sizes[i];
+    float *values = malloc((size_t)(total * in) * sizeof *values);
+    for (uint32_t i = 0; i < count; i++) {
+        float *part = onnx_llama_weight(arena_printf(&w->arena, "%s%s", prefix, parts[i]), sizes[i] * in);
+        memcpy(values + at * in, part, (size_t)(sizes[i] * in) * sizeof *values);
+        free(part);
+        at += sizes[i];
+    }
+    const char *name = arena_printf(&w->arena, "onnx::%s%s", prefix, parts[0]);
+    store(e, name, values, total, in, true);
+    free(values);
+    const char *y = onnx_op(w, "MatMul", x, use(e, name), NULL);
+    for (uint32_t i = 0, start = 0; i < count; start += (uint32_t)sizes[i++])
+        outputs[i] = slice(e, y, 2, start, start + sizes[i]);
+}
+
 static const char *mean_square(struct emitter *e, const char *x)
 {
     struct onnx_writer *w = e->w;
@@ -166,9 +190,10 @@ static const char *mean_square(struct emitter *e, const char *x)
     const char *square = e->m->norm == NORM_MUL_RECIPROCAL
                              ? onnx_op(w, "Mul", x, x, NULL)
                              : onnx_op(w, "Pow", x, onnx_const_float(w, 2), NULL);
+    const char *axes = e->m->opset >= 18 ? onnx_const_int(w, -1) : NULL;
     onnx_attribute_int(w, "keepdims", 1);
-    if (e->m->opset >= 18)
-        return onnx_op(w, "ReduceMean", square, onnx_const_int(w, -1), NULL);
+    if (axes)
+        return onnx_op(w, "ReduceMean", square, axes, NULL);
     onnx_attribute_ints(w, "axes", 1, &last);
     return onnx_op(w, "ReduceMean", square, NULL);
 }
@@ -225,7 +250,6 @@ static void make_tables(struct emitter *e, const char *positions)
             }
             onnx_tensor(w, names[t], ONNX_TEST_FLOAT, 2, shape, table[t],
                         (size_t)(TABLE_ROWS * m->head) * sizeof(float));
-            onnx_attribute_int(w, "axis", 0);
             out[t] = unsqueeze(e, onnx_op(w, "Gather", names[t], positions, NULL), m->cache ? 1 : 0);
             free(table[t]);
         }
@@ -246,6 +270,12 @@ static void make_tables(struct emitter *e, const char *positions)
         angles = op2(e, "Mul", unsqueeze(e, p, m->cache ? 2 : 1), "inv_freq");
     }
     free(frequencies);
+    if (m->rotary == ROTARY_FUSED) { /* [1, sequence, half] */
+        angles = m->cache ? angles : unsqueeze(e, angles, 0);
+        e->cosine = onnx_op(w, "Cos", angles, NULL);
+        e->sine = onnx_op(w, "Sin", angles, NULL);
+        return;
+    }
     if (m->rotary != ROTARY_HALVES) {
         onnx_attribute_int(w, "axis", -1);
         angles = onnx_op(w, "Concat", angles, angles, NULL);
@@ -260,6 +290,8 @@ static const char *rotate(struct emitter *e, const char *x)
     struct onnx_writer *w = e->w;
     int64_t half = e->m->head / 2;
     const char *low, *high;
+    if (e->m->rotary == ROTARY_FUSED)
+        return onnx_op(w, "RotaryEmbedding", x, e->cosine, e->sine, NULL);
     if (e->m->rotary == ROTARY_SPLIT) {
         const char *outputs[2] = {onnx_new_name(w), onnx_new_name(w)}, *inputs[2] = {x, NULL};
         const int64_t parts[2] = {half, half};
@@ -326,15 +358,18 @@ static void make_mask(struct emitter *e)
     }
     onnx_attribute_tensor(w, "value", ONNX_TEST_FLOAT, 1, (const int64_t[]){1}, &low, sizeof low);
     const char *full = onnx_op(w, "ConstantOfShape", square, NULL);
+    const char *diagonal = onnx_const_index(w, e->m->mask == MASK_SEES_NEXT ? 2 : 1);
     onnx_attribute_int(w, "upper", 1);
-    e->mask = onnx_op(w, "Trilu", full, onnx_const_index(w, e->m->mask == MASK_SEES_NEXT ? 2 : 1), NULL);
+    e->mask = onnx_op(w, "Trilu", full, diagonal, NULL);
     if (e->m->mask == MASK_WINDOW) {
+        diagonal = onnx_const_index(w, -3);
         onnx_attribute_int(w, "upper", 0);
-        e->mask = onnx_op(w, "Add", e->mask, onnx_op(w, "Trilu", full, onnx_const_index(w, -3), NULL), NULL);
+        e->mask = onnx_op(w, "Add", e->mask, onnx_op(w, "Trilu", full, diagonal, NULL), NULL);
     }
     if (e->m->cache) { /* padding as well, which is all zeros */
+        const char *seen = unsqueeze(e, unsqueeze(e, "attention_mask", 1), 2);
         onnx_attribute_int(w, "to", ONNX_TEST_FLOAT);
-        const char *seen = onnx_op(w, "Cast", unsqueeze(e, unsqueeze(e, "attention_mask", 1), 2), NULL);
+        seen = onnx_op(w, "Cast", seen, NULL);
         const char *hidden = onnx_op(w, "Sub", onnx_const_float(w, 1), seen, NULL);
         e->mask = op2(e, "Add", unsqueeze(e, unsqueeze(e, e->mask, 0), 1),
                       onnx_op(w, "Mul", hidden, onnx_const_float(w, low), NULL));
@@ -369,7 +404,7 @@ static const char *repeat(struct emitter *e, const char *x)
 {
     struct onnx_writer *w = e->w;
     int64_t times = e->m->heads / e->m->kv_heads;
-    if (times == 1 || e->m->repeat == REPEAT_FIVE_AXES)
+    if (times == 1 || e->m->repeat == REPEAT_FIVE_AXES || e->m->fused != FUSED_NOT)
         return x;
     bool tiled = e->m->repeat == REPEAT_TILED;
     const char *kv = onnx_const_int(w, e->m->kv_heads), *r = onnx_const_int(w, times);
@@ -395,8 +430,9 @@ static const char *masked_softmax(struct emitter *e, const char *scores, const c
     if (e->m->scale == SCALE_MUL)
         scores = scaled(e, scores, 1 / sqrtf(head));
     if (e->m->scale == SCALE_SHAPE) {
+        const char *size = axis_size(e, keys, -1);
         onnx_attribute_int(w, "to", ONNX_TEST_FLOAT);
-        const char *size = onnx_op(w, "Cast", axis_size(e, keys, -1), NULL);
+        size = onnx_op(w, "Cast", size, NULL);
         scores = onnx_op(w, "Div", scores, onnx_op(w, "Sqrt", size, NULL), NULL);
     }
     if (e->mask && e->m->mask == MASK_WHERE)
@@ -419,6 +455,14 @@ static const char *attend(struct emitter *e, const char *q, const char *k, const
     const struct onnx_llama *m = e->m;
     int64_t times = m->heads / m->kv_heads;
     const char *head = onnx_const_int(w, m->head);
+    if (m->fused == FUSED_CAUSAL) {
+        onnx_attribute_int(w, "is_causal", 1);
+        return onnx_op(w, "Attention", q, k, v, NULL);
+    }
+    if (m->fused == FUSED_MASKED) {
+        onnx_attribute_float(w, "scale", 1 / sqrtf((float)m->head));
+        return onnx_op(w, "Attention", q, k, v, e->mask, NULL);
+    }
     if (m->scale == SCALE_SPLIT) {
         q = scaled(e, q, sqrtf(1 / sqrtf((float)m->head)));
         k = scaled(e, k, sqrtf(1 / sqrtf((float)m->head)));
@@ -452,9 +496,18 @@ static const char *attention(struct emitter *e, const char *x, int64_t layer)
     const struct onnx_llama *m = e->m;
     const char *prefix = arena_printf(&w->arena, "layers.%d.", (int)layer);
     int64_t wide = m->heads * m->head, narrow = m->kv_heads * m->head;
-    const char *q = linear(e, x, arena_printf(&w->arena, "%sq", prefix), wide, m->hidden, m->bias);
-    const char *k = linear(e, x, arena_printf(&w->arena, "%sk", prefix), narrow, m->hidden, m->bias);
-    const char *v = linear(e, x, arena_printf(&w->arena, "%sv", prefix), narrow, m->hidden, m->bias);
+    const char *projections[3], *q, *k, *v;
+    if (m->packed) {
+        packed(e, x, prefix, 3, (const char *[]){"q", "k", "v"}, (const int64_t[]){wide, narrow, narrow},
+               projections);
+    } else {
+        projections[0] = linear(e, x, arena_printf(&w->arena, "%sq", prefix), wide, m->hidden, m->bias);
+        projections[1] = linear(e, x, arena_printf(&w->arena, "%sk", prefix), narrow, m->hidden, m->bias);
+        projections[2] = linear(e, x, arena_printf(&w->arena, "%sv", prefix), narrow, m->hidden, m->bias);
+    }
+    q = projections[0];
+    k = projections[1];
+    v = projections[2];
     q = rotate(e, heads_of(e, q, m->heads));
     k = with_past(e, rotate(e, heads_of(e, k, m->kv_heads)), layer, "key");
     v = with_past(e, heads_of(e, v, m->kv_heads), layer, "value");
@@ -480,9 +533,14 @@ static const char *mlp(struct emitter *e, const char *x, int64_t layer)
     struct onnx_writer *w = e->w;
     const struct onnx_llama *m = e->m;
     const char *prefix = arena_printf(&w->arena, "layers.%d.", (int)layer);
-    const char *gate = linear(e, x, arena_printf(&w->arena, "%sgate", prefix), m->ffn, m->hidden, false);
-    const char *up = linear(e, x, arena_printf(&w->arena, "%sup", prefix), m->ffn, m->hidden, false);
-    const char *gated = op2(e, "Mul", silu(e, gate), up);
+    const char *halves[2];
+    if (m->packed) {
+        packed(e, x, prefix, 2, (const char *[]){"gate", "up"}, (const int64_t[]){m->ffn, m->ffn}, halves);
+    } else {
+        halves[0] = linear(e, x, arena_printf(&w->arena, "%sgate", prefix), m->ffn, m->hidden, false);
+        halves[1] = linear(e, x, arena_printf(&w->arena, "%sup", prefix), m->ffn, m->hidden, false);
+    }
+    const char *gated = op2(e, "Mul", silu(e, halves[0]), halves[1]);
     return linear(e, gated, arena_printf(&w->arena, "%sdown", prefix), m->hidden, m->ffn, false);
 }
 

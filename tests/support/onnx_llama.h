@@ -8,7 +8,7 @@
 
 enum linear_form { LINEAR_STORED_IN_OUT, LINEAR_TRANSPOSED, LINEAR_GEMM, LINEAR_RESHAPED };
 enum norm_form { NORM_POW_DIV, NORM_MUL_RECIPROCAL, NORM_POW_MINUS_HALF, NORM_DIV_SQRT, NORM_FUSED };
-enum rotary_form { ROTARY_CONCAT, ROTARY_HALVES, ROTARY_SPLIT, ROTARY_TABLES, ROTARY_MATMUL };
+enum rotary_form { ROTARY_CONCAT, ROTARY_HALVES, ROTARY_SPLIT, ROTARY_TABLES, ROTARY_MATMUL, ROTARY_FUSED };
 enum mask_form {
     MASK_TRIU_ADD,
     MASK_WHERE,          /* Where(position <= position, scores, -inf) */
@@ -21,6 +21,7 @@ enum mask_form {
 enum scale_form { SCALE_DIV, SCALE_MUL, SCALE_SPLIT, SCALE_SHAPE };
 enum repeat_form { REPEAT_EXPAND, REPEAT_FIVE_AXES, REPEAT_TILED };
 enum silu_form { SILU_SIGMOID, SILU_SIGMOID_FIRST, SILU_EXP };
+enum fused_form { FUSED_NOT, FUSED_CAUSAL, FUSED_MASKED }; /* operator Attention of opset 23 */
 enum tie_form { TIE_NONE, TIE_SAME_TENSOR, TIE_COPY };
 
 struct onnx_llama {
@@ -33,11 +34,13 @@ struct onnx_llama {
     enum repeat_form repeat;
     enum silu_form silu;
     enum tie_form tie;
+    enum fused_form fused;
     bool swapped;  /* operands of sums and products the other way round */
     bool reversed; /* nodes written last to first */
     bool constant_nodes;
     bool cache;        /* past_key_values, attention_mask and position_ids inputs, present outputs */
     bool bias;         /* of q, k and v */
+    bool packed;       /* q, k, v in one linear layer, gate and up in another; sliced apart */
     bool merged_batch; /* batch and heads merged around the products of attention */
     bool half;         /* weights stored as FLOAT16 */
     bool shared_norms; /* all norm weights equal, and shared through Identity nodes */

@@ -1,5 +1,5 @@
-/* A small model whose weights are a formula, so that golden/numeric/reference.py has the same ones, and a source of
- * token sequences made the same way. */
+/* A small model whose weights are a formula, so that golden/numeric/reference.py has the same ones, and a
+ * source of token sequences made the same way. */
 #ifndef TESTS_TRAIN_MODEL_H
 #define TESTS_TRAIN_MODEL_H
 
@@ -23,7 +23,8 @@ static inline float model_number(uint32_t salt, uint32_t index)
 
 static inline struct arch model_arch(void)
 {
-    return (struct arch){.layers = 2, .hidden = 24, .heads = 4, .kv_heads = 2, .head_dim = 6, .ffn = 40, .vocab = 67};
+    return (struct arch){
+        .layers = 2, .hidden = 24, .heads = 4, .kv_heads = 2, .head_dim = 6, .ffn = 40, .vocab = 67};
 }
 
 /* Element i of tensor t (in the order of the graph): matrices within 1/4, vectors 1 +- 1/8; rotary stays. */
@@ -72,7 +73,8 @@ static inline void model_fill(void *payload, uint64_t step, uint32_t micro, stru
 
 static inline struct adamw model_adamw(void)
 {
-    return (struct adamw){.beta1 = 0.875f, .beta2 = 0.96875f, .epsilon = 0x1p-20f, .decay = 0.125f, .max_norm = 0.5f};
+    return (struct adamw){
+        .beta1 = 0.875f, .beta2 = 0.96875f, .epsilon = 0x1p-20f, .decay = 0.125f, .max_norm = 0.5f};
 }
 
 static inline struct trainer_spec model_spec(struct executor *executor, const struct graph *student,

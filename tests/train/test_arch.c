@@ -10,7 +10,8 @@ static void builds_a_graph_that_verifies(void **state)
     struct graph *graph = model_build(model_arch(), 1);
     assert_ok(graph_verify(graph, &trace), &trace);
     assert_int_equal(graph->tensors.count, 1 + 1 + 2 * 9 + 2);
-    /* embedding and head, then per layer two norms, q k v o and three of the MLP, then the last norm and rotary */
+    /* embedding and head, then per layer two norms, q k v o and three of the MLP, then the last norm and
+     * rotary */
     assert_int_equal(graph_parameters(graph),
                      2 * 67 * 24 + 2 * (2 * 24 + 2 * 24 * 24 + 2 * 24 * 12 + 3 * 24 * 40) + 24 + 3);
     graph_destroy(graph);
@@ -44,7 +45,8 @@ static void finds_signals_by_name(void **state)
     uint32_t first = signals_get(&signals, STR("residual.0"));
     assert_int_equal(graph->nodes.items[graph_value(graph, first)->source].op, OP_embed);
     uint32_t last = signals_get(&signals, STR("residual.4"));
-    const struct node *norm = &graph->nodes.items[graph_value(graph, signals_get(&signals, STR("hidden")))->source];
+    const struct node *norm =
+        &graph->nodes.items[graph_value(graph, signals_get(&signals, STR("hidden")))->source];
     assert_int_equal(norm->op, OP_rmsnorm);
     assert_int_equal(norm->inputs[0], last);
     assert_int_equal(signals_get(&signals, STR("residual.5")), ID_NONE);

@@ -33,7 +33,8 @@ static void finds_roles_by_structure(void **state)
     assert_int_equal(plan.tensors[find_tensor(graph, "layers.0.up")].role, INIT_MATRIX);
     assert_int_equal(plan.tensors[find_tensor(graph, "embed")].role, INIT_MATRIX);
     assert_int_equal(plan.tensors[find_tensor(graph, "layers.0.ffn_norm")].role, INIT_ONES);
-    assert_float_equal(plan.tensors[find_tensor(graph, "layers.0.down")].deviation, 0.01f, 1e-7f); /* 0.02 / sqrt 4 */
+    assert_float_equal(plan.tensors[find_tensor(graph, "layers.0.down")].deviation, 0.01f,
+                       1e-7f); /* 0.02 / sqrt 4 */
     assert_true(tensor_is_constant(graph, find_tensor(graph, "rotary")));
     assert_false(tensor_is_constant(graph, find_tensor(graph, "head")));
     arena_release(&arena);

@@ -1,4 +1,5 @@
-/* Attention over a batch of sequences: query heads n = g * r, r of them to a key-value head. */
+/* Attention over a batch of sequences: query heads n = g * r, r of them to a key-value head. A plane is one
+ * query head of one sequence, number sequence * n + head. */
 #ifndef SHADERS_PUSH_ATTENTION_H
 #define SHADERS_PUSH_ATTENTION_H
 
@@ -15,7 +16,13 @@ PUSH_BLOCK(push_attention)
     uint causal;          /* 1: query i sees keys 0 .. i */
     uint chunks;          /* pieces that the columns of the result are cut into */
     float scale;          /* of the scores */
+    /* Kernels named attention_panel_*: a panel holds a number for each query and key of some planes,
+     * [planes, rows, columns], queries from first_row on and keys from first_column on. */
+    uint first_plane, planes;
+    uint first_row, rows;
+    uint first_column, columns;
+    uint width; /* of the operand that is multiplied: h or e */
 };
-PUSH_CHECK(push_attention, 21)
+PUSH_CHECK(push_attention, 28)
 
 #endif

@@ -1,5 +1,5 @@
 /* One word to an executor. */
-#include "pipeline/device.h"
+#include "pipeline/device_select.h"
 #include "backend-cpu/cpu.h"
 #include "backend-vulkan/vulkan.h"
 #include <string.h>
@@ -16,7 +16,7 @@ static enum status open_vulkan(struct executor **out, const char *selector, stru
     return vulkan_executor_create(out, &vulkan, trace);
 }
 
-enum status device_open(struct executor **out, const struct device_options *options, struct trace *trace)
+enum status device_select(struct executor **out, const struct device_options *options, struct trace *trace)
 {
     const char *word = options->device ? options->device : "auto";
     if (strcmp(word, "auto") == 0) {

@@ -1,7 +1,7 @@
 /* Choosing what executes: `--device auto|cpu|vulkan[:INDEX|:NAME-PART]`. auto takes a hardware GPU that
  * passes its self-test, else the twin; a software Vulkan driver only when asked for. */
-#ifndef PIPELINE_DEVICE_H
-#define PIPELINE_DEVICE_H
+#ifndef PIPELINE_DEVICE_SELECT_H
+#define PIPELINE_DEVICE_SELECT_H
 
 #include "base/status.h"
 #include "ir/executor.h"
@@ -12,7 +12,7 @@ struct device_options {
 };
 
 /* INVALID: another word. DEVICE: no such device, or it failed its self-test. */
-enum status device_open(struct executor **out, const struct device_options *options,
+enum status device_select(struct executor **out, const struct device_options *options,
                         struct trace *trace) MUST_CHECK;
 
 #endif

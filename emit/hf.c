@@ -1,0 +1,240 @@
+/* A Hugging Face folder: made complete under a temporary name beside its place, then put there in one step.
+ * An existing folder is only replaced when it holds nothing but files that such a folder has. */
+#include "emit/emit.h"
+#include "emit/hf_config.h"
+#include "emit/output.h"
+#include "emit/rotary_base.h"
+#include "emit/safetensors.h"
+#include "ir/text.h"
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const file_names[] = {"config.json", "model.safetensors", "tokenizer.json",
+                                         "tokenizer_config.json"};
+
+struct hf_writer {
+    const struct emit_hf_options *options;
+    struct graph *graph; /* canonical */
+    struct llama llama;
+    enum hf_architecture architecture;
+    float rotary_base;
+    float query_factor; /* what makes the scale of the scores head_size^-0.5 */
+    struct arena arena;
+    VEC(struct safetensors_entry) entries;
+    const char *place, *temporary; /* directories; temporary is NULL until it exists */
+};
+
+/* ---- what is written ---- */
+
+static enum status find_query_factor(struct hf_writer *w, struct trace *trace)
+{
+    double usual = 1 / sqrt((double)w->llama.head_size), scale = (double)w->llama.scale;
+    if (!(scale > 0) || !isfinite(scale))
+        return status_fail(trace, UNSUPPORTED, "Hugging Face export: attention scale %.9g", scale);
+    /* Half a unit in the last place is rounding; a whole one more, that of another way to compute it. */
+    w->query_factor = fabs(scale / usual - 1) < 0x1.8p-23 ? 1 : (float)(scale / usual);
+    return OK;
+}
+
+/* A graph that is only checked may have frequencies without content. */
+static enum status prepare(struct hf_writer *w, const struct graph *graph, struct trace *trace)
+{
+    w->graph = graph_canonicalise(graph);
+    TRY(llama_find(&w->llama, w->graph, trace));
+    TRY(hf_config_choose(&w->architecture, &w->llama, trace));
+    TRY(find_query_factor(w, trace));
+    if (w->llama.frequencies->view.base)
+        TRY(rotary_base_find(&w->rotary_base, &w->llama.frequencies->view, trace));
+    return OK;
+}
+
+static void release(struct hf_writer *w)
+{
+    llama_release(&w->llama);
+    arena_release(&w->arena);
+    graph_destroy(w->graph);
+}
+
+static void add_entry(struct hf_writer *w, const char *name, const struct tensor *tensor, int64_t zeros,
+                      float factor)
+{
+    struct safetensors_entry entry = {name, tensor ? &tensor->view : NULL, zeros, factor};
+    *VEC_PUSH(&w->arena, &w->entries) = entry;
+}
+
+static void add_linear(struct hf_writer *w, uint32_t layer, const char *name,
+                       const struct llama_linear *linear, bool has_bias, float factor)
+{
+    const char *prefix = arena_printf(&w->arena, "model.layers.%" PRIu32 ".%s", layer, name);
+    add_entry(w, arena_printf(&w->arena, "%s.weight", prefix), linear->weight, 0, factor);
+    if (has_bias)
+        add_entry(w, arena_printf(&w->arena, "%s.bias", prefix), linear->bias, linear->weight->view.dims[0],
+                  factor);
+}
+
+static void add_entries(struct hf_writer *w)
+{
+    const struct llama *m = &w->llama;
+    add_entry(w, "model.embed_tokens.weight", m->embed, 0, 1);
+    add_entry(w, "model.norm.weight", m->norm, 0, 1);
+    if (m->head)
+        add_entry(w, "lm_head.weight", m->head, 0, 1);
+    for (uint32_t i = 0; i < m->layers.count; i++) {
+        const struct llama_layer *layer = &m->layers.items[i];
+        add_linear(w, i, "self_attn.q_proj", &layer->q, m->attention_has_bias, w->query_factor);
+        add_linear(w, i, "self_attn.k_proj", &layer->k, m->attention_has_bias, 1);
+        add_linear(w, i, "self_attn.v_proj", &layer->v, m->attention_has_bias, 1);
+        add_linear(w, i, "self_attn.o_proj", &layer->o, m->attention_has_bias, 1);
+        add_linear(w, i, "mlp.gate_proj", &layer->gate, m->mlp_has_bias, 1);
+        add_linear(w, i, "mlp.up_proj", &layer->up, m->mlp_has_bias, 1);
+        add_linear(w, i, "mlp.down_proj", &layer->down, m->mlp_has_bias, 1);
+        const char *prefix = arena_printf(&w->arena, "model.layers.%" PRIu32, i);
+        add_entry(w, arena_printf(&w->arena, "%s.input_layernorm.weight", prefix), layer->attention_norm, 0,
+                  1);
+        add_entry(w, arena_printf(&w->arena, "%s.post_attention_layernorm.weight", prefix), layer->mlp_norm,
+                  0, 1);
+    }
+}
+
+/* ---- the files ---- */
+
+static enum status write_text(struct hf_writer *w, struct emitted *list, const char *name, struct str text,
+                              struct trace *trace)
+{
+    struct output_file file = {0};
+    enum status status = output_open(&file, arena_printf(&w->arena, "%s/%s", w->temporary, name), trace);
+    if (status == OK)
+        status = output_add(&file, text.data, text.length, trace);
+    if (status == OK)
+        status = output_commit(&file, list, name, trace);
+    output_release(&file);
+    return status;
+}
+
+static enum status write_weights(struct hf_writer *w, struct emitted *list, struct trace *trace)
+{
+    struct output_file file = {0};
+    const char *name = "model.safetensors";
+    add_entries(w);
+    enum status status = output_open(&file, arena_printf(&w->arena, "%s/%s", w->temporary, name), trace);
+    if (status == OK)
+        status = safetensors_write(&file, w->entries.items, w->entries.count, trace);
+    if (status == OK)
+        status = output_commit(&file, list, name, trace);
+    output_release(&file);
+    return status;
+}
+
+static enum status write_tokenizer(struct hf_writer *w, struct emitted *list, struct trace *trace)
+{
+    struct builder text = {0};
+    enum status status = hf_tokenizer_config_print(&text, w->options, trace);
+    if (status == OK)
+        status = write_text(w, list, "tokenizer.json", w->options->tokenizer_json, trace);
+    if (status == OK)
+        status = write_text(w, list, "tokenizer_config.json", (struct str){text.data, text.length}, trace);
+    builder_release(&text);
+    return status;
+}
+
+static enum status write_files(struct hf_writer *w, struct emitted *list, struct trace *trace)
+{
+    struct builder config = {0};
+    hf_config_print(&config, &w->llama, w->architecture, w->rotary_base, w->options);
+    enum status status = write_text(w, list, "config.json", (struct str){config.data, config.length}, trace);
+    builder_release(&config);
+    if (status == OK)
+        status = write_weights(w, list, trace);
+    if (status == OK && w->options->tokenizer_json.length > 0)
+        status = write_tokenizer(w, list, trace);
+    return status;
+}
+
+/* ---- the folder ---- */
+
+static bool is_ours(const char *name)
+{
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return true;
+    for (size_t i = 0; i < sizeof file_names / sizeof *file_names; i++)
+        if (strcmp(name, file_names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Nothing at the place, or a folder without files of others. */
+static enum status check_place(const char *place, struct trace *trace)
+{
+    if (!file_exists(place))
+        return OK;
+    DIR *directory = opendir(place);
+    if (!directory)
+        return status_fail(trace, INVALID, "%s exists and is not a folder that can be listed", place);
+    enum status status = OK;
+    for (struct dirent *entry; status == OK && (entry = readdir(directory));)
+        if (!is_ours(entry->d_name))
+            status =
+                status_fail(trace, INVALID,
+                            "%s holds %s, which is no part of an exported model; choose another folder or "
+                            "empty this one",
+                            place, entry->d_name);
+    closedir(directory);
+    return status;
+}
+
+static enum status write_folder(struct hf_writer *w, struct emitted *list, const struct graph *graph,
+                                struct trace *trace)
+{
+    TRY(prepare(w, graph, trace));
+    if (!w->llama.frequencies->view.base)
+        return status_fail(trace, INVALID, "Hugging Face export: the rotary frequencies have no content");
+    TRY(check_place(w->place, trace));
+    const char *temporary = arena_printf(&w->arena, "%s.tmp-%ld", w->place, (long)getpid());
+    TRY(directory_create(temporary, trace));
+    w->temporary = temporary;
+    TRY(write_files(w, list, trace));
+    TRY(directory_replace(w->place, temporary, trace));
+    w->temporary = NULL;
+    return OK;
+}
+
+/* `path` without slashes at its end. */
+static const char *trimmed(struct arena *arena, const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return arena_copy_string(arena, path, length);
+}
+
+enum status emit_hf(struct emitted *out, const char *directory, const struct graph *graph,
+                    const struct emit_hf_options *options, struct trace *trace)
+{
+    struct hf_writer w = {.options = options};
+    struct emitted list = {0};
+    w.place = trimmed(&w.arena, directory);
+    enum status status = write_folder(&w, &list, graph, trace);
+    for (uint32_t i = 0; status == OK && i < list.files.count; i++) {
+        struct emitted_file *file = VEC_PUSH(&out->arena, &out->files);
+        *file = list.files.items[i];
+        file->name = arena_copy_string(&out->arena, file->name, strlen(file->name));
+    }
+    struct trace second = {0};
+    if (w.temporary && directory_remove(w.temporary, &second) != OK)
+        trace_add(trace, "and then: %s", second.text);
+    emitted_release(&list);
+    release(&w);
+    return status;
+}
+
+enum status emit_hf_check(const struct graph *graph, struct trace *trace)
+{
+    struct hf_writer w = {0};
+    enum status status = prepare(&w, graph, trace);
+    release(&w);
+    return status;
+}

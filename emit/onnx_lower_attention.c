@@ -1,0 +1,130 @@
+/* Lowerings of rotary embedding (Su et al. 2021) and of attention with grouped key-value heads (Ainslie et
+ * al. 2023). Batch and sequence stay dynamic: a 0 in a Reshape copies the axis. */
+#include "emit/onnx_lower.h"
+
+/* ids [b, s], w [f] -> cosines and sines [s, 1, f + f] of position times frequency, for both halves of a
+ * head. */
+enum status onnx_lower_rotary_table(struct onnx_lower *l, struct trace *trace)
+{
+    (void)trace;
+    const char *positions = onnx_lower_part(l, "positions"), *twice = onnx_lower_part(l, "twice");
+    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Cast",
+                                                .inputs = {onnx_lower_positions(l)},
+                                                .outputs = {positions},
+                                                .attributes = {{"to", 0, {ONNX_FLOAT}}}});
+    const char *column =
+        onnx_lower_reshape(l, positions, 3, (const int64_t[]){-1, 1, 1}, onnx_lower_part(l, "column"));
+    const char *angle =
+        onnx_lower_apply(l, "Mul", column, onnx_lower_input(l, 1), onnx_lower_part(l, "angle"));
+    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Concat",
+                                                .inputs = {angle, angle},
+                                                .outputs = {twice},
+                                                .attributes = {{"axis", 0, {-1}}}});
+    onnx_lower_apply(l, "Cos", twice, NULL, onnx_lower_result(l));
+    l->sines[l->node->results[0]] = onnx_lower_apply(l, "Sin", twice, NULL, onnx_lower_part(l, "sines"));
+    return OK;
+}
+
+/* x [b, s, n*(f+f)], table [s, 2, f]: heads * cosines + (-second half, first half) * sines. */
+enum status onnx_lower_rope(struct onnx_lower *l, struct trace *trace)
+{
+    int64_t half = onnx_lower_size(l, 1, 2), width = onnx_lower_size(l, 0, 2);
+    const char *sines = l->sines[l->node->inputs[1]];
+    const char *first = onnx_lower_part(l, "first"), *second = onnx_lower_part(l, "second");
+    const char *turned = onnx_lower_part(l, "turned");
+    if (!sines)
+        return status_fail(trace, UNSUPPORTED, "ONNX export: rope needs the result of a rotary_table");
+    if (node_integer(l->node, ATTRIBUTE_inverse))
+        return status_fail(trace, UNSUPPORTED, "ONNX export: rope that turns back belongs to gradients");
+    const char *heads = onnx_lower_reshape(l, onnx_lower_input(l, 0), 4,
+                                           (const int64_t[]){0, 0, width / (2 * half), 2 * half},
+                                           onnx_lower_part(l, "heads"));
+    const char *sizes = onnx_graph_integers(l->onnx, 2, (const int64_t[]){half, half});
+    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Split",
+                                                .inputs = {heads, sizes},
+                                                .outputs = {first, second},
+                                                .attributes = {{"axis", 0, {-1}}}});
+    const char *negated = onnx_lower_apply(l, "Neg", second, NULL, onnx_lower_part(l, "negated"));
+    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Concat",
+                                                .inputs = {negated, first},
+                                                .outputs = {turned},
+                                                .attributes = {{"axis", 0, {-1}}}});
+    const char *along =
+        onnx_lower_apply(l, "Mul", heads, onnx_lower_input(l, 1), onnx_lower_part(l, "along"));
+    const char *across = onnx_lower_apply(l, "Mul", turned, sines, onnx_lower_part(l, "across"));
+    const char *sum = onnx_lower_apply(l, "Add", along, across, onnx_lower_part(l, "sum"));
+    onnx_lower_reshape(l, sum, 3, (const int64_t[]){0, 0, width}, onnx_lower_result(l));
+    return OK;
+}
+
+struct head_sizes {
+    int64_t groups, repeats, key, value; /* g, r, h, e */
+};
+
+/* x [b, s, heads*size] -> [b, s, heads, size] */
+static const char *split_heads(struct onnx_lower *l, const char *x, int64_t heads, int64_t size,
+                               const char *name)
+{
+    return onnx_lower_reshape(l, x, 4, (const int64_t[]){0, 0, heads, size}, onnx_lower_part(l, name));
+}
+
+/* x [b, s, g*size] -> [b, s, g*r, size]: each group's head r times. */
+static const char *repeat_heads(struct onnx_lower *l, const char *x, const struct head_sizes *h, int64_t size,
+                                const char *name)
+{
+    struct arena *arena = &l->onnx->arena;
+    const char *heads = split_heads(l, x, h->groups, size, name);
+    if (h->repeats == 1)
+        return heads;
+    const char *apart =
+        onnx_lower_unsqueeze(l, heads, 3, onnx_lower_part(l, arena_printf(arena, "%s/apart", name)));
+    const char *times = onnx_graph_integers(l->onnx, 5, (const int64_t[]){1, 1, 1, h->repeats, 1});
+    const char *repeated = onnx_lower_apply(l, "Expand", apart, times,
+                                            onnx_lower_part(l, arena_printf(arena, "%s/repeated", name)));
+    return onnx_lower_reshape(l, repeated, 4, (const int64_t[]){0, 0, h->groups * h->repeats, size},
+                              onnx_lower_part(l, arena_printf(arena, "%s/heads", name)));
+}
+
+/* q, k [b, s, heads, h] -> softmax(q k' * scale + mask) [b, heads, s, s] */
+static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k)
+{
+    const char *queries =
+        onnx_lower_transpose(l, q, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "queries"));
+    const char *keys =
+        onnx_lower_transpose(l, k, 4, (const int64_t[]){0, 2, 3, 1}, onnx_lower_part(l, "keys"));
+    const char *products = onnx_lower_apply(l, "MatMul", queries, keys, onnx_lower_part(l, "products"));
+    const char *scores =
+        onnx_lower_apply(l, "Mul", products, onnx_graph_float(l->onnx, node_real(l->node, ATTRIBUTE_scale)),
+                         onnx_lower_part(l, "scores"));
+    if (node_integer(l->node, ATTRIBUTE_causal))
+        scores = onnx_lower_apply(l, "Add", scores, onnx_lower_mask(l), onnx_lower_part(l, "masked"));
+    const char *weights = onnx_lower_part(l, "weights");
+    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Softmax",
+                                                .inputs = {scores},
+                                                .outputs = {weights},
+                                                .attributes = {{"axis", 0, {-1}}}});
+    return weights;
+}
+
+/* q [b, s, g*r*h], k [b, s, g*h], v [b, s, g*e] -> [b, s, g*r*e] */
+enum status onnx_lower_attention(struct onnx_lower *l, struct trace *trace)
+{
+    (void)trace;
+    int64_t heads = node_integer(l->node, ATTRIBUTE_heads),
+            groups = node_integer(l->node, ATTRIBUTE_kv_heads);
+    struct head_sizes h = {.groups = groups,
+                           .repeats = heads / groups,
+                           .key = onnx_lower_size(l, 0, 2) / heads,
+                           .value = onnx_lower_size(l, 2, 2) / groups};
+    const char *q = split_heads(l, onnx_lower_input(l, 0), heads, h.key, "q");
+    const char *k = repeat_heads(l, onnx_lower_input(l, 1), &h, h.key, "k");
+    const char *v = repeat_heads(l, onnx_lower_input(l, 2), &h, h.value, "v");
+    const char *weights = weigh_keys(l, q, k);
+    const char *values =
+        onnx_lower_transpose(l, v, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "values"));
+    const char *mixed = onnx_lower_apply(l, "MatMul", weights, values, onnx_lower_part(l, "mixed"));
+    const char *rows =
+        onnx_lower_transpose(l, mixed, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "rows"));
+    onnx_lower_reshape(l, rows, 3, (const int64_t[]){0, 0, heads * h.value}, onnx_lower_result(l));
+    return OK;
+}

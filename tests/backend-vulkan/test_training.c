@@ -1,0 +1,97 @@
+/* Whole training runs, distillation and cross-entropy, with the same bytes on the twin and on Vulkan devices:
+ * every state after the last of ten steps, weights and moments. */
+#include "backend-cpu/cpu.h"
+#include "tests/backend-vulkan/fixture.h"
+#include "tests/train/model.h"
+#include <inttypes.h>
+
+static const struct objective kl[] = {{.kind = OBJECTIVE_forward_kl, .weight = 1}};
+static const struct objective ce[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
+
+/* Trains on the executor; all states one after the other. */
+static float *train(struct executor *executor, const struct objective *objective, size_t *count)
+{
+    struct trace trace = {0};
+    struct trainer *trainer;
+    struct model_data data = {.vocab = 67, .micros = 2};
+    struct graph *student = model_build(model_arch(), 1), *teacher = model_build(model_arch(), 500);
+    const struct graph *teachers[] = {teacher};
+    struct trainer_spec spec = model_spec(executor, student, objective, 1, &data);
+    if (objective == kl) {
+        spec.step.teachers = teachers;
+        spec.step.teacher_count = 1;
+    }
+    assert_ok(trainer_create(&trainer, &spec, &trace), &trace);
+    assert_ok(trainer_run(trainer, &(struct trainer_hooks){0}, &trace), &trace);
+    *count = 0;
+    for (uint32_t i = 0; i < trainer_state_count(trainer); i++)
+        *count += (size_t)trainer_state(trainer, i).count;
+    float *states = malloc(*count * sizeof *states), *at = states;
+    for (uint32_t i = 0; i < trainer_state_count(trainer); i++) {
+        int64_t n = trainer_state(trainer, i).count;
+        assert_ok(trainer_state_read(trainer, i, 0, n, at, &trace), &trace);
+        at += n;
+    }
+    trainer_destroy(trainer);
+    graph_destroy(student);
+    graph_destroy(teacher);
+    return states;
+}
+
+static void check_run(enum fixture_driver driver, struct vulkan_options options,
+                      const struct objective *objective)
+{
+    struct trace trace = {0};
+    struct executor *cpu, *vulkan = fixture_open(driver, options);
+    size_t count, expected_count;
+    assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
+    float *expected = train(cpu, objective, &expected_count);
+    float *got = train(vulkan, objective, &count);
+    assert_int_equal(count, expected_count);
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(&got[i], &expected[i], sizeof *got) != 0)
+            fail_msg("state element %zu: %a instead of %a", i, (double)got[i], (double)expected[i]);
+    struct executor_counters counters = executor_counters(vulkan);
+    assert_true(counters.dispatches > 0);
+    assert_true(counters.device_nodes > 0);
+    assert_int_equal(counters.host_nodes, 0);
+    free(expected);
+    free(got);
+    executor_destroy(cpu);
+    fixture_close(vulkan);
+}
+
+static void distillation_gives_the_twins_bytes_on_lavapipe(void **state)
+{
+    (void)state;
+    check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.finite = VULKAN_FINITE_CHECKED}, kl);
+}
+
+static void training_gives_the_twins_bytes_on_lavapipe(void **state)
+{
+    (void)state;
+    check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.matmul = VULKAN_MATMUL_TILE}, ce);
+}
+
+static void training_gives_the_twins_bytes_in_buffers_of_a_mebibyte(void **state)
+{
+    (void)state;
+    check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 20}, ce);
+}
+
+static void distillation_gives_the_twins_bytes_on_swiftshader(void **state)
+{
+    (void)state;
+    check_run(FIXTURE_SWIFTSHADER, (struct vulkan_options){0}, kl);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(distillation_gives_the_twins_bytes_on_lavapipe),
+        cmocka_unit_test(training_gives_the_twins_bytes_on_lavapipe),
+        cmocka_unit_test(training_gives_the_twins_bytes_in_buffers_of_a_mebibyte),
+        cmocka_unit_test(distillation_gives_the_twins_bytes_on_swiftshader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
