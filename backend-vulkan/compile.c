@@ -72,22 +72,16 @@ static enum status make_plan(struct compiler *c)
     return OK;
 }
 
-/* Sets the node's flag where a float of a result is not finite. */
-static void add_check(struct compiler *c, uint32_t n, const struct step *step)
+/* Every float of a result must be finite. */
+static void check_results(struct compiler *c, const struct step *step)
 {
     const struct graph *graph = c->spec->graph;
-    for (uint32_t i = 0; i < step->node->result_count; i++) {
-        const struct operand *x = &step->results[i];
-        if (graph_value(graph, step->node->results[i])->dtype != DTYPE_F32)
-            continue;
-        struct span spans[] = {x->span, {c->program->flags, n, 1}};
-        struct push_elements push = {.count = (uint)x->count};
-        commands_add(&c->program->commands, KERNEL_finite, spans, &push, lower_groups(x->count),
-                     (double)x->count);
-    }
+    for (uint32_t i = 0; i < step->node->result_count; i++)
+        if (graph_value(graph, step->node->results[i])->dtype == DTYPE_F32)
+            checks_add_finite(&c->program->checks, step->results[i].span, i);
 }
 
-static enum status lower_node(struct compiler *c, uint32_t n)
+static enum status lower_node(struct compiler *c, uint32_t n, enum vulkan_finite finite)
 {
     const struct node *node = &c->spec->graph->nodes.items[n];
     struct step step = {.node = node};
@@ -96,15 +90,15 @@ static enum status lower_node(struct compiler *c, uint32_t n)
         step.inputs[i] = operand_of(c, node->inputs[i]);
     for (uint32_t i = 0; i < node->result_count; i++)
         step.results[i] = operand_of(c, node->results[i]);
-    TRY_WITH(c->trace, lower_step(&c->lowering, &step, c->trace), "while lowering node %" PRIu32 " (%s)", n,
-             op_table[node->op].name);
-    bool launches = c->program->commands.launches.count > before;
-    if (launches)
-        c->program->device_nodes++;
-    if (launches && c->program->names) {
-        c->program->names[n] = op_table[node->op].name;
-        add_check(c, n, &step);
-    }
+    c->program->checks.label =
+        arena_printf(&c->program->arena, "%%%" PRIu32 " = %s", node->results[0], op_table[node->op].name);
+    TRY_WITH(c->trace, lower_step(&c->lowering, &step, c->trace), "while lowering %s",
+             c->program->checks.label);
+    if (c->program->commands.launches.count == before)
+        return OK;
+    c->program->device_nodes++;
+    if (finite == VULKAN_FINITE_CHECKED)
+        check_results(c, &step);
     return OK;
 }
 
@@ -127,21 +121,23 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
 {
     struct vulkan_program *p = c->program;
     TRY(make_plan(c));
-    p->node_count = c->spec->graph->nodes.count;
-    if (finite == VULKAN_FINITE_CHECKED && p->node_count) {
-        TRY(own_piece(c, DTYPE_I32, p->node_count, &p->flags));
-        p->names = ARENA_ARRAY(&p->arena, const char *, p->node_count);
-        p->found = ARENA_ARRAY(&p->arena, int32_t, p->node_count);
+    uint32_t nodes = c->spec->graph->nodes.count;
+    if (nodes) {
+        p->checks = (struct checks){.arena = &p->arena, .commands = &p->commands};
+        p->checks.capacity = nodes * (NODE_MAX_RESULTS + 1);
+        TRY(own_piece(c, DTYPE_I32, p->checks.capacity, &p->checks.flags));
+        checks_start(&p->checks);
     }
     uint64_t most = most_elements(p->engine);
     c->lowering = (struct lowering){
         .commands = &p->commands,
+        .checks = &p->checks,
         .matmul = p->engine->matmul,
         .temporary = NOT_PLACED,
         .temporary_limit = most < TEMPORARY_ELEMENTS ? most : TEMPORARY_ELEMENTS,
     };
-    for (uint32_t n = 0; n < p->node_count; n++)
-        TRY(lower_node(c, n));
+    for (uint32_t n = 0; n < nodes; n++)
+        TRY(lower_node(c, n, finite));
     TRY(place_temporaries(c));
     return commands_record(&p->commands, c->trace);
 }
@@ -165,22 +161,10 @@ enum status vulkan_program_create(struct vulkan_program **out, struct engine *en
     return OK;
 }
 
-static enum status check_flags(struct vulkan_program *p, struct trace *trace)
-{
-    TRY(memory_read(&p->engine->memory, p->flags, 0, p->node_count, p->found, trace));
-    for (uint32_t n = 0; n < p->node_count; n++)
-        if (p->found[n])
-            return status_fail(trace, INVALID, "a result of node %" PRIu32 " (%s) is not finite", n,
-                               p->names[n]);
-    return OK;
-}
-
 enum status vulkan_program_run(struct vulkan_program *program, struct trace *trace)
 {
-    if (program->names)
-        TRY(memory_zero(&program->engine->memory, program->flags, trace));
     TRY(commands_run(&program->commands, trace));
-    return program->names ? check_flags(program, trace) : OK;
+    return checks_report(&program->checks, &program->engine->memory, trace);
 }
 
 void vulkan_program_destroy(struct vulkan_program *program)

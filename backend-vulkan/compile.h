@@ -2,6 +2,7 @@
 #ifndef BACKEND_VULKAN_COMPILE_H
 #define BACKEND_VULKAN_COMPILE_H
 
+#include "backend-vulkan/check.h"
 #include "backend-vulkan/commands.h"
 #include "backend-vulkan/engine.h"
 #include "ir/executor.h"
@@ -12,11 +13,8 @@ struct vulkan_program {
     struct commands commands;
     uint32_t *pieces; /* scratch, temporaries and flags, owned */
     uint32_t piece_count;
-    uint32_t node_count;
+    struct checks checks;
     uint32_t device_nodes; /* nodes that launch kernels */
-    uint32_t flags;        /* piece with a word a node, set where a result is not finite */
-    const char **names;    /* op of each node; NULL when results are not checked */
-    int32_t *found;        /* the flags, read back */
 };
 
 enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine,

@@ -3,6 +3,7 @@
 #ifndef BACKEND_VULKAN_LOWER_H
 #define BACKEND_VULKAN_LOWER_H
 
+#include "backend-vulkan/check.h"
 #include "backend-vulkan/commands.h"
 #include "ir/graph.h"
 #include "ir/memory_plan.h"
@@ -23,6 +24,7 @@ struct step {
 
 struct lowering {
     struct commands *commands;
+    struct checks *checks;
     enum vulkan_matmul matmul; /* never AUTO */
     uint32_t temporary;        /* piece that temporaries lie in */
     uint64_t temporary_limit;  /* elements */

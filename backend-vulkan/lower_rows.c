@@ -41,6 +41,12 @@ enum status lower_by_rows(struct lowering *l, const struct step *s, struct trace
     return OK;
 }
 
+enum status lower_ce_rows(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    checks_add_ids(l->checks, s->inputs[1].span, s->inputs[0].width);
+    return lower_by_rows(l, s, trace);
+}
+
 /* A lane for each column of the first operand. */
 enum status lower_by_columns(struct lowering *l, const struct step *s, struct trace *trace)
 {
@@ -98,6 +104,7 @@ enum status lower_embed(struct lowering *l, const struct step *s, struct trace *
     struct push_rows push = {.rows = (uint)s->inputs[1].count,
                              .columns = (uint)table->width,
                              .length = (uint)(table->count / table->width)};
+    checks_add_ids(l->checks, s->inputs[1].span, push.length);
     launch(l, s, push, lower_groups(y->count), 4.0 * y->count);
     return OK;
 }
@@ -112,6 +119,7 @@ enum status lower_embed_grad(struct lowering *l, const struct step *s, struct tr
     if (!lowering_temporary(l, ids->count, &next))
         return status_fail(trace, DEVICE, "the gradient of an embedding of %u tokens does not fit a buffer",
                            push.rows);
+    checks_add_ids(l->checks, ids->span, push.length);
     struct push_elements zero = {.count = (uint)y->count};
     commands_add(l->commands, KERNEL_zero, &y->span, &zero, lower_groups(y->count), (double)y->count);
     struct span chain[] = {ids->span, next};

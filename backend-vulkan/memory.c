@@ -246,7 +246,7 @@ static void fill_staging(struct memory *m, enum dtype dtype, const void *data, u
     const float *from = data;
     float *to = m->staging_bytes;
     for (uint64_t i = 0; i < count; i++)
-        to[i] = gm_flush(from[i]);
+        to[i] = gm_flush_square(from[i]);
 }
 
 static enum status copy(struct memory *m, VkBuffer from, uint64_t from_at, VkBuffer to, uint64_t to_at,

@@ -57,7 +57,8 @@ enum status memory_create(struct memory *memory, enum dtype dtype, uint64_t coun
 void memory_destroy(struct memory *memory, uint32_t piece);
 const struct memory_piece *memory_piece(const struct memory *memory, uint32_t piece);
 
-/* Elements [first, first + count) of a piece. Writing flushes floats. INVALID when the range is outside. */
+/* Elements [first, first + count) of a piece. Writing flushes floats to 2^-120 (ir/executor.h). INVALID when
+ * the range is outside. */
 enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count,
                          const void *data, struct trace *trace) MUST_CHECK;
 enum status memory_read(struct memory *memory, uint32_t piece, uint64_t first, uint64_t count, void *data,

@@ -1,11 +1,12 @@
 /* Writing a model as files that other programs load.
  *
- * ONNX: plain operators of opset 17 (no contrib ops), input input_ids int64 [batch, sequence], output logits; weights as
- * [in, out] initializers inline up to EMIT_INLINE_LIMIT bytes in all, else in one external file NAME.onnx.data beside it,
- * 4,096-aligned. Hugging Face: config.json with explicit head_dim, model.safetensors, tokenizer.json.
+ * ONNX: plain operators of opset 17 (no contrib ops), input input_ids int64 [batch, sequence], output logits;
+ * weights as [in, out] initializers inline up to EMIT_INLINE_LIMIT bytes in all, else in one external file
+ * NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json with explicit head_dim,
+ * model.safetensors, tokenizer.json.
  *
- * Both write into temporary places first; what was there before is replaced when all is written. Bytes depend on the model
- * alone: no time, path or version of a library. */
+ * Both write into temporary places first; what was there before is replaced when all is written. Bytes depend
+ * on the model alone: no time, path or version of a library. */
 #ifndef EMIT_EMIT_H
 #define EMIT_EMIT_H
 
@@ -27,7 +28,8 @@ struct emitted {
 void emitted_release(struct emitted *emitted); /* accepts zeroed memory */
 
 /* UNSUPPORTED names what the form cannot hold. */
-enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph, struct trace *trace) MUST_CHECK;
+enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph,
+                      struct trace *trace) MUST_CHECK;
 /* `tokenizer_json` may be empty: then no tokenizer is written. bos and eos: -1 when there is none. */
 struct emit_hf_options {
     struct str tokenizer_json;
@@ -36,7 +38,8 @@ struct emit_hf_options {
 };
 enum status emit_hf(struct emitted *out, const char *directory, const struct graph *graph,
                     const struct emit_hf_options *options, struct trace *trace) MUST_CHECK;
-/* What would keep the graph from being written, before any work is done: OK, or UNSUPPORTED with the reason. */
+/* What would keep the graph from being written, before any work is done: OK, or UNSUPPORTED with the reason.
+ */
 enum status emit_onnx_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
 enum status emit_hf_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
 

@@ -35,7 +35,7 @@ static enum status find(float *out, const float *w, int64_t count, struct trace 
         estimate = pow((double)w[count - 1], -(double)count / (double)(count - 1));
     double whole = nearbyint(estimate);
     *out = (float)(first_misfit(whole, w, count) == count ? whole : estimate);
-    int64_t misfit = isfinite(estimate) && *out > 0 ? first_misfit((double)*out, w, count) : 0;
+    int64_t misfit = isfinite(estimate) && *out > 0 ? first_misfit((double)*out, w, count) : count - 1;
     if (misfit == count)
         return OK;
     return status_fail(trace, UNSUPPORTED,

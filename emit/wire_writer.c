@@ -2,7 +2,7 @@
 #include "emit/wire_writer.h"
 #include <string.h>
 
-enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
+enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2 };
 
 static void add_varint(struct builder *out, uint64_t value)
 {
@@ -23,12 +23,6 @@ void wire_integer(struct builder *out, uint32_t field, int64_t value)
 {
     add_tag(out, field, WIRE_VARINT);
     add_varint(out, (uint64_t)value);
-}
-
-void wire_float(struct builder *out, uint32_t field, float value)
-{
-    add_tag(out, field, WIRE_FIXED32);
-    builder_add(out, (const char *)&value, sizeof value); /* little endian, as everything here */
 }
 
 void wire_open(struct builder *out, uint32_t field, uint64_t length)

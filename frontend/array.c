@@ -34,7 +34,8 @@ enum status array_create(struct array **out, struct array_room *room, int32_t ty
         return status_fail(trace, UNSUPPORTED, "the values computed from shapes are too large to evaluate");
     struct array *array = ARENA_NEW(room->arena, struct array);
     *array = (struct array){.type = type, .rank = rank, .count = count};
-    memcpy(array->dims, dims, rank * sizeof *dims);
+    if (rank > 0)
+        memcpy(array->dims, dims, rank * sizeof *dims);
     array->data = ARENA_ARRAY(room->arena, double, (size_t)count + 1);
     *out = array;
     return OK;
@@ -65,7 +66,8 @@ struct array *array_reshape(struct array_room *room, const struct array *in, uin
     struct array *array = ARENA_NEW(room->arena, struct array);
     *array = *in;
     array->rank = rank;
-    memcpy(array->dims, dims, rank * sizeof *dims);
+    if (rank > 0)
+        memcpy(array->dims, dims, rank * sizeof *dims);
     return array;
 }
 

@@ -182,8 +182,11 @@ static bool fill_axis(struct view *out, struct atom *rest, uint32_t *at, uint32_
 bool view_reshape(struct view *out, const struct view *in, const struct shape *shape)
 {
     struct atom rest[VIEW_MAX_ATOMS];
-    uint32_t count = in->rank > 0 ? in->ends[in->rank - 1] : 0, at = 0;
-    memcpy(rest, in->atoms, sizeof rest);
+    uint32_t count = 0, at = 0;
+    /* Neighbours of different axes may be one run, to be cut elsewhere. */
+    for (uint32_t i = 0; in->rank > 0 && i < in->ends[in->rank - 1]; i++)
+        if (count == 0 || !merge(&rest[count - 1], in->atoms[i]))
+            rest[count++] = in->atoms[i];
     *out = (struct view){.offset = in->offset};
     for (uint32_t axis = 0; axis < shape->rank; axis++) {
         int64_t target[PROBES];

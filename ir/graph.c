@@ -60,10 +60,20 @@ float node_real(const struct node *node, enum attribute_key key)
     return find_attribute(node, key)->real;
 }
 
+/* Rotary frequencies are a table, not something that was learned. */
+static bool is_parameter(const struct graph *graph, uint32_t value)
+{
+    for (uint32_t i = 0; i < graph->nodes.count; i++)
+        if (graph->nodes.items[i].op == OP_rotary_table && graph->nodes.items[i].inputs[1] == value)
+            return false;
+    return true;
+}
+
 int64_t graph_parameters(const struct graph *graph)
 {
     int64_t total = 0;
     for (uint32_t i = 0; i < graph->tensors.count; i++)
-        total += tensor_view_count(&graph->tensors.items[i].view);
+        if (is_parameter(graph, graph->tensors.items[i].value))
+            total += tensor_view_count(&graph->tensors.items[i].view);
     return total;
 }

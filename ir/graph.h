@@ -86,7 +86,7 @@ uint32_t graph_find_output(const struct graph *graph, const char *name); /* valu
 int64_t node_integer(const struct node *node, enum attribute_key key);   /* asserts that the op has it */
 float node_real(const struct node *node, enum attribute_key key);
 
-/* Number of elements of all weights, shared ones once. */
+/* Number of elements of all weights, shared ones once; rotary frequencies are not counted. */
 int64_t graph_parameters(const struct graph *graph);
 
 #endif

@@ -49,7 +49,7 @@ struct shape {
     uint32_t layers;
     int64_t hidden, vocab;
     const int64_t *heads, *kv_heads, *head_dim, *ffn;
-    int64_t parameters; /* shared tensors once */
+    int64_t parameters; /* graph_parameters(): shared tensors once */
     bool tied;          /* embedding and head are one tensor */
 };
 

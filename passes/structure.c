@@ -102,7 +102,8 @@ static void sweep(struct finder *f)
     }
 }
 
-/* Marks what `value` needs, stopping at the stream; calls back nothing, but reports the stream values met. */
+/* Marks the nodes that `value` needs, up to the stream; *lowest becomes the first stream value that is met.
+ */
 static void mark_needed(const struct finder *f, uint32_t value, bool *nodes, uint32_t *lowest)
 {
     struct arena scratch = {0};

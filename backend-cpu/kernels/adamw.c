@@ -1,6 +1,6 @@
 /* The optimizer: AdamW (Loshchilov & Hutter 2019, algorithm 2) and the clipping of the gradient's norm. */
 #include "backend-cpu/kernels.h"
-#include "backend-cpu/kernels/vector.h"
+#include "backend-cpu/kernels/row.h"
 
 /* What hyper [16] holds; computed by the host once a step. */
 enum hyper {
@@ -29,27 +29,47 @@ void KERNEL(clip)(struct kernel_call *call)
     y[1] = norm;
 }
 
+/* Moments of elements [first, first + count); leaves F(rcp(F(sqrt(v' * correction)) + epsilon)) in `over`. */
+static void update_moments(const struct kernel_call *call, int64_t first, int64_t count, real *over)
+{
+    const real *g = kernel_input(call, 1) + first, *m = kernel_input(call, 2) + first,
+               *v = kernel_input(call, 3) + first, *h = kernel_input(call, 4);
+    real *m_next = kernel_result(call, 1) + first, *v_next = kernel_result(call, 2) + first;
+    real factor = kernel_input(call, 5)[0], beta1 = h[HYPER_BETA1], rest1 = h[HYPER_BETA1_REST],
+         beta2 = h[HYPER_BETA2], rest2 = h[HYPER_BETA2_REST], correction = h[HYPER_CORRECTION2],
+         epsilon = h[HYPER_EPSILON];
+    ELEMENTWISE
+    for (int64_t i = 0; i < count; i++) {
+        real gradient = r_flush(g[i] * factor);
+        real square = r_flush_square(beta2 * v[i] + rest2 * (gradient * gradient));
+        m_next[i] = r_flush(beta1 * m[i] + rest1 * gradient);
+        v_next[i] = square;
+        over[i] = square * correction;
+    }
+    row_roots(over, over, count);
+    ELEMENTWISE
+    for (int64_t i = 0; i < count; i++)
+        over[i] = over[i] + epsilon;
+    row_reciprocals(over, over, count);
+}
+
 static void adamw_range(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
     (void)thread;
     const struct kernel_call *call = payload;
-    const real *w = kernel_input(call, 0), *g = kernel_input(call, 1), *m = kernel_input(call, 2),
-               *v = kernel_input(call, 3), *h = kernel_input(call, 4);
-    real *w_next = kernel_result(call, 0), *m_next = kernel_result(call, 1), *v_next = kernel_result(call, 2);
-    real factor = kernel_input(call, 5)[0], rate = h[HYPER_RATE], beta1 = h[HYPER_BETA1],
-         rest1 = h[HYPER_BETA1_REST], beta2 = h[HYPER_BETA2], rest2 = h[HYPER_BETA2_REST],
-         correction1 = h[HYPER_CORRECTION1], correction2 = h[HYPER_CORRECTION2], epsilon = h[HYPER_EPSILON],
-         keep = call->attributes.decay ? h[HYPER_KEEP] : (real)1; /* 1 * w is w */
-    ELEMENTWISE
-    for (int64_t i = first; i < end; i++) {
-        real gradient = r_flush(g[i] * factor);
-        real mean = r_flush(beta1 * m[i] + rest1 * gradient);
-        real square = r_flush_square(beta2 * v[i] + rest2 * (gradient * gradient));
-        real root = r_flush(r_sqrt(square * correction2)) + epsilon;
-        real step = r_flush(r_flush(mean * correction1) * r_flush(r_rcp(root)));
-        w_next[i] = r_flush(keep * w[i] - r_flush(rate * step));
-        m_next[i] = mean;
-        v_next[i] = square;
+    const real *w = kernel_input(call, 0), *h = kernel_input(call, 4);
+    real *w_next = kernel_result(call, 0), over[ROW_CHUNK];
+    real rate = h[HYPER_RATE], correction = h[HYPER_CORRECTION1];
+    real keep = call->attributes.decay ? h[HYPER_KEEP] : (real)1; /* 1 * w is w */
+    for (int64_t start = first; start < end; start += ROW_CHUNK) {
+        const real *mean = kernel_result(call, 1) + start;
+        int64_t count = least(ROW_CHUNK, end - start);
+        update_moments(call, start, count, over);
+        ELEMENTWISE
+        for (int64_t i = 0; i < count; i++) {
+            real step = r_flush(r_flush(mean[i] * correction) * over[i]);
+            w_next[start + i] = r_flush(keep * w[start + i] - r_flush(rate * step));
+        }
     }
 }
 

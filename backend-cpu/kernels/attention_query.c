@@ -37,8 +37,8 @@ static void query_tile(const struct query_gradient *g, int64_t sequence, int64_t
                     attention_panels(&g->packs[KEYS_ACROSS], sequence, group), 0, panels, x,
                     TILE_LAST | TILE_SCALED);
     attention_strip(a, g->output_gradient + token * o_step + head * a->value_width, o_step, rows,
-                    a->value_width, attention_panels(&g->packs[VALUES_ACROSS], sequence, group), 0, panels,
-                    d);
+                    a->value_width, attention_panels(&g->packs[VALUES_ACROSS], sequence, group), 0, panels, d,
+                    TILE_LAST);
     for (int i = 0; i < rows; i++) {
         int64_t at = (token + i) * a->heads + head;
         pull_back(x + i * a->stride, d + i * a->stride, g->stats[2 * at], g->stats[2 * at + 1], g->delta[at],

@@ -1,16 +1,20 @@
 /* Element-wise kernels. The result may lie over an operand of the same shape. */
 #include "backend-cpu/kernels.h"
-#include "backend-cpu/kernels/vector.h"
+#include "backend-cpu/kernels/row.h"
 
 static void silu_range(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
     (void)thread;
     const struct kernel_call *call = payload;
-    const real *x = kernel_input(call, 0);
-    real *y = kernel_result(call, 0);
-    ELEMENTWISE
-    for (int64_t i = first; i < end; i++)
-        y[i] = r_flush(x[i] * r_flush(r_sigmoid(x[i])));
+    real *y = kernel_result(call, 0), sigmoid[ROW_CHUNK];
+    for (int64_t start = first; start < end; start += ROW_CHUNK) {
+        const real *x = kernel_input(call, 0) + start;
+        int64_t count = least(ROW_CHUNK, end - start);
+        row_sigmoids(sigmoid, x, count);
+        ELEMENTWISE
+        for (int64_t i = 0; i < count; i++)
+            y[start + i] = r_flush(x[i] * sigmoid[i]);
+    }
 }
 
 void KERNEL(silu)(struct kernel_call *call)
@@ -22,13 +26,16 @@ static void silu_grad_range(void *payload, int64_t first, int64_t end, uint32_t 
 {
     (void)thread;
     const struct kernel_call *call = payload;
-    const real *x = kernel_input(call, 0), *dy = kernel_input(call, 1);
-    real *dx = kernel_result(call, 0);
-    ELEMENTWISE
-    for (int64_t i = first; i < end; i++) {
-        real s = r_flush(r_sigmoid(x[i]));
-        real slope = r_flush(s * r_flush((real)1 + x[i] * ((real)1 - s)));
-        dx[i] = r_flush(dy[i] * slope);
+    real *dx = kernel_result(call, 0), sigmoid[ROW_CHUNK];
+    for (int64_t start = first; start < end; start += ROW_CHUNK) {
+        const real *x = kernel_input(call, 0) + start, *dy = kernel_input(call, 1) + start;
+        int64_t count = least(ROW_CHUNK, end - start);
+        row_sigmoids(sigmoid, x, count);
+        ELEMENTWISE
+        for (int64_t i = 0; i < count; i++) {
+            real s = sigmoid[i], slope = r_flush(s * r_flush((real)1 + x[i] * ((real)1 - s)));
+            dx[start + i] = r_flush(dy[i] * slope);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 enum tile_layout { A_ROWS, A_COLUMNS }; /* a_column is 1, a_row is 1 */
 
-/* One loop for each way to store, so that the sums stay in registers. */
+/* One plain loop for each way to store. */
 static inline ALWAYS_INLINE void store_full(const struct tile *tile, real *c,
                                             vec sum[TILE_ROWS][TILE_VECTORS], int rows, int vectors)
 {
@@ -38,25 +38,26 @@ static real finish(const struct tile *tile, real sum)
 
 static void store_part(const struct tile *tile, real *c, vec sum[TILE_ROWS][TILE_VECTORS])
 {
-    for (int i = 0; i < tile->rows; i++) {
-        real row[TILE_COLUMNS];
-        for (int v = 0; v < TILE_VECTORS; v++)
-            vec_store(row + v * LANES, sum[i][v]);
+    for (int i = 0; i < tile->rows; i++)
         for (int n = 0; n < tile->columns; n++) {
-            real *to = c + i * tile->c_row + n;
-            *to = finish(tile, tile->blocks & TILE_FIRST ? row[n] : *to + row[n]);
+            real *to = c + i * tile->c_row + n, block = sum[i][n / LANES][n % LANES];
+            *to = finish(tile, tile->blocks & TILE_FIRST ? block : *to + block);
         }
-    }
 }
 
 /* rows, vectors and layout are constants wherever this is inlined. */
 static inline ALWAYS_INLINE void sum_panel(const struct tile *tile, const real *b, real *c, int rows,
                                            int vectors, enum tile_layout layout)
 {
-    vec sum[TILE_ROWS][TILE_VECTORS] = {0};
+    vec running[TILE_ROWS][TILE_VECTORS], sum[TILE_ROWS][TILE_VECTORS]; /* registers; memory for storing */
     const real *a = tile->a;
     int64_t step = layout == A_ROWS ? tile->a_row : 1;
     int64_t stride = layout == A_ROWS ? 1 : tile->a_column;
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            running[i][v] = (vec){0};
     for (int64_t k = 0; k < tile->depth; k++) {
         vec column[TILE_VECTORS];
 #pragma GCC unroll 2
@@ -66,10 +67,15 @@ static inline ALWAYS_INLINE void sum_panel(const struct tile *tile, const real *
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++)
-                sum[i][v] = sum[i][v] + a[i * step] * column[v];
+                running[i][v] = running[i][v] + a[i * step] * column[v];
         a += stride;
         b += tile->b_row;
     }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] = running[i][v];
     if (tile->columns == vectors * LANES)
         store_full(tile, c, sum, rows, vectors);
     else

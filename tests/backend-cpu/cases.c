@@ -210,7 +210,8 @@ static void fill(struct case_run *run, uint32_t input, enum case_values values, 
             ((int32_t *)operand->data)[i] = (int32_t)(next_random(state) % (uint32_t)id_limit(run->of));
             continue;
         }
-        float x = gm_flush(meaningful(run->of, input, i, random_value(state, values)));
+        float x = meaningful(run->of, input, i, random_value(state, values));
+        x = run->of->op == OP_adamw && input == 3 ? gm_flush_square(x * x) : gm_flush(x);
         if (run->precision == CASE_DOUBLE)
             ((double *)operand->data)[i] = x;
         else

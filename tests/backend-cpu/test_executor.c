@@ -261,8 +261,8 @@ static void tensors_are_zeroed_flushed_and_bounded(void **state)
     (void)state;
     struct trace trace = {0};
     struct executor *executor = make_executor(plain);
-    static const float data[4] = {0x1p-52f, -0.0f, -0x1p-51f, 1e-40f};
-    static const uint32_t expected[5] = {0, 0, 0xa6000000u, 0, 0};
+    static const float data[4] = {0x1p-121f, -0.0f, -0x1p-120f, 1e-40f};
+    static const uint32_t expected[5] = {0, 0, 0x83800000u, 0, 0};
     uint32_t tensor = make_tensor(executor, DTYPE_F32, 5, NULL), back[5];
     assert_ok(executor_tensor_write(executor, tensor, 0, 4, data, &trace), &trace);
     assert_ok(executor_tensor_read(executor, tensor, 0, 5, back, &trace), &trace);
@@ -276,6 +276,24 @@ static void tensors_are_zeroed_flushed_and_bounded(void **state)
     assert_fails(executor_tensor_create(executor, DTYPE_F16, 4, &none, &trace), INVALID, &trace, "f16");
     assert_fails(executor_tensor_create(executor, DTYPE_F32, 0, &none, &trace), INVALID, &trace,
                  "0 elements");
+    executor_destroy(executor);
+}
+
+static void uploaded_weights_are_canonical(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *executor = make_executor(plain);
+    static const float data[3] = {0x1p-52f, -0x1p-51f, -0.0f};
+    static const uint32_t expected[3] = {0, 0xa6000000u, 0};
+    static const int64_t dims[1] = {3};
+    struct tensor_view view;
+    uint32_t tensor = 0, back[3];
+    assert_ok(tensor_view_dense(&view, NULL, (const uint8_t *)data, sizeof data, DTYPE_F32, 1, dims, &trace),
+              &trace);
+    assert_ok(executor_upload(executor, &view, &tensor, &trace), &trace);
+    assert_ok(executor_tensor_read(executor, tensor, 0, 3, back, &trace), &trace);
+    assert_memory_equal(back, expected, sizeof back);
     executor_destroy(executor);
 }
 
@@ -321,6 +339,7 @@ int main(void)
         cmocka_unit_test(refuses_bindings_that_do_not_fit),
         cmocka_unit_test(refuses_a_tensor_destroyed_under_a_program),
         cmocka_unit_test(tensors_are_zeroed_flushed_and_bounded),
+        cmocka_unit_test(uploaded_weights_are_canonical),
         cmocka_unit_test(the_double_executor_keeps_doubles),
         cmocka_unit_test(describes_itself),
     };

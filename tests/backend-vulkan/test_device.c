@@ -97,7 +97,7 @@ static void writes_canonical_numbers_and_reads_parts_back(void **state)
     (void)state;
     struct trace trace = {0};
     struct executor *e = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
-    const float in[] = {1, -0.0f, 0x1p-52f, -0x1p-51f, NAN, 3};
+    const float in[] = {1, -0.0f, 0x1p-121f, -0x1p-120f, NAN, 3};
     float out[6];
     const int32_t integers[] = {-1, 1, INT32_MIN};
     int32_t back[3];
@@ -108,7 +108,7 @@ static void writes_canonical_numbers_and_reads_parts_back(void **state)
     assert_ok(executor_tensor_write(e, i, 0, 3, integers, &trace), &trace);
     assert_ok(executor_tensor_read(e, f, 1, 6, out, &trace), &trace);
     assert_ok(executor_tensor_read(e, i, 0, 3, back, &trace), &trace);
-    const float expected[] = {1, 0, 0, -0x1p-51f};
+    const float expected[] = {1, 0, 0, -0x1p-120f};
     const uint32_t nan = 0x7fc00000;
     assert_memory_equal(out, expected, sizeof expected);
     assert_memory_equal(&out[4], &nan, 4);
@@ -211,8 +211,50 @@ static void a_result_that_is_not_finite_names_its_op(void **state)
     assert_ok(executor_compile(&program, e, &spec, &trace), &trace);
     const float large[] = {1, 0x1p100f, 2}, small[] = {1, 2, 3};
     assert_ok(executor_tensor_write(e, tensors[0], 0, 3, large, &trace), &trace);
-    assert_fails(executor_run(e, program, &trace), INVALID, &trace, "node 0 (mul) is not finite");
+    assert_fails(executor_run(e, program, &trace), INVALID, &trace, "non-finite value in result of %1 = mul");
     assert_ok(executor_tensor_write(e, tensors[0], 0, 3, small, &trace), &trace);
+    assert_ok(executor_run(e, program, &trace), &trace);
+    executor_program_destroy(e, program);
+    graph_destroy(graph);
+    fixture_close(e);
+}
+
+/* What each kind of id does when it is too large or negative; the ops' own kernels must not leave their
+ * tensors. */
+static void ids_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    enum { V = 5, D = 3, T = 70 };
+    struct trace trace = {0};
+    struct executor *e = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
+    struct graph *graph = graph_create();
+    uint32_t table_axes[] = {dims_leaf(&graph->dims, V), dims_leaf(&graph->dims, D)},
+             t = dims_leaf(&graph->dims, T);
+    uint32_t inputs[] = {build_input(graph, "table", DTYPE_F32, 2, table_axes),
+                         build_input(graph, "ids", DTYPE_I32, 1, &t)};
+    uint32_t y = build_op(graph, OP_embed, inputs, &(struct build_attributes){0});
+    uint32_t gradient_inputs[] = {inputs[1], y};
+    uint32_t back = build_op(graph, OP_embed_grad, gradient_inputs, &(struct build_attributes){.rows = V});
+    build_output(graph, "y", y);
+    build_output(graph, "gradient", back);
+    struct binding bindings[] = {{.value = inputs[0]}, {.value = inputs[1]}, {.value = y}, {.value = back}};
+    const int64_t counts[] = {V * D, T, T * D, V * D};
+    for (int i = 0; i < 4; i++)
+        assert_ok(
+            executor_tensor_create(e, i == 1 ? DTYPE_I32 : DTYPE_F32, counts[i], &bindings[i].tensor, &trace),
+            &trace);
+    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 4};
+    struct program *program;
+    assert_ok(executor_compile(&program, e, &spec, &trace), &trace);
+    assert_ok(executor_run(e, program, &trace), &trace);
+    const int32_t bad[] = {V, -1, INT32_MAX}, good = V - 1;
+    const char *const words[] = {"= embed: element 69 is 5, expected one of 0 .. 4", "element 69 is -1",
+                                 "element 69 is 2147483647"};
+    for (int i = 0; i < 3; i++) {
+        assert_ok(executor_tensor_write(e, bindings[1].tensor, T - 1, 1, &bad[i], &trace), &trace);
+        assert_fails(executor_run(e, program, &trace), INVALID, &trace, words[i]);
+    }
+    assert_ok(executor_tensor_write(e, bindings[1].tensor, T - 1, 1, &good, &trace), &trace);
     assert_ok(executor_run(e, program, &trace), &trace);
     executor_program_destroy(e, program);
     graph_destroy(graph);
@@ -336,6 +378,7 @@ int main(void)
         cmocka_unit_test(a_tensor_larger_than_a_binding_is_refused_with_sizes),
         cmocka_unit_test(programs_update_in_place_and_run_again),
         cmocka_unit_test(a_result_that_is_not_finite_names_its_op),
+        cmocka_unit_test(ids_out_of_range_are_refused),
         cmocka_unit_test(guards_notice_a_write_behind_a_tensor),
         cmocka_unit_test(a_device_that_computes_otherwise_fails_the_selftest),
         cmocka_unit_test(dependent_launches_run_in_order),

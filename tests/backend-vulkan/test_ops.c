@@ -208,6 +208,92 @@ static void products_agree_however_they_are_tiled_on_swiftshader(void **state)
     fixture_close(vulkan);
 }
 
+/* Rows 3..7 of x and of the labels and weights, through a product and a loss, placed back into a larger
+ * matrix: operands that begin in the middle of a tensor. */
+static struct graph *views_graph(uint32_t values[7])
+{
+    struct graph *graph = graph_create();
+    struct build_attributes window = {.start = 3, .rows = 5};
+    uint32_t t = dims_leaf(&graph->dims, 11), d = dims_leaf(&graph->dims, 37),
+             v = dims_leaf(&graph->dims, 33);
+    uint32_t x_axes[] = {t, d}, w_axes[] = {v, d}, base_axes[] = {t, v};
+    values[0] = build_input(graph, "x", DTYPE_F32, 2, x_axes);
+    values[1] = build_input(graph, "w", DTYPE_F32, 2, w_axes);
+    values[2] = build_input(graph, "labels", DTYPE_I32, 1, &t);
+    values[3] = build_input(graph, "weights", DTYPE_F32, 1, &t);
+    values[4] = build_input(graph, "base", DTYPE_F32, 2, base_axes);
+    uint32_t rows = build_op(graph, OP_rows, &values[0], &window);
+    uint32_t product[] = {rows, values[1]};
+    uint32_t logits = build_op(graph, OP_matmul_nt, product, &window);
+    uint32_t ce[] = {logits, build_op(graph, OP_items, &values[2], &window),
+                     build_op(graph, OP_items, &values[3], &window)};
+    values[5] = build_op(graph, OP_ce_rows, ce, &window);
+    uint32_t place[] = {values[4], build_result(graph, values[5], 1)};
+    values[6] = build_op(graph, OP_place_rows, place, &window);
+    build_output(graph, "loss", values[5]);
+    build_output(graph, "placed", values[6]);
+    return graph;
+}
+
+static void run_views(struct executor *executor, float loss[5], float placed[11 * 33])
+{
+    struct trace trace = {0};
+    uint32_t values[7];
+    struct binding bindings[7];
+    static const int64_t counts[7] = {11 * 37, 33 * 37, 11, 11, 11 * 33, 5, 11 * 33};
+    struct graph *graph = views_graph(values);
+    for (uint32_t i = 0; i < 7; i++) {
+        float data[33 * 37];
+        int32_t labels[11];
+        bindings[i].value = values[i];
+        enum dtype dtype = i == 2 ? DTYPE_I32 : DTYPE_F32;
+        assert_ok(executor_tensor_create(executor, dtype, counts[i], &bindings[i].tensor, &trace), &trace);
+        for (int64_t j = 0; j < counts[i]; j++)
+            data[j] = (float)((j * 7919 + i * 31) % 201 - 100) / 64;
+        for (int32_t j = 0; j < 11; j++)
+            labels[j] = j * 3;
+        if (i < 5)
+            assert_ok(executor_tensor_write(executor, bindings[i].tensor, 0, counts[i],
+                                            i == 2 ? (void *)labels : data, &trace),
+                      &trace);
+    }
+    bindings[6].tensor = bindings[4].tensor; /* in place: only the part is written */
+    struct program *program;
+    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 7};
+    assert_ok(executor_compile(&program, executor, &spec, &trace), &trace);
+    assert_ok(executor_run(executor, program, &trace), &trace);
+    assert_ok(executor_tensor_read(executor, bindings[5].tensor, 0, 5, loss, &trace), &trace);
+    assert_ok(executor_tensor_read(executor, bindings[6].tensor, 0, 11 * 33, placed, &trace), &trace);
+    executor_program_destroy(executor, program);
+    graph_destroy(graph);
+}
+
+static void check_views(enum fixture_driver driver)
+{
+    struct trace trace = {0};
+    struct executor *cpu, *vulkan = fixture_open(driver, (struct vulkan_options){0});
+    float loss[2][5], placed[2][11 * 33];
+    assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
+    run_views(cpu, loss[0], placed[0]);
+    run_views(vulkan, loss[1], placed[1]);
+    assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
+    assert_memory_equal(placed[0], placed[1], sizeof placed[0]);
+    executor_destroy(cpu);
+    fixture_close(vulkan);
+}
+
+static void views_equal_the_twin_on_lavapipe(void **state)
+{
+    (void)state;
+    check_views(FIXTURE_LAVAPIPE);
+}
+
+static void views_equal_the_twin_on_swiftshader(void **state)
+{
+    (void)state;
+    check_views(FIXTURE_SWIFTSHADER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +302,8 @@ int main(void)
         cmocka_unit_test(every_op_equals_the_twin_in_buffers_of_a_mebibyte),
         cmocka_unit_test(every_op_equals_the_twin_on_swiftshader),
         cmocka_unit_test(products_agree_however_they_are_tiled_on_swiftshader),
+        cmocka_unit_test(views_equal_the_twin_on_lavapipe),
+        cmocka_unit_test(views_equal_the_twin_on_swiftshader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

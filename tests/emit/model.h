@@ -68,8 +68,8 @@ static inline uint32_t model_norm(struct graph *g, const struct model_shape *m, 
     return build_op(g, OP_rmsnorm, inputs, &(struct build_attributes){.epsilon = 1e-5f});
 }
 
-static inline uint32_t model_attention(struct graph *g, const struct model_shape *m, uint32_t x, uint32_t table,
-                                       int64_t layer)
+static inline uint32_t model_attention(struct graph *g, const struct model_shape *m, uint32_t x,
+                                       uint32_t table, int64_t layer)
 {
     int64_t wide = m->heads * m->head_size, narrow = m->kv_heads * m->head_size;
     uint32_t n = model_norm(g, m, x, "attention_norm");

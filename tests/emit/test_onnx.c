@@ -6,7 +6,7 @@
 #include "tests/emit/model.h"
 #include <sys/stat.h>
 
-static const struct model_shape grouped = {2, 24, 4, 2, 6, 43, 50};
+static const struct model_shape grouped = {2, 24, 4, 2, 6, 43, 50, .tied = false};
 
 struct fixture {
     char *directory;
@@ -222,7 +222,8 @@ static void names_are_defined_once_and_before_use(void **state)
         assert_true(map_add_text(&known, &arena, (struct str){(const char *)name.bytes, name.value}, 0));
     }
     for (const uint8_t *at = model.bytes; next_field(&at, model.bytes + model.value, &field);)
-        for (const uint8_t *in = field.bytes; field.number == 1 && next_field(&in, field.bytes + field.value, &part);) {
+        for (const uint8_t *in = field.bytes;
+             field.number == 1 && next_field(&in, field.bytes + field.value, &part);) {
             struct str name = {(const char *)part.bytes, part.value};
             if (part.number == 1)
                 assert_true(map_find_text(&known, name, NULL));

@@ -9,11 +9,8 @@ static struct tensor_view make(float w[PAIRS], double base, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         w[i] = (float)(1 / pow(base, 2 * (double)i / (2 * (double)count)));
-    return (struct tensor_view){.base = (uint8_t *)w,
-                                .base_size = sizeof(float) * PAIRS,
-                                .rank = 1,
-                                .dims = {count},
-                                .strides = {1}};
+    return (struct tensor_view){
+        .base = (uint8_t *)w, .base_size = sizeof(float) * PAIRS, .rank = 1, .dims = {count}, .strides = {1}};
 }
 
 static float *element(struct tensor_view *view, int64_t i)
@@ -92,8 +89,10 @@ static void refuses_what_is_no_power_naming_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_usual_bases_exactly),         cmocka_unit_test(finds_a_base_that_is_not_whole),
-        cmocka_unit_test(takes_any_base_for_one_pair),       cmocka_unit_test(allows_rounding_of_other_programs),
+        cmocka_unit_test(finds_usual_bases_exactly),
+        cmocka_unit_test(finds_a_base_that_is_not_whole),
+        cmocka_unit_test(takes_any_base_for_one_pair),
+        cmocka_unit_test(allows_rounding_of_other_programs),
         cmocka_unit_test(refuses_what_is_no_power_naming_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

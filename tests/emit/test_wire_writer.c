@@ -50,14 +50,6 @@ static void opens_fields_of_more_than_four_gigabytes(void **state)
     assert_bytes(&b, "\x4a\x80\x80\x80\x80\x20", 6);
 }
 
-static void writes_floats_as_four_bytes(void **state)
-{
-    (void)state;
-    struct builder b = {0};
-    wire_float(&b, 2, 1);
-    assert_bytes(&b, "\x15\x00\x00\x80\x3f", 5);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -65,7 +57,6 @@ int main(void)
         cmocka_unit_test(writes_text_with_its_length),
         cmocka_unit_test(writes_nested_messages),
         cmocka_unit_test(opens_fields_of_more_than_four_gigabytes),
-        cmocka_unit_test(writes_floats_as_four_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

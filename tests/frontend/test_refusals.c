@@ -77,6 +77,23 @@ static void refuses_tiled_key_heads(void **state)
     expect(&model, UNSUPPORTED, "key heads are tiled");
 }
 
+static void refuses_rotary_tables_that_no_frequency_explains(void **state)
+{
+    (void)state;
+    struct onnx_llama model = onnx_llama_default();
+    model.rotary = ROTARY_TABLES;
+    model.table_error = 1e-5f;
+    expect(&model, UNSUPPORTED, "column 0 of a stored rotary table is not cosine and sine");
+}
+
+static void refuses_other_rotations(void **state)
+{
+    (void)state;
+    struct onnx_llama model = onnx_llama_default();
+    model.rotary = ROTARY_INVERSE;
+    expect(&model, UNSUPPORTED, "channel 0 is not rotated with the channel half a head away");
+}
+
 static void refuses_operator_sets_out_of_range(void **state)
 {
     (void)state;
@@ -273,6 +290,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_masks_that_are_not_causal),
         cmocka_unit_test(refuses_tiled_key_heads),
+        cmocka_unit_test(refuses_rotary_tables_that_no_frequency_explains),
+        cmocka_unit_test(refuses_other_rotations),
         cmocka_unit_test(refuses_operator_sets_out_of_range),
         cmocka_unit_test(names_the_operator_without_a_rule),
         cmocka_unit_test(refuses_control_flow_and_other_domains),

@@ -49,6 +49,22 @@ static void read_directives(struct golden *g, const char *text)
     }
 }
 
+/* What the text form does not show: which positions of a weight's axes are left. */
+static void print_kept(const struct graph *graph, struct builder *out)
+{
+    for (uint32_t t = 0; t < graph->tensors.count; t++) {
+        const struct tensor *tensor = &graph->tensors.items[t];
+        for (uint32_t a = 0; a < tensor->view.rank; a++) {
+            if (!tensor->view.index[a])
+                continue;
+            builder_printf(out, "# " STR_FORMAT " axis %u keeps", STR_ARGUMENT(tensor->name), a);
+            for (int64_t i = 0; i < tensor->view.dims[a]; i++)
+                builder_printf(out, " %u", tensor->view.index[a][i]);
+            builder_add_text(out, "\n");
+        }
+    }
+}
+
 static enum status run(struct golden *g, const char *path, struct str text, struct builder *out)
 {
     const struct pass_call *calls;
@@ -62,6 +78,7 @@ static enum status run(struct golden *g, const char *path, struct str text, stru
         status = pass_run_all(&result, graph, calls, count, &context, &g->trace);
     if (status == OK) {
         graph_print(result, TEXT_READABLE, out);
+        print_kept(result, out);
         builder_printf(
             out, "# contract %s, parameters %lld -> %lld, flops %lld + %lld/key -> %lld + %lld/key\n",
             contract_name(context.receipt.contract), (long long)context.receipt.parameters_before,

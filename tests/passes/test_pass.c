@@ -188,8 +188,8 @@ static void receipts_count_parameters_and_operations(void **state)
     assert_ok(run(&s, "prune_ffn{size=6} remove_layers{layers=0}"), &s.trace);
     const struct receipt *r = &s.context.receipt;
     int64_t attention = 2 * 24 * 24 + 2 * 12 * 24;
-    assert_int_equal(r->parameters_before, 2 + 24 + 2 * 20 * 24 + 3 * (48 + attention + 3 * 10 * 24));
-    assert_int_equal(r->parameters_after, 2 + 24 + 2 * 20 * 24 + 2 * (48 + attention + 3 * 6 * 24));
+    assert_int_equal(r->parameters_before, 24 + 2 * 20 * 24 + 3 * (48 + attention + 3 * 10 * 24));
+    assert_int_equal(r->parameters_after, 24 + 2 * 20 * 24 + 2 * (48 + attention + 3 * 6 * 24));
     assert_int_equal(r->flops_before.token, 2 * (20 * 24 + 3 * (attention + 3 * 10 * 24)));
     assert_int_equal(r->flops_after.token, 2 * (20 * 24 + 2 * (attention + 3 * 6 * 24)));
     assert_int_equal(r->flops_before.key, 3 * 2 * 2 * 24);

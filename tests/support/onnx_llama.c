@@ -168,7 +168,7 @@ static void packed(struct emitter *e, const char *x, const char *prefix, uint32_
     int64_t total = 0, at = 0, in = e->m->hidden;
     for (uint32_t i = 0; i < count; i++)
         total += sizes[i];
-    float *values = malloc((size_t)(total * in) * sizeof *values);
+    float *values = calloc((size_t)(total * in), sizeof *values);
     for (uint32_t i = 0; i < count; i++) {
         float *part = onnx_llama_weight(arena_printf(&w->arena, "%s%s", prefix, parts[i]), sizes[i] * in);
         memcpy(values + at * in, part, (size_t)(sizes[i] * in) * sizeof *values);
@@ -248,6 +248,7 @@ static void make_tables(struct emitter *e, const char *positions)
                 float angle = (float)(i / m->head) * frequencies[i % half];
                 table[t][i] = t == 0 ? (float)cos((double)angle) : (float)sin((double)angle);
             }
+            table[t][40 * m->head] += t == 0 ? m->table_error : 0;
             onnx_tensor(w, names[t], ONNX_TEST_FLOAT, 2, shape, table[t],
                         (size_t)(TABLE_ROWS * m->head) * sizeof(float));
             out[t] = unsqueeze(e, onnx_op(w, "Gather", names[t], positions, NULL), m->cache ? 1 : 0);
@@ -311,9 +312,10 @@ static const char *rotate(struct emitter *e, const char *x)
         onnx_attribute_int(w, "axis", -1);
         return onnx_op(w, "Concat", first, second, NULL);
     }
-    const char *negative = onnx_op(w, "Neg", high, NULL);
+    const char *negative = onnx_op(w, "Neg", e->m->rotary == ROTARY_INVERSE ? low : high, NULL);
     onnx_attribute_int(w, "axis", -1);
-    const char *turned = onnx_op(w, "Concat", negative, low, NULL);
+    const char *turned = e->m->rotary == ROTARY_INVERSE ? onnx_op(w, "Concat", high, negative, NULL)
+                                                        : onnx_op(w, "Concat", negative, low, NULL);
     return op2(e, "Add", op2(e, "Mul", x, e->cosine), op2(e, "Mul", turned, e->sine));
 }
 

@@ -8,7 +8,15 @@
 
 enum linear_form { LINEAR_STORED_IN_OUT, LINEAR_TRANSPOSED, LINEAR_GEMM, LINEAR_RESHAPED };
 enum norm_form { NORM_POW_DIV, NORM_MUL_RECIPROCAL, NORM_POW_MINUS_HALF, NORM_DIV_SQRT, NORM_FUSED };
-enum rotary_form { ROTARY_CONCAT, ROTARY_HALVES, ROTARY_SPLIT, ROTARY_TABLES, ROTARY_MATMUL, ROTARY_FUSED };
+enum rotary_form {
+    ROTARY_CONCAT,
+    ROTARY_HALVES,
+    ROTARY_SPLIT,
+    ROTARY_TABLES,
+    ROTARY_MATMUL,
+    ROTARY_FUSED,
+    ROTARY_INVERSE
+};
 enum mask_form {
     MASK_TRIU_ADD,
     MASK_WHERE,          /* Where(position <= position, scores, -inf) */
@@ -41,6 +49,7 @@ struct onnx_llama {
     bool cache;        /* past_key_values, attention_mask and position_ids inputs, present outputs */
     bool bias;         /* of q, k and v */
     bool packed;       /* q, k, v in one linear layer, gate and up in another; sliced apart */
+    float table_error; /* added to one cosine of ROTARY_TABLES, in row 40 */
     bool merged_batch; /* batch and heads merged around the products of attention */
     bool half;         /* weights stored as FLOAT16 */
     bool shared_norms; /* all norm weights equal, and shared through Identity nodes */
