@@ -81,6 +81,16 @@ static void check_results(struct compiler *c, const struct step *step)
             checks_add_finite(&c->program->checks, step->results[i].span, i);
 }
 
+/* As the twin names a node in its messages. */
+static const char *describe(const struct compiler *c, const struct node *node)
+{
+    const char *label =
+        arena_printf(&c->program->arena, "%%%" PRIu32 " = %s", node->results[0], op_table[node->op].name);
+    if (node->origin.length)
+        label = arena_printf(&c->program->arena, "%s (" STR_FORMAT ")", label, STR_ARGUMENT(node->origin));
+    return label;
+}
+
 static enum status lower_node(struct compiler *c, uint32_t n, enum vulkan_finite finite)
 {
     const struct node *node = &c->spec->graph->nodes.items[n];
@@ -90,8 +100,7 @@ static enum status lower_node(struct compiler *c, uint32_t n, enum vulkan_finite
         step.inputs[i] = operand_of(c, node->inputs[i]);
     for (uint32_t i = 0; i < node->result_count; i++)
         step.results[i] = operand_of(c, node->results[i]);
-    c->program->checks.label =
-        arena_printf(&c->program->arena, "%%%" PRIu32 " = %s", node->results[0], op_table[node->op].name);
+    c->program->checks.label = describe(c, node);
     TRY_WITH(c->trace, lower_step(&c->lowering, &step, c->trace), "while lowering %s",
              c->program->checks.label);
     if (c->program->commands.launches.count == before)

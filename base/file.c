@@ -151,6 +151,8 @@ void mapping_drop(const struct mapping *mapping, size_t offset, size_t length)
 enum status mapping_check(const struct mapping *mapping, const char *name, struct trace *trace)
 {
     struct stat info;
+    if (mapping->fd < 0)
+        return OK;
     if (fstat(mapping->fd, &info) != 0)
         return failed(trace, errno, "inspect", name);
     if (info.st_size < 0 || (uint64_t)info.st_size < mapping->size)

@@ -160,7 +160,7 @@ enum status tensor_view_stream(const struct tensor_view *view, struct tensor_sin
 {
     int64_t count = tensor_view_count(view), size = (int64_t)dtype_size(view->dtype);
     int64_t panel = PANEL_BYTES / size;
-    if (view->mapping && view->mapping->fd >= 0) /* objects of the store keep no descriptor */
+    if (view->mapping)
         TRY(mapping_check(view->mapping, "weights", trace));
     uint8_t *buffer = malloc(PANEL_BYTES);
     if (!buffer)

@@ -64,8 +64,8 @@ static void spelling_a_default_out_changes_nothing(void **state)
 static void free_settings_are_in_no_key(void **state)
 {
     struct fixture *f = *state;
-    assert_string_equal(print(f, "train", "{data: a, steps: 7}"),
-                        print(f, "train", "{data: a, steps: 7, checkpoint: 3}"));
+    const char *plain = print(f, "train", "{data: a, steps: 7}");
+    assert_string_equal(print(f, "train", "{data: a, steps: 7, checkpoint: 3}"), plain);
     assert_int_equal(settings_integer(&f->settings, "checkpoint"), 3);
 }
 

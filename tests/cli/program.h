@@ -1,0 +1,48 @@
+/* Runs the espalier program as a user would: a child process with pipes, no shell. */
+#ifndef TESTS_CLI_PROGRAM_H
+#define TESTS_CLI_PROGRAM_H
+
+#include "base/str.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The program under test: the test's first argument. */
+extern const char *program_path;
+
+enum { PROGRAM_MAX_ARGUMENTS = 24 };
+
+/* What a finished program left. Killed by signal N: exit_status is 128 + N. */
+struct outcome {
+    int exit_status;
+    struct builder out, err;
+};
+void outcome_release(struct outcome *outcome);
+
+/* Runs the program with the blank-separated words of the formatted line; no quoting, so no blanks in words.
+ */
+struct outcome program_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Fails the test, showing what the program printed, unless it exits with `status` and standard error holds
+ * `words`. */
+void program_expect(int status, const char *words, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A program that is running, its standard output read line by line; standard error goes to the test's. */
+struct process {
+    pid_t pid;
+    int out;
+    struct builder line;
+};
+void process_start(struct process *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The next line without its end, or NULL when there are no more; valid until the next call. */
+const char *process_read_line(struct process *p);
+int process_finish(struct process *p); /* waits; status as above */
+
+/* Lines of output as JSON objects; fails the test when one is none. Release the array. */
+json_t *json_lines(const struct builder *text);
+/* The first object whose `key` is the text `value`, or NULL; borrowed. */
+const json_t *json_find(const json_t *lines, const char *key, const char *value);
+const char *json_text(const json_t *object, const char *key); /* fails the test when it is no text */
+
+#endif

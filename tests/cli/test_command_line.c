@@ -1,0 +1,162 @@
+/* The command line itself: help, and what is refused before anything runs. Exit status 2 is the user's. */
+#include "tests/cli/fixture.h"
+#include "tests/support/test.h"
+#include <sys/stat.h>
+
+static void help_lists_every_command(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+#define COMMAND(name, ...) #name,
+#include "cli/commands.def"
+    };
+    struct outcome all = program_run("help");
+    assert_int_equal(all.exit_status, 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_non_null(strstr(builder_text(&all.out), names[i]));
+        struct outcome one = program_run("help %s", names[i]);
+        assert_int_equal(one.exit_status, 0);
+        assert_non_null(strstr(builder_text(&one.out), "--store DIR"));
+        outcome_release(&one);
+    }
+    struct outcome dashes = program_run("--help"), nothing = program_run("%s", "");
+    assert_string_equal(builder_text(&all.out), builder_text(&dashes.out));
+    assert_string_equal(builder_text(&all.out), builder_text(&nothing.out));
+    outcome_release(&all);
+    outcome_release(&dashes);
+    outcome_release(&nothing);
+}
+
+static void help_lists_the_options_of_a_command(void **state)
+{
+    (void)state;
+    struct outcome o = program_run("help run");
+    assert_non_null(strstr(builder_text(&o.out), "--dry-run"));
+    assert_non_null(strstr(builder_text(&o.out), "--until STAGE"));
+    assert_null(strstr(builder_text(&o.out), "--passes"));
+    outcome_release(&o);
+}
+
+static void says_its_version_and_profile(void **state)
+{
+    (void)state;
+    struct outcome o = program_run("--version");
+    assert_int_equal(o.exit_status, 0);
+    assert_non_null(strstr(builder_text(&o.out), "espalier "));
+    assert_non_null(strstr(builder_text(&o.out), "golden/"));
+    outcome_release(&o);
+}
+
+static void refuses_what_it_does_not_know(void **state)
+{
+    (void)state;
+    program_expect(2, "there is no command \"prune\"", "prune");
+    program_expect(2, "there is no command \"x\"", "help x");
+    program_expect(2, "run has no option --untill", "run a.yaml --untill x");
+    program_expect(2, "run has no option -x", "run a.yaml -x");
+    program_expect(2, "verify has no option --store", "verify a.yaml --stores x");
+    program_expect(2, "--json takes no value", "run a.yaml --json=yes");
+    program_expect(2, "--until needs a value", "run a.yaml --until");
+    program_expect(2, "expected FILE.yaml, found 0 arguments", "run");
+    program_expect(2, "found 2 arguments", "run a.yaml b.yaml");
+    program_expect(2, "too many arguments", "run 1 2 3 4 5 6 7 8 9");
+    program_expect(2, "--lock needs all stages", "run golden/tiny.yaml --lock --until import");
+    program_expect(2, "--numerics", "run golden/tiny.yaml --numerics fast");
+    program_expect(2, "store: expected ls, show, fsck or gc", "store rm");
+}
+
+static void refuses_bad_numbers(void **state)
+{
+    (void)state;
+    program_expect(2, "--threads: expected an integer of at least 1", "devices --threads 0");
+    program_expect(2, "--threads", "devices --threads -1");
+    program_expect(2, "--threads", "devices --threads 99999999999999999999");
+    program_expect(2, "--length",
+                   "eval golden/tiny/model.onnx --text README.md --tokenizer bytes --length 1");
+}
+
+static void refuses_bad_devices(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    program_expect(2, "--device: expected auto, cpu, vulkan", "run %s --device gpu", f->yaml);
+    program_expect(3, "no-such-device", "run %s --device vulkan:no-such-device", f->yaml);
+    program_expect(3, "99", "run %s --device vulkan:99", f->yaml);
+}
+
+static void missing_files_are_the_users_mistake(void **state)
+{
+    (void)state;
+    program_expect(2, "nowhere.yaml", "run nowhere.yaml");
+    program_expect(2, "nowhere", "verify nowhere.yaml");
+    program_expect(2, "nowhere.onnx", "inspect nowhere.onnx");
+    program_expect(2, "nowhere.ir", "inspect nowhere.ir");
+    program_expect(2, "nowhere.yaml", "inspect nowhere.yaml:import");
+    program_expect(2, "nowhere.txt", "eval golden/tiny/model.onnx --tokenizer bytes --text nowhere.txt");
+    program_expect(2, "nowhere",
+                   "eval golden/tiny/model.onnx --tokenizer nowhere.json --text golden/tiny.yaml");
+    program_expect(2, "nowhere", "store ls --store nowhere");
+}
+
+static void errors_of_a_pipeline_say_where(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write_file(f, "p.yaml",
+                       "espalier: 1\ninputs:\n  text: {text: nowhere.txt}\nstages:\n"
+                       "  - init: {arch: {layers: 1, hidden: 9, heads: 2, ffn: 8}, tokenizer: bytes}\n");
+    program_expect(2, "p.yaml:5", "run %s", f->yaml);
+    fixture_write_file(f, "p.yaml",
+                       "espalier: 1\ninputs:\n  text: {text: nowhere.txt}\nstages:\n"
+                       "  - init: {arch: {layers: 1, hidden: 8, heads: 2, ffn: 8}, tokenizer: bytes}\n"
+                       "  - evaluate: {data: text}\n");
+    program_expect(2, "nowhere.txt", "run %s --device cpu", f->yaml);
+    program_expect(2, "no stage \"late\"", "run %s --until late", f->yaml);
+    fixture_write_file(f, "p.yaml", "espalier: 1\nstages:\n  - prunes\n");
+    program_expect(2, "p.yaml:3:5: unknown stage kind \"prunes\"", "run %s", f->yaml);
+}
+
+static void options_may_stand_anywhere(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    program_expect(0, "", "run --dry-run %s --device=cpu", f->yaml);
+    program_expect(0, "", "run --device cpu --dry-run -- %s", f->yaml);
+    program_expect(2, "--dry-run", "run -- --dry-run");
+}
+
+static void devices_names_the_twin(void **state)
+{
+    (void)state;
+    struct outcome o = program_run("devices --json");
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    const json_t *twin = json_find(lines, "type", "twin");
+    assert_non_null(twin);
+    assert_string_equal(json_text(twin, "self_test"), "pass");
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        static const char *const keys[] = {"name", "api", "driver", "type", "self_test", "why"};
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            json_text(json_array_get(lines, i), keys[k]);
+        assert_true(json_is_integer(json_object_get(json_array_get(lines, i), "index")));
+    }
+    json_decref(lines);
+    outcome_release(&o);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_lists_every_command),
+        cmocka_unit_test(help_lists_the_options_of_a_command),
+        cmocka_unit_test(says_its_version_and_profile),
+        cmocka_unit_test(refuses_what_it_does_not_know),
+        cmocka_unit_test(refuses_bad_numbers),
+        FIXTURE_TEST(refuses_bad_devices),
+        cmocka_unit_test(missing_files_are_the_users_mistake),
+        FIXTURE_TEST(errors_of_a_pipeline_say_where),
+        FIXTURE_TEST(options_may_stand_anywhere),
+        cmocka_unit_test(devices_names_the_twin),
+    };
+    program_path = argc > 1 ? argv[1] : "out/espalier";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,47 @@
+/* golden/tiny.yaml, with every kind of stage, comes out on the twin as its lock says, with any number of
+ * threads. */
+#include "tests/cli/program.h"
+#include "tests/support/test.h"
+
+static void verify_with(int threads)
+{
+    struct outcome o = program_run("verify golden/tiny.yaml --device cpu --json --threads %d", threads);
+    json_t *lines = json_lines(&o.out);
+    size_t stages = 0;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        if (!json_object_get(line, "status"))
+            continue;
+        stages++;
+        if (strcmp(json_text(line, "status"), "same") != 0)
+            print_message("stage %s %s: %s\n", json_text(line, "stage"), json_text(line, "status"),
+                          json_text(line, "id"));
+    }
+    if (o.exit_status != 0)
+        fail_msg("verify: exit status %d: %s", o.exit_status, builder_text(&o.err));
+    assert_int_equal(stages, 13);
+    json_decref(lines);
+    outcome_release(&o);
+}
+
+static void tiny_is_as_locked(void **state)
+{
+    (void)state;
+    verify_with(2);
+}
+
+static void tiny_is_as_locked_with_one_thread(void **state)
+{
+    (void)state;
+    verify_with(1);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiny_is_as_locked),
+        cmocka_unit_test(tiny_is_as_locked_with_one_thread),
+    };
+    program_path = argc > 1 ? argv[1] : "out/espalier";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,184 @@
+/* inspect, opt, eval, export, diff and store on the committed model. */
+#include "base/file.h"
+#include "tests/cli/fixture.h"
+#include "tests/support/test.h"
+
+#define MODEL "golden/tiny/model.onnx"
+
+static json_t *one_line(const struct outcome *o)
+{
+    if (o->exit_status != 0)
+        fail_msg("exit status %d: %s", o->exit_status, builder_text(&o->err));
+    json_t *lines = json_lines(&o->out);
+    assert_int_equal(json_array_size(lines), 1);
+    json_t *line = json_incref(json_array_get(lines, 0));
+    json_decref(lines);
+    return line;
+}
+
+static json_int_t integer(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value))
+        fail_msg("\"%s\" is no integer, or is not there", key);
+    return json_integer_value(value);
+}
+
+static void inspect_gives_the_shape(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        json_int_t value;
+    } sizes[] = {{"layers", 3},   {"hidden", 32}, {"heads", 4},   {"kv_heads", 2},
+                 {"head_dim", 8}, {"ffn", 48},    {"vocab", 256}, {"parameters", 31456}};
+    struct outcome o = program_run("inspect --json " MODEL);
+    json_t *line = one_line(&o);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (integer(line, sizes[i].key) != sizes[i].value)
+            fail_msg("%s is %lld", sizes[i].key, (long long)integer(line, sizes[i].key));
+    assert_true(json_is_true(json_object_get(line, "tied")));
+    assert_int_equal(json_array_size(json_object_get(line, "refused")), 0);
+    const json_t *classes = json_object_get(line, "classes");
+    assert_true(json_array_size(classes) > 0);
+    for (size_t i = 0; i < json_array_size(classes); i++) {
+        const json_t *c = json_array_get(classes, i);
+        json_text(c, "name");
+        json_text(c, "facts");
+        json_text(c, "exactness");
+        assert_true(integer(c, "size") > 0 && integer(c, "carriers") > 0);
+    }
+    json_decref(line);
+    outcome_release(&o);
+}
+
+static void eval_agrees_with_the_pipeline(void **state)
+{
+    struct fixture *f = *state;
+    char text[4400];
+    snprintf(text, sizeof text,
+             "espalier: 1\ninputs:\n  m: {model: %.*s/model.onnx, tokenizer: bytes}\n  t: {text: %s}\n"
+             "stages:\n  - import: {model: m}\n  - evaluate: {data: t, length: 48}\n",
+             (int)(strlen(f->text) - strlen("/heldout.txt")), f->text, f->text);
+    fixture_write_file(f, "p.yaml", text);
+    json_t *lines = fixture_run(f, "");
+    const json_t *report = json_object_get(json_find(lines, "stage", "evaluate"), "report");
+    struct outcome o =
+        program_run("eval " MODEL " --text %s --tokenizer bytes --length 48 --json --device cpu", f->text);
+    json_t *line = one_line(&o);
+    static const char *const keys[] = {"loss", "perplexity", "bits_per_byte", "tokens", "bytes"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_true(json_number_value(json_object_get(line, keys[i])) ==
+                    json_number_value(json_object_get(report, keys[i])));
+    assert_true(json_number_value(json_object_get(line, "loss")) < 1.5); /* it has learnt something */
+    json_decref(line);
+    json_decref(lines);
+    outcome_release(&o);
+}
+
+static void eval_needs_text_and_tokenizer(void **state)
+{
+    (void)state;
+    program_expect(2, "--text", "eval " MODEL " --tokenizer bytes");
+    program_expect(2, "has no tokenizer", "eval " MODEL " --text golden/tiny/heldout.txt");
+    program_expect(2, "", "eval " MODEL " --text golden/tiny.lock --tokenizer bytes --length 100000");
+}
+
+static void opt_prunes_and_diff_sees_it(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome o =
+        program_run("opt " MODEL " --passes prune_ffn{keep=0+1+2+5+40} -o %s/a.onnx --json", f->directory);
+    json_t *line = one_line(&o);
+    assert_string_equal(json_text(line, "contract"), "exact");
+    assert_int_equal(integer(line, "parameters_before") - integer(line, "parameters_after"),
+                     3 * 3 * 32 * (48 - 5));
+    json_decref(line);
+    outcome_release(&o);
+    program_expect(0, "", "diff " MODEL " " MODEL);
+    program_expect(1, "differences", "diff " MODEL " %s/a.onnx", f->directory);
+    o = program_run("inspect --json %s/a.onnx", f->directory);
+    line = one_line(&o);
+    assert_int_equal(integer(line, "ffn"), 5);
+    json_decref(line);
+    outcome_release(&o);
+}
+
+static void opt_refuses_what_is_impossible(void **state)
+{
+    struct fixture *f = *state;
+    program_expect(2, "--output", "opt " MODEL " --passes prune_ffn{size=8}");
+    program_expect(2, "prune_fnn", "opt " MODEL " --passes prune_fnn{size=8} -o %s/a.ir", f->directory);
+    program_expect(2, "wide", "opt " MODEL " --passes prune_ffn{wide=8} -o %s/a.ir", f->directory);
+    program_expect(2, "49", "opt " MODEL " --passes prune_ffn{size=49} -o %s/a.ir", f->directory);
+    program_expect(2, "score", "opt " MODEL " --passes prune_ffn{size=8} -o %s/a.ir", f->directory);
+    program_expect(2, ".onnx or .ir", "opt " MODEL " --passes remove_layers{layers=1} -o %s/a.bin",
+                   f->directory);
+}
+
+static void exports_come_back_the_same(void **state)
+{
+    struct fixture *f = *state;
+    program_expect(0, "", "export " MODEL " --to onnx -o %s/a.onnx", f->directory);
+    program_expect(0, "", "diff " MODEL " %s/a.onnx", f->directory);
+    program_expect(0, "", "export " MODEL " --to hf --tokenizer bytes -o %s/hf", f->directory);
+    program_expect(2, "gguf", "export " MODEL " --to gguf -o %s/a.gguf", f->directory);
+}
+
+static void any_prefix_of_a_model_file_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct builder whole = {0};
+    struct trace trace = {0};
+    char path[4300];
+    assert_ok(file_read(&whole, MODEL, 1 << 20, &trace), &trace);
+    snprintf(path, sizeof path, "%s/cut.onnx", f->directory);
+    for (size_t i = 0; i < 24; i++) {
+        size_t length = i < 12 ? i * 7 : whole.length - 1 - (i - 12) * (whole.length / 13);
+        assert_ok(file_write(path, whole.data, length, &trace), &trace);
+        program_expect(2, "cut.onnx", "inspect %s", path);
+    }
+    builder_release(&whole);
+}
+
+static void a_store_lists_shows_and_checks(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    json_t *lines = fixture_run(f, "");
+    const json_t *train = NULL;
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        if (json_object_get(json_array_get(lines, i), "id") &&
+            strcmp(json_text(json_array_get(lines, i), "stage"), "train") == 0)
+            train = json_array_get(lines, i);
+    char id[64];
+    snprintf(id, sizeof id, "%s", json_text(train, "id"));
+    json_decref(lines);
+    struct outcome o = program_run("store ls --json --store %s/.espalier", f->directory);
+    lines = json_lines(&o.out);
+    assert_string_equal(json_text(json_find(lines, "id", id), "kind"), "model");
+    json_decref(lines);
+    outcome_release(&o);
+    o = program_run("store show %.15s --store %s/.espalier", id, f->directory);
+    assert_int_equal(strncmp(builder_text(&o.out), "espalier-ir 1\n", 14), 0);
+    outcome_release(&o);
+    program_expect(0, "", "inspect %.15s --store %s/.espalier", id, f->directory);
+    program_expect(0, "", "inspect %s:evaluate", f->yaml);
+    program_expect(0, "", "store fsck --store %s/.espalier", f->directory);
+    program_expect(0, "", "store gc --store %s/.espalier", f->directory);
+    program_expect(0, "", "store fsck --store %s/.espalier", f->directory);
+    program_expect(2, "ffff", "store show xxh3:ffffffffffffffffffffffffffffffff --store %s/.espalier",
+                   f->directory);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inspect_gives_the_shape),           FIXTURE_TEST(eval_agrees_with_the_pipeline),
+        cmocka_unit_test(eval_needs_text_and_tokenizer),     FIXTURE_TEST(opt_prunes_and_diff_sees_it),
+        FIXTURE_TEST(opt_refuses_what_is_impossible),        FIXTURE_TEST(exports_come_back_the_same),
+        FIXTURE_TEST(any_prefix_of_a_model_file_is_refused), FIXTURE_TEST(a_store_lists_shows_and_checks),
+    };
+    program_path = argc > 1 ? argv[1] : "out/espalier";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,265 @@
+/* run and verify: what runs again and what does not, what they print, and what a lock is worth. */
+#include "tests/cli/fixture.h"
+#include "tests/support/test.h"
+
+static const char *const names[] = {"init", "train", "score", "prune", "evaluate"};
+enum { COUNT = sizeof names / sizeof *names };
+
+static const char *status_of(const json_t *lines, const char *stage)
+{
+    const json_t *line = NULL;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *l = json_array_get(lines, i);
+        if (json_object_get(l, "status") && strcmp(json_text(l, "stage"), stage) == 0)
+            line = l;
+    }
+    return line ? json_text(line, "status") : "";
+}
+
+static const char *id_of(const json_t *lines, const char *stage)
+{
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *l = json_array_get(lines, i);
+        if (json_object_get(l, "id") && strcmp(json_text(l, "stage"), stage) == 0)
+            return json_text(l, "id");
+    }
+    fail_msg("stage %s has no id", stage);
+    return "";
+}
+
+/* `expected`: one letter a stage, the first of its status. */
+static void assert_statuses(const json_t *lines, const char *expected)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (status_of(lines, names[i])[0] != expected[i])
+            fail_msg("stage %s is \"%s\", expected %c of %s", names[i], status_of(lines, names[i]),
+                     expected[i], expected);
+}
+
+static void the_second_run_is_all_cached(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_t *first = fixture_run(f, ""), *second = fixture_run(f, "");
+    assert_statuses(first, "rrrrr");
+    assert_statuses(second, "ccccc");
+    for (size_t i = 0; i < COUNT; i++)
+        assert_string_equal(id_of(first, names[i]), id_of(second, names[i]));
+    json_decref(first);
+    json_decref(second);
+}
+
+static void a_changed_setting_runs_what_depends_on_it(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_decref(fixture_run(f, ""));
+    fixture_write(f, ", steps: 3", "");
+    json_t *lines = fixture_run(f, "");
+    assert_statuses(lines, "crrrr");
+    json_decref(lines);
+    fixture_write(f, ", steps: 2", "");
+    lines = fixture_run(f, "");
+    assert_statuses(lines, "ccccc");
+    json_decref(lines);
+}
+
+static void what_changes_no_result_runs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_decref(fixture_run(f, ""));
+    fixture_write(f, ", steps: 2, checkpoint: 1, optimizer: {adamw: {beta1: 0.90}}", "# a comment\n");
+    json_t *lines = fixture_run(f, "--threads 1");
+    assert_statuses(lines, "ccccc");
+    json_decref(lines);
+}
+
+static void a_changed_text_runs_what_reads_it(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write_file(f, "t.txt",
+                       "One fox sees a wall. Two foxes see the walls. A bird waits near the river.\n");
+    snprintf(f->text, sizeof f->text, "t.txt");
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, ""));
+    fixture_write_file(f, "t.txt",
+                       "Two fox sees a wall. Two foxes see the walls. A bird waits near the river.\n");
+    json_t *lines = fixture_run(f, "");
+    assert_statuses(lines, "crrrr");
+    json_decref(lines);
+}
+
+static void dry_run_explains_and_runs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_t *lines = fixture_run(f, "--dry-run");
+    assert_statuses(lines, "ppppp");
+    assert_string_equal(json_text(json_find(lines, "stage", "init"), "why"), "no result for its key");
+    assert_string_equal(json_text(json_find(lines, "stage", "train"), "why"), "after init");
+    json_decref(lines);
+    json_decref(fixture_run(f, "--until train"));
+    lines = fixture_run(f, "--dry-run");
+    assert_statuses(lines, "ccppp");
+    json_decref(lines);
+}
+
+static void until_stops_after_a_stage(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_t *lines = fixture_run(f, "--until score");
+    assert_string_equal(status_of(lines, "score"), "ran");
+    assert_string_equal(status_of(lines, "prune"), "");
+    json_decref(lines);
+    lines = fixture_run(f, "");
+    assert_statuses(lines, "cccrr");
+    json_decref(lines);
+}
+
+static void lines_have_their_stable_names(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_t *lines = fixture_run(f, "");
+    size_t steps = 0;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *l = json_array_get(lines, i);
+        if (!json_object_get(l, "step"))
+            continue;
+        static const char *const keys[] = {"loss", "lr", "grad_norm", "tokens_per_s"};
+        assert_string_equal(json_text(l, "stage"), "train");
+        assert_int_equal(json_integer_value(json_object_get(l, "step")), ++steps);
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            assert_true(json_is_number(json_object_get(l, keys[k])));
+    }
+    assert_int_equal(steps, 2);
+    const json_t *train = NULL;
+    for (size_t i = 0; i < json_array_size(lines) && !train; i++)
+        if (json_object_get(json_array_get(lines, i), "kind") &&
+            strcmp(json_text(json_array_get(lines, i), "kind"), "train") == 0)
+            train = json_array_get(lines, i);
+    assert_non_null(train);
+    assert_int_equal(strncmp(json_text(train, "id"), "xxh3:", 5), 0);
+    assert_int_equal(strlen(json_text(train, "id")), 5 + 32);
+    assert_int_equal(strlen(json_text(train, "sha256")), 64);
+    assert_true(json_is_number(json_object_get(train, "seconds")));
+    const json_t *report = json_object_get(json_find(lines, "kind", "evaluate"), "report");
+    assert_true(json_is_number(json_object_get(report, "loss")));
+    json_decref(lines);
+}
+
+static void a_run_prints_a_table_for_people(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    struct outcome o = program_run("run %s --device cpu", f->yaml);
+    assert_int_equal(o.exit_status, 0);
+    assert_non_null(strstr(builder_text(&o.out), "perplexity"));
+    outcome_release(&o);
+}
+
+static void two_names_for_one_key_run_once(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(
+        f, ", steps: 2",
+        "  - train: {as: again, model: init, data: text, steps: 2, batch: 4, micro: 2, length: 32}\n");
+    json_t *lines = fixture_run(f, "");
+    assert_string_equal(status_of(lines, "again"), "cached");
+    assert_string_equal(id_of(lines, "again"), id_of(lines, "train"));
+    json_decref(lines);
+}
+
+static void an_export_that_is_gone_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    char path[4300];
+    fixture_write(f, ", steps: 1", "  - export: {onnx: s.onnx, hf: s}\n");
+    json_decref(fixture_run(f, ""));
+    snprintf(path, sizeof path, "%s/s.onnx", f->directory);
+    assert_int_equal(unlink(path), 0);
+    json_t *lines = fixture_run(f, "--dry-run");
+    assert_string_equal(json_text(json_find(lines, "stage", "export"), "why"), "its files are not there");
+    json_decref(lines);
+    lines = fixture_run(f, "");
+    assert_string_equal(status_of(lines, "export"), "ran");
+    json_decref(lines);
+    assert_int_equal(access(path, R_OK), 0);
+    lines = fixture_run(f, "");
+    assert_string_equal(status_of(lines, "export"), "cached");
+    json_decref(lines);
+}
+
+static void verify_compares_with_the_lock(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    program_expect(2, "p.lock", "verify %s --device cpu", f->yaml);
+    program_expect(0, "wrote", "run %s --lock --device cpu", f->yaml);
+    program_expect(0, "", "verify %s --device cpu --threads 1", f->yaml);
+    fixture_write(f, ", steps: 3", "  - evaluate: {as: more, data: text, length: 64, model: train}\n");
+    struct outcome o = program_run("verify %s --json --device cpu", f->yaml);
+    assert_int_equal(o.exit_status, 1);
+    json_t *lines = json_lines(&o.out);
+    assert_statuses(lines, "sdddd");
+    assert_string_equal(status_of(lines, "more"), "missing");
+    json_decref(lines);
+    outcome_release(&o);
+}
+
+static void a_lock_with_too_many_stages_differs(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "  - evaluate: {as: more, data: text, length: 64, model: train}\n");
+    program_expect(0, "wrote", "run %s --lock --device cpu", f->yaml);
+    fixture_write(f, ", steps: 1", "");
+    program_expect(1, "1 stages of the lock are not in the file", "verify %s --device cpu", f->yaml);
+}
+
+static void records_count_no_host_nodes(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, ""));
+    char command[4400], path[4400];
+    snprintf(command, sizeof command, "find %s/.espalier/records -name '*.json'", f->directory);
+    FILE *list = popen(command, "r");
+    assert_non_null(list);
+    int found = 0;
+    while (fgets(path, sizeof path, list)) {
+        path[strcspn(path, "\n")] = '\0';
+        json_t *record = json_load_file(path, 0, NULL);
+        const char *kind = json_text(record, "kind");
+        if (strcmp(kind, "train") == 0 || strcmp(kind, "score") == 0 || strcmp(kind, "evaluate") == 0) {
+            found++;
+            assert_int_equal(json_integer_value(json_object_get(record, "host_nodes")), 0);
+            assert_true(json_integer_value(json_object_get(record, "device_nodes")) > 0);
+        }
+        json_decref(record);
+    }
+    pclose(list);
+    assert_int_equal(found, 3);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(the_second_run_is_all_cached),
+        FIXTURE_TEST(a_changed_setting_runs_what_depends_on_it),
+        FIXTURE_TEST(what_changes_no_result_runs_nothing),
+        FIXTURE_TEST(a_changed_text_runs_what_reads_it),
+        FIXTURE_TEST(dry_run_explains_and_runs_nothing),
+        FIXTURE_TEST(until_stops_after_a_stage),
+        FIXTURE_TEST(lines_have_their_stable_names),
+        FIXTURE_TEST(a_run_prints_a_table_for_people),
+        FIXTURE_TEST(two_names_for_one_key_run_once),
+        FIXTURE_TEST(an_export_that_is_gone_is_written_again),
+        FIXTURE_TEST(verify_compares_with_the_lock),
+        FIXTURE_TEST(a_lock_with_too_many_stages_differs),
+        FIXTURE_TEST(records_count_no_host_nodes),
+    };
+    program_path = argc > 1 ? argv[1] : "out/espalier";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
