@@ -13,6 +13,16 @@ struct family {
     float epsilon;
 };
 
+/* 1 / sqrt(n), rounded once: the golden estimate, corrected twice in double. So a model that is exported and imported
+ * again has the very same scale. */
+static float inverse_root(int64_t n)
+{
+    double y = (double)gm_rsqrt(gm_from_uint((uint)n));
+    for (int i = 0; i < 2; i++)
+        y = y * (1.5 - 0.5 * (double)n * y * y);
+    return (float)y;
+}
+
 static uint32_t add_weight(struct family *f, const char *name, uint32_t rank, uint32_t rows, uint32_t columns)
 {
     uint32_t axes[] = {rows, columns};
@@ -71,7 +81,7 @@ static void add_rotary(struct family *f)
         .strides = {1},
     };
     uint32_t axis = dims_leaf(&f->graph->dims, count);
-    uint32_t inputs[] = {f->tokens, build_tensor(f->graph, STR("rotary"), &view, &axis)};
+    uint32_t inputs[] = {f->tokens, build_tensor(f->graph, STR("inv_freq"), &view, &axis)};
     f->table = build_op(f->graph, OP_rotary_table, inputs, NULL);
 }
 
@@ -88,7 +98,7 @@ static uint32_t attention(struct family *f, int64_t layer, uint32_t x)
     struct build_attributes attributes = {
         .heads = a->heads,
         .kv_heads = a->kv_heads,
-        .scale = gm_rsqrt(gm_from_uint((uint)a->head_dim)),
+        .scale = inverse_root(a->head_dim),
         .causal = 1,
     };
     uint32_t mixed = build_op(f->graph, OP_attention, inputs, &attributes);
@@ -98,7 +108,7 @@ static uint32_t attention(struct family *f, int64_t layer, uint32_t x)
 static uint32_t mlp(struct family *f, int64_t layer, uint32_t x)
 {
     uint32_t width = dims_leaf(&f->graph->dims, f->arch->ffn);
-    uint32_t y = norm(f, layer_name(f, layer, "ffn_norm"), x);
+    uint32_t y = norm(f, layer_name(f, layer, "mlp_norm"), x);
     uint32_t gate = add_weight(f, layer_name(f, layer, "gate"), 2, width, f->hidden);
     uint32_t up = add_weight(f, layer_name(f, layer, "up"), 2, width, f->hidden);
     uint32_t down = add_weight(f, layer_name(f, layer, "down"), 2, f->hidden, width);

@@ -1,8 +1,8 @@
 /* The LLaMA family as a graph: what training from scratch starts from, and what tests build.
  *
  * The graph is the form that importing gives: input "tokens" i32 [b, s], output "logits" [b, s, v]; tensors
- * embed, layers.N.{attention_norm, q, k, v, o, ffn_norm, gate, up, down}, norm, head (absent when tied),
- * rotary. Only rotary (the inverse frequencies) has bytes; the other tensors have views without memory until
+ * embed, layers.N.{attention_norm, q, k, v, o, mlp_norm, gate, up, down}, norm, head (absent when tied),
+ * inv_freq. Only inv_freq (the inverse frequencies) has bytes; the other tensors have views without memory until
  * somebody fills them (train/init.h). */
 #ifndef TRAIN_ARCH_H
 #define TRAIN_ARCH_H

@@ -10,7 +10,7 @@ struct reference_run {
     double weights[REFERENCE_PARAMETERS][3];   /* after the last step, the same */
 };
 static const char *const reference_names[REFERENCE_PARAMETERS] = {
-    "embed", "layers.0.attention_norm", "layers.0.q", "layers.0.k", "layers.0.v", "layers.0.o", "layers.0.ffn_norm", "layers.0.gate", "layers.0.up", "layers.0.down", "layers.1.attention_norm", "layers.1.q", "layers.1.k", "layers.1.v", "layers.1.o", "layers.1.ffn_norm", "layers.1.gate", "layers.1.up", "layers.1.down", "norm", "head",
+    "embed", "layers.0.attention_norm", "layers.0.q", "layers.0.k", "layers.0.v", "layers.0.o", "layers.0.mlp_norm", "layers.0.gate", "layers.0.up", "layers.0.down", "layers.1.attention_norm", "layers.1.q", "layers.1.k", "layers.1.v", "layers.1.o", "layers.1.mlp_norm", "layers.1.gate", "layers.1.up", "layers.1.down", "norm", "head",
 };
 static const struct reference_run reference_runs[REFERENCE_RUNS] = {
     {

@@ -36,7 +36,7 @@ def weights(a, salt):
     for i in range(a["layers"]):
         names += [(f"layers.{i}.{n}", s) for n, s in [
             ("attention_norm", (d,)), ("q", (q, d)), ("k", (k, d)), ("v", (k, d)), ("o", (d, q)),
-            ("ffn_norm", (d,)), ("gate", (a["ffn"], d)), ("up", (a["ffn"], d)), ("down", (d, a["ffn"]))]]
+            ("mlp_norm", (d,)), ("gate", (a["ffn"], d)), ("up", (a["ffn"], d)), ("down", (d, a["ffn"]))]]
     names += [("norm", (d,)), ("head", (a["vocab"], d))]
     return {n: tensor(salt + t, *s) for t, (n, s) in enumerate(names) if s}
 
@@ -67,7 +67,7 @@ def model(a, w, ids):
         scores = torch.einsum("bihc,bjhc->bhij", q, k) / math.sqrt(a["dim"]) + mask
         o = torch.einsum("bhij,bjhc->bihc", scores.softmax(-1), v).reshape(b, s, -1)
         x = x + o @ p("o").T
-        y = norm(x, p("ffn_norm"))
+        y = norm(x, p("mlp_norm"))
         x = x + (torch.nn.functional.silu(y @ p("gate").T) * (y @ p("up").T)) @ p("down").T
     return norm(x, w["norm"]) @ w["head"].T
 

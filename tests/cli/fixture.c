@@ -43,7 +43,7 @@ void fixture_write(const struct fixture *f, const char *train, const char *tail)
         "espalier: 1\nname: small\nseed: 5\ninputs:\n  text: {text: %s}\nstages:\n"
         "  - init:     {arch: {layers: 2, hidden: 16, heads: 2, kv_heads: 1, ffn: 24}, tokenizer: bytes}\n"
         "  - train:    {data: text, batch: 4, micro: 2, length: 32%s}\n"
-        "  - score:    {data: text, samples: 4, length: 32}\n"
+        "  - score:    {data: text, samples: 4, micro: 2, length: 32}\n"
         "  - prune:    {ffn: 16}\n"
         "  - evaluate: {data: text, length: 64}\n%s",
         f->text, train, tail);

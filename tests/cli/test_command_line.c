@@ -101,9 +101,10 @@ static void missing_files_are_the_users_mistake(void **state)
 static void errors_of_a_pipeline_say_where(void **state)
 {
     struct fixture *f = *state;
-    fixture_write_file(f, "p.yaml",
-                       "espalier: 1\ninputs:\n  text: {text: nowhere.txt}\nstages:\n"
-                       "  - init: {arch: {layers: 1, hidden: 9, heads: 2, ffn: 8}, tokenizer: bytes}\n");
+    fixture_write_file(
+        f, "p.yaml",
+        "espalier: 1\ninputs:\n  text: {text: nowhere.txt}\nstages:\n"
+        "  - init: {arch: {layers: 1, hidden: 8, heads: 3, kv_heads: 2, ffn: 8}, tokenizer: bytes}\n");
     program_expect(2, "p.yaml:5", "run %s", f->yaml);
     fixture_write_file(f, "p.yaml",
                        "espalier: 1\ninputs:\n  text: {text: nowhere.txt}\nstages:\n"

@@ -27,15 +27,15 @@ static void finds_roles_by_structure(void **state)
     struct graph *graph = model_build(model_arch(), 1);
     struct arena arena = {0};
     struct init_plan plan = make_plan(&arena, graph, INIT_RESIDUAL_SCALED);
-    assert_int_equal(plan.tensors[find_tensor(graph, "rotary")].role, INIT_KEPT);
+    assert_int_equal(plan.tensors[find_tensor(graph, "inv_freq")].role, INIT_KEPT);
     assert_int_equal(plan.tensors[find_tensor(graph, "layers.1.o")].role, INIT_RESIDUAL);
     assert_int_equal(plan.tensors[find_tensor(graph, "layers.0.down")].role, INIT_RESIDUAL);
     assert_int_equal(plan.tensors[find_tensor(graph, "layers.0.up")].role, INIT_MATRIX);
     assert_int_equal(plan.tensors[find_tensor(graph, "embed")].role, INIT_MATRIX);
-    assert_int_equal(plan.tensors[find_tensor(graph, "layers.0.ffn_norm")].role, INIT_ONES);
+    assert_int_equal(plan.tensors[find_tensor(graph, "layers.0.mlp_norm")].role, INIT_ONES);
     assert_float_equal(plan.tensors[find_tensor(graph, "layers.0.down")].deviation, 0.01f,
                        1e-7f); /* 0.02 / sqrt 4 */
-    assert_true(tensor_is_constant(graph, find_tensor(graph, "rotary")));
+    assert_true(tensor_is_constant(graph, find_tensor(graph, "inv_freq")));
     assert_false(tensor_is_constant(graph, find_tensor(graph, "head")));
     arena_release(&arena);
     graph_destroy(graph);
