@@ -133,7 +133,12 @@ static void copy_result(struct run *run, uint32_t number, const struct store_res
     }
 }
 
-static enum status execute(struct run *run, uint32_t number, struct trace *trace)
+enum redo {
+    REDO_NEVER,
+    REDO_ALWAYS
+}; /* whether a result that is there already is made again (lost exports) */
+
+static enum status execute(struct run *run, uint32_t number, enum redo redo, struct trace *trace)
 {
     struct stage_run stage = {
         .run = run, .entry = &run->pipeline.stages.items[number], .number = number, .key = run->keys[number]};
@@ -143,7 +148,8 @@ static enum status execute(struct run *run, uint32_t number, struct trace *trace
     enum status status = stage_lock_wait(&stage.lock, run->store, stage.key, run->options.stop, trace);
     struct store_result other = {0}; /* another process may have made it while we waited */
     struct trace ignored = {0};
-    bool made = status == OK && store_key_find(&other, &stage.arena, run->store, stage.key, &ignored) == OK;
+    bool made = status == OK && redo == REDO_NEVER &&
+                store_key_find(&other, &stage.arena, run->store, stage.key, &ignored) == OK;
     if (status == OK && !made)
         status = stage.entry->kind->run(&stage, trace);
     if (status == OK && !made)
@@ -189,7 +195,7 @@ static enum status run_stage(struct run *run, uint32_t number, struct trace *tra
         return status_fail(trace, status, "%s", missing.text);
     if (run->options.mode == RUN_DRY)
         return plan(run, number, status == OK ? "its files are not there" : "no result for its key");
-    return execute(run, number, trace);
+    return execute(run, number, status == OK ? REDO_ALWAYS : REDO_NEVER, trace);
 }
 
 static enum status mark_root(struct run *run, uint32_t number, struct trace *trace)

@@ -86,10 +86,30 @@ static enum status read_list(struct reader *r, const struct yaml_value *v, const
     return status;
 }
 
+/* `perplexity`, or `[perplexity]`: the words, joined by commas. */
+static enum status read_words(struct reader *r, const struct yaml_value *v, const char *path,
+                              struct setting *s)
+{
+    bool single = v->kind == YAML_TEXT;
+    if (v->kind == YAML_MAP || (!single && v->count == 0))
+        return fail(r, v, path, "a word, or a list of words");
+    const char *text = "";
+    for (uint32_t i = 0; i < (single ? 1 : v->count); i++) {
+        const struct yaml_value *word = single ? v : v->items[i];
+        if (word->kind != YAML_TEXT || !is_choice(s->info->choices, word->text))
+            return fail(r, word, path, arena_printf(r->arena, "one of: %s", s->info->choices));
+        text = arena_printf(r->arena, "%s%s" STR_FORMAT, text, *text ? "," : "", STR_ARGUMENT(word->text));
+    }
+    s->text = str_from(text);
+    return OK;
+}
+
 static enum status read_scalar(struct reader *r, const struct yaml_value *v, const char *path,
                                struct setting *s)
 {
     const struct setting_info *info = s->info;
+    if (info->type == SETTING_WORDS)
+        return read_words(r, v, path, s);
     if (info->type == SETTING_LIST)
         return read_list(r, v, path, s);
     if (info->type == SETTING_INTEGER || info->type == SETTING_REAL) {

@@ -14,6 +14,7 @@ enum setting_type {
     SETTING_REAL,
     SETTING_FLAG,
     SETTING_WORD,
+    SETTING_WORDS,
     SETTING_TEXT,
     SETTING_LIST,
     SETTING_CHOICE,

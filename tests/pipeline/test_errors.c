@@ -12,18 +12,24 @@ static bool says_what_is_expected(const char *path)
     char expected_path[512];
     snprintf(expected_path, sizeof expected_path, "%.*s.expected", (int)(strlen(path) - strlen(".yaml")),
              path);
-    struct trace trace = {0};
+    struct trace trace = {0}, found = {0};
     struct builder expected = {0};
-    assert_ok(file_read(&expected, expected_path, EXPECTED_LIMIT, &trace), &trace);
     struct pipeline pipeline;
-    enum status status = pipeline_read(&pipeline, path, &trace);
+    enum status status = pipeline_read(&pipeline, path, &found);
+    const char *golden = getenv("GOLDEN");
+    if (golden && strcmp(golden, "update") == 0) {
+        builder_printf(&expected, "%s\n", found.text);
+        assert_ok(file_write(expected_path, expected.data, expected.length, &trace), &trace);
+        builder_release(&expected);
+    }
+    assert_ok(file_read(&expected, expected_path, EXPECTED_LIMIT, &trace), &trace);
     struct str text = {expected.data, expected.length};
     while (text.length > 0 && text.data[text.length - 1] == '\n')
         text.length--;
-    bool same = status == INVALID && str_is(text, trace.text);
+    bool same = status == INVALID && str_is(text, found.text);
     if (!same)
         print_message("%s: %s\nfound:    %s\nexpected: " STR_FORMAT "\n", path, status_name(status),
-                      status == OK ? "" : trace.text, STR_ARGUMENT(text));
+                      found.text, STR_ARGUMENT(text));
     if (status == OK)
         pipeline_release(&pipeline);
     builder_release(&expected);
