@@ -8,6 +8,23 @@
 
 const char *program_path;
 
+void program_begin(int argc, char **argv)
+{
+    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_find_drivers(PROGRAM_DRIVERS_NONE);
+}
+
+void program_find_drivers(enum program_drivers drivers)
+{
+    static const char *const lists[] = {"VK_ICD_FILENAMES", "VK_DRIVER_FILES"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (drivers == PROGRAM_DRIVERS_NONE)
+            setenv(lists[i], "/nonexistent.json", 1);
+        else
+            unsetenv(lists[i]);
+    setenv("LSAN_OPTIONS", drivers == PROGRAM_DRIVERS_NONE ? "" : "detect_leaks=0", 1);
+}
+
 void outcome_release(struct outcome *outcome)
 {
     builder_release(&outcome->out);

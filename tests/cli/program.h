@@ -8,8 +8,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The program under test: the test's first argument. */
+/* The first thing in main: the program under test is the first argument. It finds no Vulkan driver, so that
+ * the machine's decide nothing. */
+void program_begin(int argc, char **argv);
 extern const char *program_path;
+/* From here on the program finds the machine's Vulkan drivers, whose leaks are theirs; or none again. */
+enum program_drivers { PROGRAM_DRIVERS_NONE, PROGRAM_DRIVERS_FOUND };
+void program_find_drivers(enum program_drivers drivers);
 
 enum { PROGRAM_MAX_ARGUMENTS = 24 };
 

@@ -80,8 +80,11 @@ static void refuses_bad_devices(void **state)
     struct fixture *f = *state;
     fixture_write(f, ", steps: 1", "");
     program_expect(2, "--device: expected auto, cpu, vulkan", "run %s --device gpu", f->yaml);
-    program_expect(3, "no-such-device", "run %s --device vulkan:no-such-device", f->yaml);
-    program_expect(3, "99", "run %s --device vulkan:99", f->yaml);
+    program_expect(3, "Vulkan", "run %s --device vulkan", f->yaml);
+    program_find_drivers(PROGRAM_DRIVERS_FOUND);
+    program_expect(3, "Vulkan", "run %s --device vulkan:no-such-device", f->yaml);
+    program_expect(3, "Vulkan", "run %s --device vulkan:99", f->yaml);
+    program_find_drivers(PROGRAM_DRIVERS_NONE);
 }
 
 static void missing_files_are_the_users_mistake(void **state)
@@ -116,6 +119,14 @@ static void errors_of_a_pipeline_say_where(void **state)
     program_expect(2, "p.yaml:3:5: unknown stage kind \"prunes\"", "run %s", f->yaml);
 }
 
+static void auto_does_without_vulkan(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    program_expect(0, "", "run %s --device auto", f->yaml);
+    program_expect(0, "", "devices");
+}
+
 static void options_may_stand_anywhere(void **state)
 {
     struct fixture *f = *state;
@@ -128,7 +139,9 @@ static void options_may_stand_anywhere(void **state)
 static void devices_names_the_twin(void **state)
 {
     (void)state;
+    program_find_drivers(PROGRAM_DRIVERS_FOUND);
     struct outcome o = program_run("devices --json");
+    program_find_drivers(PROGRAM_DRIVERS_NONE);
     assert_int_equal(o.exit_status, 0);
     json_t *lines = json_lines(&o.out);
     const json_t *twin = json_find(lines, "type", "twin");
@@ -155,9 +168,10 @@ int main(int argc, char **argv)
         FIXTURE_TEST(refuses_bad_devices),
         cmocka_unit_test(missing_files_are_the_users_mistake),
         FIXTURE_TEST(errors_of_a_pipeline_say_where),
+        FIXTURE_TEST(auto_does_without_vulkan),
         FIXTURE_TEST(options_may_stand_anywhere),
         cmocka_unit_test(devices_names_the_twin),
     };
-    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

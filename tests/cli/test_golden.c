@@ -1,5 +1,6 @@
-/* golden/tiny.yaml, with every kind of stage, comes out on the twin as its lock says, with any number of
- * threads. */
+/* golden/tiny.yaml, with every kind of stage, comes out on the twin as its lock says: with any number of
+ * threads, and where the processor flushes subnormal numbers (the second argument is a program that makes
+ * it). */
 #include "tests/cli/program.h"
 #include "tests/support/test.h"
 
@@ -36,12 +37,27 @@ static void tiny_is_as_locked_with_one_thread(void **state)
     verify_with(1);
 }
 
+static const char *flushing;
+
+static void tiny_is_as_locked_where_subnormals_are_flushed(void **state)
+{
+    (void)state;
+    const char *usual = program_path;
+    if (!flushing)
+        skip();
+    program_path = flushing;
+    verify_with(2);
+    program_path = usual;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiny_is_as_locked),
         cmocka_unit_test(tiny_is_as_locked_with_one_thread),
+        cmocka_unit_test(tiny_is_as_locked_where_subnormals_are_flushed),
     };
-    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_begin(argc, argv);
+    flushing = argc > 2 ? argv[2] : NULL;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,6 +152,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(an_interrupted_run_goes_on_where_it_stopped),
         FIXTURE_TEST(interruption_exits_with_130),
     };
-    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

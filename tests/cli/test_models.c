@@ -179,6 +179,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(opt_refuses_what_is_impossible),        FIXTURE_TEST(exports_come_back_the_same),
         FIXTURE_TEST(any_prefix_of_a_model_file_is_refused), FIXTURE_TEST(a_store_lists_shows_and_checks),
     };
-    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,6 +260,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_lock_with_too_many_stages_differs),
         FIXTURE_TEST(records_count_no_host_nodes),
     };
-    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(damage_is_found_named_and_repaired),
         FIXTURE_TEST(two_processes_share_a_store),
     };
-    program_path = argc > 1 ? argv[1] : "out/espalier";
+    program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
