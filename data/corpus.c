@@ -72,7 +72,8 @@ static enum status tokenise(struct corpus *c, struct str file, struct tokenizer 
                             const struct corpus_options *o, struct trace *trace)
 {
     struct documents documents = {.file = file, .delimiter = str_from(o->delimiter)};
-    bool is_lone = !*o->delimiter || !memmem(file.data, file.length, o->delimiter, strlen(o->delimiter));
+    bool is_lone = file.length == 0 || !*o->delimiter ||
+                   !memmem(file.data, file.length, o->delimiter, strlen(o->delimiter));
     enum corpus_join join = is_lone && o->lone == CORPUS_LONE_BARE ? JOIN_NOTHING : o->join;
     if (o->form == CORPUS_JSON_LINES)
         documents.field = o->field;
