@@ -25,8 +25,8 @@ enum status mapping_open_fd(struct mapping *out, int fd, const char *name, struc
 void mapping_release(struct mapping *mapping); /* accepts zeroed memory */
 /* Tells the kernel that [offset, offset + length) will not be read again soon: keeps resident memory low. */
 void mapping_drop(const struct mapping *mapping, size_t offset, size_t length);
-/* IO when the file has been truncated below the mapped size since it was opened. A mapping whose descriptor was closed
- * (fd is -1: objects of a store, which never change) cannot be checked and passes. */
+/* IO when the file has been truncated below the mapped size since it was opened. A mapping whose descriptor
+ * was closed (fd is -1: objects of a store, which never change) cannot be checked and passes. */
 enum status mapping_check(const struct mapping *mapping, const char *name, struct trace *trace) MUST_CHECK;
 
 /* Opens `location` (from an untrusted model) for reading, inside the directory of `model_path`: relative,

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PANEL_ELEMENTS = 1 << 18, ZEROS = 4096 };
+enum { ZEROS = 4096 };
 
 enum status output_open(struct output_file *out, const char *path, struct trace *trace)
 {
@@ -32,9 +32,9 @@ enum status output_pad(struct output_file *file, uint64_t length, struct trace *
 static enum status add_panels(struct output_file *file, const struct tensor_view *view, float factor,
                               float *panel, struct trace *trace)
 {
-    int64_t count = tensor_view_count(view);
-    for (int64_t first = 0; first < count; first += PANEL_ELEMENTS) {
-        int64_t n = count - first < PANEL_ELEMENTS ? count - first : PANEL_ELEMENTS;
+    int64_t count = tensor_view_count(view), most = tensor_view_panel(view);
+    for (int64_t first = 0; first < count; first += most) {
+        int64_t n = count - first < most ? count - first : most;
         tensor_view_read_f32(view, first, n, panel);
         if (factor != 1)
             for (int64_t i = 0; i < n; i++)
@@ -45,7 +45,7 @@ static enum status add_panels(struct output_file *file, const struct tensor_view
     return OK;
 }
 
-/* Pages of a view that is not dense are needed by many panels, so they are dropped at the end only. */
+/* What panels shared, and so did not drop. */
 static void drop_source(const struct tensor_view *view)
 {
     if (view->mapping && !tensor_view_is_dense(view))
@@ -59,7 +59,7 @@ enum status output_add_weight(struct output_file *file, const struct tensor_view
         return status_fail(trace, INVALID, "the weight has a shape but no content");
     if (view->mapping)
         TRY(mapping_check(view->mapping, "the file of the weights", trace));
-    float *panel = malloc(PANEL_ELEMENTS * sizeof *panel);
+    float *panel = malloc((size_t)tensor_view_panel(view) * sizeof *panel);
     if (!panel)
         BUG("out of memory");
     enum status status = add_panels(file, view, factor, panel, trace);

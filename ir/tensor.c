@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PANEL_BYTES = 1 << 20 };
+enum { PANEL_BYTES = 1 << 20, ACROSS_BYTES = 64 << 20, ACROSS_ROWS = 64 };
 
 enum status tensor_view_dense(struct tensor_view *out, const struct mapping *mapping, const uint8_t *base,
                               size_t base_size, enum dtype dtype, uint32_t rank, const int64_t *dims,
@@ -102,10 +102,69 @@ static void copy_row(const struct tensor_view *view, int64_t row_offset, int64_t
     }
 }
 
+/* A matrix whose rows lie across those of the source. */
+static bool is_across(const struct tensor_view *view)
+{
+    return view->rank == 2 && view->strides[0] < view->strides[1];
+}
+
+static int64_t position(const struct tensor_view *view, uint32_t axis, int64_t i)
+{
+    return (view->index[axis] ? view->index[axis][i] : i) * view->strides[axis];
+}
+
+/* Drops the source's rows that positions [first, first + count) of the axis of longer stride stand for. */
+static void drop_positions(const struct tensor_view *view, uint32_t axis, int64_t first, int64_t count)
+{
+    int64_t low = INT64_MAX, high = 0, size = (int64_t)dtype_size(view->dtype);
+    for (int64_t i = first; i < first + count; i++) {
+        int64_t at = position(view, axis, i);
+        low = at < low ? at : low;
+        high = at > high ? at : high;
+    }
+    if (!view->mapping || count == 0)
+        return;
+    int64_t start = view->base - view->mapping->data + (view->offset + low) * size;
+    mapping_drop(view->mapping, (size_t)start, (size_t)((high - low + view->strides[axis]) * size));
+}
+
+/* Whole rows of such a matrix, by strips of source rows, whose pages are dropped when they have been read:
+ * what is resident does not grow with the matrix, and both sides are read and written in runs. */
+static void read_across(const struct tensor_view *view, int64_t row, int64_t rows, uint8_t *out)
+{
+    enum { STRIP = 512, SQUARE = 32 };
+    int64_t columns = view->dims[1];
+    size_t size = dtype_size(view->dtype);
+    for (int64_t strip = 0; strip < columns; strip += STRIP) {
+        int64_t end = strip + STRIP < columns ? strip + STRIP : columns;
+        for (int64_t j0 = strip; j0 < end; j0 += SQUARE)
+            for (int64_t i0 = 0; i0 < rows; i0 += SQUARE)
+                for (int64_t i = i0; i < i0 + SQUARE && i < rows; i++) {
+                    int64_t at = view->offset + position(view, 0, row + i);
+                    for (int64_t j = j0; j < j0 + SQUARE && j < end; j++) {
+                        const uint8_t *from = view->base + (size_t)(at + position(view, 1, j)) * size;
+                        uint8_t *to = out + (size_t)(i * columns + j) * size;
+                        if (size == sizeof(float))
+                            memcpy(to, from, sizeof(float)); /* a known size is one instruction */
+                        else
+                            memcpy(to, from, size);
+                    }
+                }
+        drop_positions(view, 1, strip, end - strip);
+    }
+}
+
 void tensor_view_read_raw(const struct tensor_view *view, int64_t first, int64_t count, void *out)
 {
     assert(first >= 0 && count >= 0 && first + count <= tensor_view_count(view));
     uint8_t *to = out;
+    if (count == 0)
+        return;
+    bool has_rows = is_across(view) && first % view->dims[1] == 0 && count % view->dims[1] == 0;
+    if (has_rows && (count / view->dims[1] >= ACROSS_ROWS || count == tensor_view_count(view))) {
+        read_across(view, first / view->dims[1], count / view->dims[1], out);
+        return;
+    }
     int64_t inner = view->rank ? view->dims[view->rank - 1] : 1;
     while (count > 0) {
         int64_t row = first / inner, start = first % inner;
@@ -147,22 +206,35 @@ void tensor_view_read_f32(const struct tensor_view *view, int64_t first, int64_t
 
 void tensor_view_drop(const struct tensor_view *view, int64_t first, int64_t count)
 {
-    if (!view->mapping || !tensor_view_is_dense(view))
+    if (!view->mapping || count == 0)
         return;
+    if (!tensor_view_is_dense(view)) {
+        if (view->rank == 2 && !is_across(view))
+            drop_positions(view, 0, first / view->dims[1], (first % view->dims[1] + count) / view->dims[1]);
+        return;
+    }
     size_t size = dtype_size(view->dtype);
     size_t start = (size_t)(view->base - view->mapping->data) + (size_t)(view->offset + first) * size;
     mapping_drop(view->mapping, start, (size_t)count * size);
 }
 
-/* A view whose inner stride is long (a transposed weight) would touch every page for each row: stream it in
- * panels of whole rows, and drop the source's pages only when the panel that needed them is out. */
+int64_t tensor_view_panel(const struct tensor_view *view)
+{
+    int64_t size = (int64_t)dtype_size(view->dtype), rows;
+    if (!is_across(view) || view->dims[1] == 0)
+        return PANEL_BYTES / size;
+    rows = ACROSS_BYTES / size / view->dims[1];
+    rows = rows < view->dims[0] ? rows : view->dims[0];
+    return (rows > 1 ? rows : 1) * view->dims[1];
+}
+
 enum status tensor_view_stream(const struct tensor_view *view, struct tensor_sink sink, struct trace *trace)
 {
     int64_t count = tensor_view_count(view), size = (int64_t)dtype_size(view->dtype);
-    int64_t panel = PANEL_BYTES / size;
+    int64_t panel = tensor_view_panel(view);
     if (view->mapping)
         TRY(mapping_check(view->mapping, "weights", trace));
-    uint8_t *buffer = malloc(PANEL_BYTES);
+    uint8_t *buffer = malloc((size_t)(panel * size));
     if (!buffer)
         BUG("out of memory");
     enum status status = OK;

@@ -44,10 +44,14 @@ size_t tensor_view_bytes(const struct tensor_view *view); /* count * element siz
  * _f32 widens to f32 exactly (f16, bf16) without flushing. The caller's buffer holds `count` elements. */
 void tensor_view_read_raw(const struct tensor_view *view, int64_t first, int64_t count, void *out);
 void tensor_view_read_f32(const struct tensor_view *view, int64_t first, int64_t count, float *out);
-/* Lets the kernel drop the pages behind a dense view's elements [first, first + count). */
+/* Lets the kernel drop the pages behind elements [first, first + count) that no later element is likely to
+ * need; reading whole rows of a transposed view drops its pages itself. */
 void tensor_view_drop(const struct tensor_view *view, int64_t first, int64_t count);
+/* How many elements to read at a time: 1 MiB; of a transposed view whole rows, up to 64 MiB, as every panel
+ * reads the whole source. */
+int64_t tensor_view_panel(const struct tensor_view *view);
 
-/* Streams all elements in panels of at most 1 MiB to `sink`, dropping pages as it goes. */
+/* Streams all elements in such panels to `sink`, dropping pages as it goes. */
 struct tensor_sink {
     enum status (*write)(void *payload, const void *bytes, size_t length, struct trace *trace);
     void *payload;

@@ -17,7 +17,8 @@ struct session {
     uint32_t binding_count;
 };
 
-/* Sizes of the two axes of input "tokens", whatever its symbols are called; returns how many of them are symbols. */
+/* Sizes of the two axes of input "tokens", whatever its symbols are called; returns how many of them are
+ * symbols. */
 uint32_t session_dims(struct dim_binding out[2], const struct graph *graph, int64_t batch, int64_t length);
 
 enum status session_create(struct session *out, struct executor *executor, const struct graph *graph,

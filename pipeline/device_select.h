@@ -13,6 +13,6 @@ struct device_options {
 
 /* INVALID: another word. DEVICE: no such device, or it failed its self-test. */
 enum status device_select(struct executor **out, const struct device_options *options,
-                        struct trace *trace) MUST_CHECK;
+                          struct trace *trace) MUST_CHECK;
 
 #endif

@@ -216,6 +216,19 @@ static enum status check_training(struct reader *r, const struct stage_entry *st
     return OK;
 }
 
+/* hidden / heads is the size of a head unless the file gives one. */
+static enum status check_arch(struct reader *r, const struct stage_entry *stage)
+{
+    const struct settings *s = &stage->settings;
+    int64_t hidden = settings_integer(s, "arch.hidden"), heads = settings_integer(s, "arch.heads");
+    if (stage->like != STAGE_NONE || settings_integer(s, "arch.head_dim") > 0)
+        return OK;
+    if (heads == 0 || hidden % heads != 0)
+        return settings_fail(s, "arch.heads", r->trace, "%lld does not divide hidden (%lld); give head_dim",
+                             (long long)heads, (long long)hidden);
+    return OK;
+}
+
 static enum status check_stage(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
@@ -226,9 +239,17 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
     if (kind_is(stage, "init") && stage->like == STAGE_NONE && !settings_has(s, "tokenizer"))
         return settings_fail(s, "tokenizer", r->trace,
                              "init with arch needs a tokenizer: bytes, or a tokenizer.json");
+    if (kind_is(stage, "init"))
+        TRY(check_arch(r, stage));
     if (kind_is(stage, "distill") && strcmp(settings_text(s, "loss.logits"), "none") == 0 &&
         settings_real(s, "loss.ce") == 0)
         return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
+    if (kind_is(stage, "train") && settings_real(s, "loss.ce") == 0)
+        return settings_fail(s, "loss.ce", r->trace, "nothing to minimise: ce is 0");
+    if (kind_is(stage, "score") && settings_integer(s, "samples") % settings_integer(s, "micro") != 0)
+        return settings_fail(
+            s, "samples", r->trace, "%lld is not a multiple of micro (%lld), the sequences at a time",
+            (long long)settings_integer(s, "samples"), (long long)settings_integer(s, "micro"));
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf"))
         return settings_fail(s, "onnx", r->trace, "export needs onnx or hf");
     return OK;

@@ -31,8 +31,11 @@ enum status stage_corpus(struct corpus *out, struct partition *part, struct stag
     if (!tokenizer)
         return settings_fail(&stage->entry->settings, "data", trace,
                              "the model has no tokenizer: give its input one (tokenizer: FILE or bytes)");
-    struct corpus_options options = {.field = settings_text(s, "field"),
-                                     .delimiter = settings_text(s, "delimiter")};
+    struct corpus_options options = {.field = settings_text(s, "field")};
+    if (settings_has(s, "delimiter"))
+        options.delimiter = settings_text(s, "delimiter");
+    if (!corpus_join_from_name(str_from(settings_text(s, "join")), &options.join))
+        BUG("join %s is in settings.def but not in corpus.c", settings_text(s, "join"));
     TRY_WITH(trace, corpus_open(out, settings_text(s, "text"), tokenizer, &options, stage->run->store, trace),
              "while reading input \"%s\"", input->name);
     *part = (struct partition){.part = part_named(settings_text(s, "part")),

@@ -42,6 +42,10 @@ static enum status write_files(struct exporter *x, struct trace *trace)
     const struct settings *s = &x->stage->entry->settings;
     const struct graph *graph = x->model.graph;
     if (settings_has(s, "onnx"))
+        TRY(emit_onnx_check(graph, trace));
+    if (settings_has(s, "hf")) /* nothing is written when one of the two cannot be */
+        TRY(emit_hf_check(graph, trace));
+    if (settings_has(s, "onnx"))
         TRY_WITH(trace, emit_onnx(&x->onnx, place(x, settings_text(s, "onnx")), graph, trace),
                  "while writing %s", settings_text(s, "onnx"));
     if (!settings_has(s, "hf"))

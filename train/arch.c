@@ -13,8 +13,8 @@ struct family {
     float epsilon;
 };
 
-/* 1 / sqrt(n), rounded once: the golden estimate, corrected twice in double. So a model that is exported and imported
- * again has the very same scale. */
+/* 1 / sqrt(n), rounded once: the golden estimate, corrected twice in double. So a model that is exported and
+ * imported again has the very same scale. */
 static float inverse_root(int64_t n)
 {
     double y = (double)gm_rsqrt(gm_from_uint((uint)n));

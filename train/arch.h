@@ -2,8 +2,8 @@
  *
  * The graph is the form that importing gives: input "tokens" i32 [b, s], output "logits" [b, s, v]; tensors
  * embed, layers.N.{attention_norm, q, k, v, o, mlp_norm, gate, up, down}, norm, head (absent when tied),
- * inv_freq. Only inv_freq (the inverse frequencies) has bytes; the other tensors have views without memory until
- * somebody fills them (train/init.h). */
+ * inv_freq. Only inv_freq (the inverse frequencies) has bytes; the other tensors have views without memory
+ * until somebody fills them (train/init.h). */
 #ifndef TRAIN_ARCH_H
 #define TRAIN_ARCH_H
 

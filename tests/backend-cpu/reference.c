@@ -40,8 +40,8 @@ static void multiply(struct reference *r, int64_t rows, int64_t columns, int64_t
 {
     EACH(i, rows)
     EACH(j, columns)
-    EACH(k, depth) OUT(0)[i * columns + j] +=
-        IN(0)[i * x_row + k * x_step] * IN(1)[k * w_step + j * w_column];
+    EACH(k, depth)
+    OUT(0)[i * columns + j] += IN(0)[i * x_row + k * x_step] * IN(1)[k * w_step + j * w_column];
 }
 
 static void reference_matmul_nt(struct reference *r)

@@ -39,12 +39,17 @@ void fixture_choose_driver(enum fixture_driver driver)
     setenv("VK_DRIVER_FILES", path, 1);
 }
 
+bool fixture_has_validation(void)
+{
+    return access("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json", R_OK) == 0;
+}
+
 struct executor *fixture_open(enum fixture_driver driver, struct vulkan_options options)
 {
     struct trace trace = {0};
     struct executor *executor = NULL;
     fixture_choose_driver(driver);
-    if (access("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json", R_OK) == 0)
+    if (fixture_has_validation())
         options.validation = VULKAN_VALIDATED;
     options.guard_words = 16;
     assert_ok(vulkan_executor_create(&executor, &options, &trace), &trace);

@@ -337,7 +337,8 @@ static void dependent_launches_run_in_order(void **state)
     struct bare b;
     uint32_t piece;
     float *data = calloc(2 * COUNT, sizeof *data);
-    open_bare(&b, (struct vulkan_options){.validation = VULKAN_VALIDATED});
+    open_bare(&b, (struct vulkan_options){.validation = fixture_has_validation() ? VULKAN_VALIDATED
+                                                                                 : VULKAN_NOT_VALIDATED});
     assert_ok(memory_create(&b.engine.memory, DTYPE_F32, 2 * COUNT, &piece, &trace), &trace);
     for (int i = 0; i < COUNT; i++)
         data[i] = 1;
