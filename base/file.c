@@ -361,7 +361,11 @@ static int open_temporary(char **out_name, const char *path)
 
 enum status file_writer_open(struct file_writer *out, const char *path, struct trace *trace)
 {
+    struct stat there;
     char *temporary;
+    /* Renaming over a device or a pipe would remove it. */
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode))
+        return status_fail(trace, INVALID, "cannot write %s: it is a device or a pipe, expected a file", path);
     int fd = open_temporary(&temporary, path);
     if (fd < 0)
         return failed(trace, errno, "write", path);

@@ -49,6 +49,7 @@ struct file_writer {
     size_t buffered;
     int error; /* errno of the first write that failed, else 0 */
 };
+/* INVALID when the path is a device or a pipe, which is never replaced. */
 enum status file_writer_open(struct file_writer *out, const char *path, struct trace *trace) MUST_CHECK;
 enum status file_writer_add(struct file_writer *w, const void *bytes, size_t length,
                             struct trace *trace) MUST_CHECK;

@@ -424,6 +424,18 @@ static void a_full_disk_is_an_error_that_sticks(void **state)
     free(bytes);
 }
 
+/* As root, a rename over /dev/null would remove the device. */
+static void never_replaces_a_device_or_a_pipe(void **state)
+{
+    struct place *p = *state;
+    struct file_writer w = {0};
+    assert_int_equal(mkfifo(in(p, "pipe"), 0600), 0);
+    assert_fails(file_writer_open(&w, in(p, "pipe"), &p->trace), INVALID, &p->trace, "a device or a pipe");
+    assert_fails(file_writer_open(&w, "/dev/null", &p->trace), INVALID, &p->trace, "a device or a pipe");
+    file_writer_release(&w);
+    assert_int_equal(count_entries(p->directory), 1);
+}
+
 /* The same with what the kernel says of a full disk, met only when the buffer is written at the end. */
 static void a_disk_full_at_the_end_is_told_by_commit(void **state)
 {
@@ -552,6 +564,7 @@ int main(void)
         IN_DIRECTORY(cannot_replace_a_directory),
         IN_DIRECTORY(a_full_disk_is_an_error_that_sticks),
         IN_DIRECTORY(a_disk_full_at_the_end_is_told_by_commit),
+        IN_DIRECTORY(never_replaces_a_device_or_a_pipe),
         IN_DIRECTORY(makes_directories_with_parents),
         IN_DIRECTORY(removes_directories_but_follows_no_link),
         IN_DIRECTORY(tells_free_space_also_of_paths_to_be_made),
