@@ -120,8 +120,8 @@ enum status command_integer(const struct command *command, const char *name, int
     const char *text = command_option(command, name);
     *out = fallback;
     if (text && (!str_to_i64(str_from(text), out) || *out < least || *out > INT32_MAX))
-        return status_fail(trace, INVALID, "--%s: expected an integer of at least %lld, found \"%s\"", name,
-                           (long long)least, text);
+        return status_fail(trace, INVALID, "--%s: expected an integer from %lld to %d, found \"%s\"", name,
+                           (long long)least, INT32_MAX, text);
     return OK;
 }
 

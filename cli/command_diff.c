@@ -40,8 +40,10 @@ static bool same_shape(const struct tensor_view *a, const struct tensor_view *b)
 static void report(const struct command *command, const char *what, struct str name, double difference)
 {
     if (command_is_json(command))
-        print_json(json_pack("{s:s,s:s%,s:f}", "difference", what, "weight", name.data, name.length,
-                             "largest", difference));
+        print_json(json_pack("{s:s,s:s%,s:o}", "difference", what, "weight", name.data, name.length,
+                             "largest", isfinite(difference) ? json_real(difference) : json_null()));
+    else if (strcmp(what, "shape") == 0)
+        printf("shape of " STR_FORMAT " differs\n", STR_ARGUMENT(name));
     else
         printf("%s " STR_FORMAT ": largest difference %.9g\n", what, STR_ARGUMENT(name), difference);
 }
@@ -52,7 +54,7 @@ static uint32_t compare_weights(const struct command *command, const struct grap
     for (uint32_t i = 0; i < a->tensors.count && i < b->tensors.count; i++) {
         const struct tensor *x = &a->tensors.items[i], *y = &b->tensors.items[i];
         if (!same_shape(&x->view, &y->view)) {
-            report(command, "shape of", x->name, INFINITY);
+            report(command, "shape", x->name, INFINITY);
             differences++;
         } else if (x->view.base && y->view.base) {
             double difference = largest_difference(&x->view, &y->view);

@@ -86,6 +86,9 @@ enum status command_opt(struct command *command, struct trace *trace)
 {
     if (!command_option(command, "output"))
         return status_fail(trace, INVALID, "opt needs --output OUT (-o), a .onnx or .ir file");
+    const char *passes = command_option(command, "passes");
+    if (!passes || !*passes)
+        return status_fail(trace, INVALID, "opt needs --passes 'NAME{OPTION=VALUES} ...'");
     struct model_source source;
     struct source_options options = command_source(command);
     TRY(model_source_open(&source, command->arguments[0], &options, trace));

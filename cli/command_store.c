@@ -80,9 +80,15 @@ static enum status collect(const struct command *command, const struct store *st
                                  .mode = dry ? GC_COUNT : GC_REMOVE};
     struct gc_report report = {0};
     TRY(store_gc(&report, store, options, trace));
-    printf("%s %llu objects (%llu bytes), %llu results, %llu checkpoints\n", dry ? "would remove" : "removed",
-           (unsigned long long)report.objects, (unsigned long long)report.bytes,
-           (unsigned long long)report.keys, (unsigned long long)report.checkpoints);
+    if (command_is_json(command))
+        print_json(json_pack("{s:b,s:I,s:I,s:I,s:I}", "dry_run", dry, "objects", (json_int_t)report.objects,
+                             "bytes", (json_int_t)report.bytes, "results", (json_int_t)report.keys,
+                             "checkpoints", (json_int_t)report.checkpoints));
+    else
+        printf("%s %llu objects (%llu bytes), %llu results, %llu checkpoints\n",
+               dry ? "would remove" : "removed", (unsigned long long)report.objects,
+               (unsigned long long)report.bytes, (unsigned long long)report.keys,
+               (unsigned long long)report.checkpoints);
     return OK;
 }
 

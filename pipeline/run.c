@@ -215,7 +215,8 @@ enum status run_stages(struct run *run, struct trace *trace)
             return status_fail(trace, INTERRUPTED, "interrupted before stage \"%s\"", entry->name);
         TRY_WITH(trace, run_stage(run, i, trace), "while running stage \"%s\" (%s:%u)", entry->name,
                  run->pipeline.path, entry->line);
-        if (run->done[i])
+        if (run->done[i] &&
+            run->options.mode != RUN_DRY) /* looking moves no root, and needs no permission to write */
             TRY(mark_root(run, i, trace));
         if (run->options.until && strcmp(entry->name, run->options.until) == 0)
             break;

@@ -20,7 +20,7 @@ static enum status open_onnx(struct model_source *out, const char *path, const s
                              struct trace *trace)
 {
     struct import_options import = {.trust = options->trust};
-    TRY_WITH(trace, frontend_import_onnx(&out->imported, path, &import, trace), "while importing %s", path);
+    TRY(frontend_import_onnx(&out->imported, path, &import, trace));
     out->graph = out->imported.graph;
     return OK;
 }

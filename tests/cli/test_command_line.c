@@ -68,7 +68,7 @@ static void refuses_what_it_does_not_know(void **state)
 static void refuses_bad_numbers(void **state)
 {
     (void)state;
-    program_expect(2, "--threads: expected an integer of at least 1", "devices --threads 0");
+    program_expect(2, "--threads: expected an integer from 1 to 2147483647", "devices --threads 0");
     program_expect(2, "--threads", "devices --threads -1");
     program_expect(2, "--threads", "devices --threads 99999999999999999999");
     program_expect(2, "--length",
