@@ -365,7 +365,8 @@ enum status file_writer_open(struct file_writer *out, const char *path, struct t
     char *temporary;
     /* Renaming over a device or a pipe would remove it. */
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode))
-        return status_fail(trace, INVALID, "cannot write %s: it is a device or a pipe, expected a file", path);
+        return status_fail(trace, INVALID, "cannot write %s: it is a device or a pipe, expected a file",
+                           path);
     int fd = open_temporary(&temporary, path);
     if (fd < 0)
         return failed(trace, errno, "write", path);
