@@ -114,7 +114,7 @@ static enum status open_tensors(struct model *model, const struct store *store, 
         struct tensor_object *object = &model->tensors[model->tensor_count];
         if (!tensor->has_id)
             return status_fail(trace, CORRUPT, "weight %u has no id", i);
-        TRY_WITH(trace, tensor_object_open(object, store, tensor->id, OBJECT_TRUST, trace),
+        TRY_WITH(trace, tensor_object_open(object, store, tensor->id, OBJECT_VERIFY, trace),
                  "while opening weight %u", i);
         model->tensor_count++;
         struct tensor_view view;
