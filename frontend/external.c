@@ -73,6 +73,8 @@ static enum status map_file(uint32_t *index, struct onnx_file *file, struct str 
     *index = model->files.count;
     *VEC_PUSH(&model->arena, &model->files) = mapping;
     map_add_text(&file->data_files, &file->arena, location, *index);
+    *VEC_PUSH(&model->arena, &model->data_files) =
+        (struct str){arena_copy_string(&model->arena, location.data, location.length), location.length};
     return OK;
 }
 

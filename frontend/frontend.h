@@ -32,6 +32,7 @@ struct imported_model {
     struct graph *graph;
     struct arena arena;          /* of the notes, and of tensors that no file holds (rotary frequencies) */
     VEC(struct mapping *) files; /* the model's file, then its data files; each mapped once */
+    VEC(struct str) data_files;  /* locations of the data files, relative to the model's folder */
     VEC(struct str) notes;       /* what the user should know: "dropped 4 inputs of the key-value cache" */
 };
 

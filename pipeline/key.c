@@ -2,11 +2,13 @@
  *   espalier-key 1 / stage KIND VERSION / numerics golden/N / setting lines / NAME ID lines for what it
  * takes. */
 #include "pipeline/key.h"
+#include "frontend/frontend.h"
 #include "store/id.h"
 #include "store/input.h"
+#include <stdlib.h>
 #include <string.h>
 
-static const char *const taken[] = {"model", "names", "tokenizer", "scores"};
+static const char *const taken[] = {"model", "tokenizer", "scores"};
 
 static void list_inputs(const struct stage_entry *entry, uint32_t out[4])
 {
@@ -40,7 +42,7 @@ static void add_stage(struct builder *text, const struct run *run, const char *r
         return;
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         const struct store_output *output = store_result_find(&run->results[stage], taken[i]);
-        if (output && strcmp(taken[i], "names") != 0)
+        if (output)
             add_hash(text, role, taken[i], output->id);
     }
 }
@@ -66,6 +68,22 @@ static enum status add_tokenizer(struct builder *text, const struct run *run, co
     return OK;
 }
 
+/* The data files that hold a model's weights. Only reading the model tells their names. */
+static enum status add_data_files(struct builder *text, const struct run *run, const char *path,
+                                  struct trace *trace)
+{
+    struct imported_model model = {0};
+    struct import_options options = {.trust = IMPORT_TRUSTED};
+    enum status status = frontend_import_onnx(&model, path, &options, trace);
+    for (uint32_t i = 0; status == OK && i < model.data_files.count; i++) {
+        char *full = path_beside(path, model.data_files.items[i].data);
+        status = add_file(text, run, "data", full, trace);
+        free(full);
+    }
+    imported_model_release(&model);
+    return status;
+}
+
 static enum status add_input(struct builder *text, const struct run *run, const char *role, uint32_t number,
                              struct trace *trace)
 {
@@ -73,8 +91,11 @@ static enum status add_input(struct builder *text, const struct run *run, const 
         return OK;
     const struct input_entry *input = &run->pipeline.inputs.items[number];
     settings_print(&input->settings, text);
-    if (settings_has(&input->settings, "model"))
-        TRY(add_file(text, run, role, settings_text(&input->settings, "model"), trace));
+    if (settings_has(&input->settings, "model")) {
+        const char *path = settings_text(&input->settings, "model");
+        TRY(add_file(text, run, role, path, trace));
+        TRY_WITH(trace, add_data_files(text, run, path, trace), "while importing %s", path);
+    }
     if (settings_has(&input->settings, "text"))
         TRY(add_file(text, run, role, settings_text(&input->settings, "text"), trace));
     return add_tokenizer(text, run, &input->settings, trace);
