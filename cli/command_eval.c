@@ -50,9 +50,11 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     struct corpus_options form = {.delimiter = command_option(command, "delimiter")};
     const char *join = command_option(command, "join");
     struct evaluation result;
-    int64_t length, rows;
+    int64_t length, rows, documents;
     TRY(command_integer(command, "length", 256, 2, &length, trace));
     TRY(command_integer(command, "rows", 8, 1, &rows, trace));
+    TRY(command_integer(command, "documents", 0, 1, &documents, trace));
+    form.limit = (uint64_t)documents;
     TRY(command_device(&device, command, trace));
     if (join && !corpus_join_from_name(str_from(join), &form.join))
         return status_fail(trace, INVALID,

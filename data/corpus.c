@@ -29,6 +29,15 @@ bool corpus_join_from_name(struct str name, enum corpus_join *out)
     return false;
 }
 
+/* What JOIN_BY_TOKENIZER stands for. */
+static enum corpus_join join_of(const struct tokenizer *tokenizer)
+{
+    bool puts_bos = tokenizer_puts_bos(tokenizer), puts_eos = tokenizer_puts_eos(tokenizer);
+    if (puts_bos || puts_eos)
+        return !puts_bos ? JOIN_EOS : !puts_eos ? JOIN_BOS : JOIN_BOTH;
+    return tokenizer_eos(tokenizer) >= 0 ? JOIN_EOS : tokenizer_bos(tokenizer) >= 0 ? JOIN_BOS : JOIN_NEWLINE;
+}
+
 /* The options with every default written out. */
 static enum status settle_options(struct corpus_options *o, const char *path,
                                   const struct tokenizer *tokenizer, struct trace *trace)
@@ -41,7 +50,7 @@ static enum status settle_options(struct corpus_options *o, const char *path,
         o->delimiter = CORPUS_DELIMITER;
     bool has_eos = tokenizer_eos(tokenizer) >= 0, has_bos = tokenizer_bos(tokenizer) >= 0;
     if (o->join == JOIN_BY_TOKENIZER) {
-        o->join = has_eos ? JOIN_EOS : has_bos ? JOIN_BOS : JOIN_NEWLINE;
+        o->join = join_of(tokenizer);
         o->lone = o->form == CORPUS_JSON_LINES ? CORPUS_LONE_JOINED : CORPUS_LONE_BARE;
     }
     if (!has_eos && (o->join == JOIN_EOS || o->join == JOIN_BOTH))
@@ -78,8 +87,9 @@ static enum status tokenise(struct corpus *c, struct str file, struct tokenizer 
     if (o->form == CORPUS_JSON_LINES)
         documents.field = o->field;
     struct str text = {0};
-    enum status status;
-    while ((status = documents_read(&text, &documents, trace)) == OK && text.length > 0) {
+    enum status status = OK;
+    while ((!o->limit || c->documents < o->limit) &&
+           (status = documents_read(&text, &documents, trace)) == OK && text.length > 0) {
         status = add_document(c, tokenizer, text, join, trace);
         if (status != OK) {
             documents_trace(&documents, trace);
@@ -107,6 +117,8 @@ static struct hash128 make_key(const struct corpus *c, const struct corpus_optio
     builder_add_text(&b, o->field);
     builder_printf(&b, "\ndelimiter %zu ", strlen(o->delimiter));
     builder_add_text(&b, o->delimiter);
+    if (o->limit)
+        builder_printf(&b, "\nlimit %llu", (unsigned long long)o->limit);
     struct hash128 key = hash128_of(b.data, b.length);
     builder_release(&b);
     return key;

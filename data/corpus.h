@@ -23,8 +23,9 @@ enum corpus_form {
 
 /* What is put in for every document. */
 enum corpus_join {
-    JOIN_BY_TOKENIZER, /* the first that there is: the end token behind it, the begin token before it, a
-                          newline behind it; nothing when the file is one document */
+    JOIN_BY_TOKENIZER, /* what the tokenizer's template puts around a text; without a template the first that
+                          there is: the end token behind it, the begin token before it, a newline behind it;
+                          nothing when the file is one document */
     JOIN_NOTHING,
     JOIN_EOS, /* the end token behind it; INVALID when the tokenizer has none */
     JOIN_BOS, /* the begin token before it */
@@ -42,6 +43,7 @@ struct corpus_options {
     enum corpus_join join;
     const char *field;     /* of JSON-lines; NULL: "text" */
     const char *delimiter; /* of text; NULL: CORPUS_DELIMITER, "": none */
+    uint64_t limit;        /* documents to read; 0: all */
     enum corpus_lone {
         CORPUS_LONE_JOINED,
         CORPUS_LONE_BARE

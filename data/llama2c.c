@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BYTE = 3, FIRST_PIECE = 259, PIECE_LIMIT = 4096 };
+enum { BOS_ID = 1, FIRST_BYTE = 3, FIRST_PIECE = 259, PIECE_LIMIT = 4096 };
 
 struct piece {
     struct str text; /* spaces as U+2581 */
@@ -216,6 +216,19 @@ static json_t *make_added_tokens(void)
     return added;
 }
 
+/* The begin token before a text, as llama2.c prepares what its models are trained on. */
+static json_t *make_template(void)
+{
+    const char *bos = special_names[BOS_ID];
+    json_t *single = json_pack("[{s:{s:s, s:i}}, {s:{s:s, s:i}}]", "SpecialToken", "id", bos, "type_id", 0,
+                               "Sequence", "id", "A", "type_id", 0);
+    json_t *pair = json_pack("[{s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}]",
+                             "SpecialToken", "id", bos, "type_id", 0, "Sequence", "id", "A", "type_id", 0,
+                             "SpecialToken", "id", bos, "type_id", 1, "Sequence", "id", "B", "type_id", 1);
+    return json_pack("{s:s, s:o, s:o, s:{s:{s:s, s:[i], s:[s]}}}", "type", "TemplateProcessing", "single",
+                     single, "pair", pair, "special_tokens", bos, "id", bos, "ids", BOS_ID, "tokens", bos);
+}
+
 /* Steals `vocab` and `merges`. */
 static json_t *make_root(json_t *vocab, json_t *merges)
 {
@@ -231,9 +244,9 @@ static json_t *make_root(json_t *vocab, json_t *merges)
         json_pack("{s:s, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                   special_names[0], "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
                   "byte_fallback", 1, "ignore_merges", 0, "vocab", vocab, "merges", merges);
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:n, s:n, s:o, s:o}", "version", "1.0", "truncation",
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:n, s:o, s:o, s:o}", "version", "1.0", "truncation",
                      "padding", "added_tokens", make_added_tokens(), "normalizer", normalizer,
-                     "pre_tokenizer", "post_processor", "decoder", decoder, "model", model);
+                     "pre_tokenizer", "post_processor", make_template(), "decoder", decoder, "model", model);
 }
 
 static void write_json(struct builder *out, const json_t *root)

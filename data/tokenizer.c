@@ -142,6 +142,16 @@ int32_t tokenizer_eos(const struct tokenizer *tokenizer)
     return tokenizer->eos;
 }
 
+bool tokenizer_puts_bos(const struct tokenizer *tokenizer)
+{
+    return tokenizer->puts_bos;
+}
+
+bool tokenizer_puts_eos(const struct tokenizer *tokenizer)
+{
+    return tokenizer->puts_eos;
+}
+
 struct str tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id)
 {
     const struct tokenizer_piece *piece = find_piece(tokenizer, id);

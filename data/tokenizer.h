@@ -40,6 +40,9 @@ uint32_t tokenizer_vocabulary(const struct tokenizer *tokenizer); /* one more th
 struct hash128 tokenizer_hash(const struct tokenizer *tokenizer); /* of the file's bytes */
 int32_t tokenizer_bos(const struct tokenizer *tokenizer);         /* -1 when there is none */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
+/* Whether the file's template puts the token around a text, as its model has seen it in training. */
+bool tokenizer_puts_bos(const struct tokenizer *tokenizer);
+bool tokenizer_puts_eos(const struct tokenizer *tokenizer);
 /* What one token decodes to, in the middle of a text; borrowed. Empty for an id without token. */
 struct str tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id);
 /* How many bytes of text a token stands for: the length of tokenizer_bytes(), 0 for special tokens. */

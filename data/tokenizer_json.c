@@ -403,8 +403,10 @@ static void read_template(struct tokenizer *t, const json_t *processor, int dept
         is_behind |= json_object_get(item, "Sequence") != NULL;
         const json_t *special = json_object_get(item, "SpecialToken");
         int32_t id = find_special(t, json_string_value(json_object_get(special, "id")));
-        if (id >= 0)
-            *(is_behind ? &t->eos : &t->bos) = id;
+        if (id < 0)
+            continue;
+        *(is_behind ? &t->eos : &t->bos) = id;
+        *(is_behind ? &t->puts_eos : &t->puts_bos) = true;
     }
 }
 

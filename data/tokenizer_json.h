@@ -31,6 +31,7 @@ struct tokenizer {
     struct tokenizer_piece *pieces; /* by id */
     uint32_t vocabulary;
     int32_t bos, eos, unknown; /* -1: none */
+    bool puts_bos, puts_eos;   /* its template puts them around a text */
     bool fuses_unknown, falls_back_to_bytes, prefers_whole_words;
     struct str marker;     /* what a space is written as in pieces over characters; empty: itself */
     bool adds_space;       /* encoding puts a space in front of the text */

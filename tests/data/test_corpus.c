@@ -66,6 +66,10 @@ static void a_delimiter_makes_documents(void **state)
     expect_bytes(*state, "===one======two===", o, "one\ntwo\n", 2);
     o.join = JOIN_NOTHING;
     expect_bytes(*state, "one===two", o, "onetwo", 2);
+    o.limit = 1;
+    expect_bytes(*state, "one===two", o, "one", 1);
+    o.limit = 3;
+    expect_bytes(*state, "one===two", o, "onetwo", 2);
 }
 
 static void lines_of_json_are_documents(void **state)
@@ -114,6 +118,28 @@ static void joins_with_the_tokens_of_the_tokenizer(void **state)
     assert_fails(corpus_open(&c, p->text, p->bytes, &o, NULL, &trace), INVALID, &trace,
                  "the tokenizer has none");
     corpus_release(&c);
+}
+
+/* Left to the tokenizer, documents get what its template puts around a text, whatever else it has. */
+static void joins_as_the_template_says(void **state)
+{
+    struct place *p = *state;
+    struct trace trace = {0};
+    struct corpus c;
+    struct tokenizer *t;
+    struct corpus_options o = {.form = CORPUS_JSON_LINES};
+    assert_ok(tokenizer_open(&t, "tests/data/tokenizers/wholewords.json", &trace), &trace);
+    assert_int_equal(tokenizer_bos(t), 0);
+    write_text(p, "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", 28);
+    assert_ok(corpus_open(&c, p->text, t, &o, NULL, &trace), &trace);
+    uint32_t begins = 0;
+    for (uint64_t i = 0; i < c.count; i++)
+        begins += c.tokens[i] == 0;
+    assert_int_equal(c.tokens[0], 0);
+    assert_int_equal(begins, 2);
+    assert_int_not_equal(c.tokens[c.count - 1], 0);
+    corpus_release(&c);
+    tokenizer_close(t);
 }
 
 static void expect_error(struct place *p, const char *text, size_t length, struct tokenizer *t,
@@ -204,6 +230,7 @@ int main(void)
         TEST(lines_of_json_are_documents),
         TEST(the_name_tells_the_form),
         TEST(joins_with_the_tokens_of_the_tokenizer),
+        TEST(joins_as_the_template_says),
         TEST(says_what_is_wrong_and_where),
         TEST(bytes_need_not_be_utf8),
         TEST(a_missing_file_is_named),

@@ -112,6 +112,8 @@ static void encodes_like_greedy_merging(void **state)
         struct tokenizer *t;
         assert_ok(llama2c_convert(&json, (struct str){m.file.data, m.file.length}, &trace), &trace);
         assert_ok(tokenizer_open_text(&t, (struct str){json.data, json.length}, &trace), &trace);
+        assert_int_equal(tokenizer_bos(t), 1); /* llama2.c's tokenize() puts it in front, and no end */
+        assert_true(tokenizer_puts_bos(t) && !tokenizer_puts_eos(t));
         for (int trial = 0; trial < 40; trial++) {
             char text[100] = "";
             const char *parts[] = {" ", "a", "b", "c", "\xc3\xa9", "x", "\n"};

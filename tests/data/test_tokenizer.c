@@ -138,6 +138,8 @@ static void knows_the_bounds_of_a_text(void **state)
     struct tokenizer *t = open_one("metaspace");
     assert_int_equal(tokenizer_bos(t), 1);
     assert_int_equal(tokenizer_eos(t), 2);
+    assert_false(tokenizer_puts_bos(t));
+    assert_false(tokenizer_puts_eos(t));
     tokenizer_close(t);
     t = open_one("bytelevel");
     assert_int_equal(tokenizer_bos(t), -1);
@@ -146,6 +148,8 @@ static void knows_the_bounds_of_a_text(void **state)
     tokenizer_close(t);
     t = open_one("wholewords"); /* its template puts the token in front */
     assert_int_equal(tokenizer_bos(t), 0);
+    assert_true(tokenizer_puts_bos(t));
+    assert_false(tokenizer_puts_eos(t));
     tokenizer_close(t);
 }
 
