@@ -1,6 +1,6 @@
 /* export: one model as files for other programs. */
 #include "cli/command.h"
-#include "emit/emit.h"
+#include "pipeline/export_form.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -16,35 +16,28 @@ static enum status open_tokenizer(struct tokenizer **out, const struct command *
                                               : tokenizer_open_text(out, source->tokenizer, trace);
 }
 
-static enum status write_hf(struct emitted *files, const struct command *command,
-                            const struct model_source *source, struct trace *trace)
-{
-    struct tokenizer *tokenizer = NULL;
-    struct emit_hf_options options = {.bos = -1, .eos = -1};
-    TRY(open_tokenizer(&tokenizer, command, source, trace));
-    if (tokenizer)
-        options = (struct emit_hf_options){tokenizer_json(tokenizer), tokenizer_bos(tokenizer),
-                                           tokenizer_eos(tokenizer), 0};
-    enum status status = emit_hf(files, command_option(command, "output"), source->graph, &options, trace);
-    tokenizer_close(tokenizer);
-    return status;
-}
-
 static enum status write_files(struct emitted *files, const struct command *command,
                                const struct model_source *source, struct trace *trace)
 {
-    const char *form = command_option(command, "to"), *output = command_option(command, "output");
-    if (strcmp(form, "onnx") == 0)
-        return emit_onnx(files, output, source->graph, trace);
-    if (strcmp(form, "hf") == 0)
-        return write_hf(files, command, source, trace);
-    return status_fail(trace, UNSUPPORTED, "--to: expected onnx or hf, found \"%s\"", form);
+    const char *name = command_option(command, "to"), *type = command_option(command, "type");
+    const struct export_form *form = export_form_find(name);
+    if (!form)
+        return status_fail(trace, INVALID, "--to: expected onnx, hf or gguf, found \"%s\"", name);
+    if (type && strcmp(name, "gguf") != 0)
+        return status_fail(trace, INVALID, "--type: only GGUF files have a choice, %s is written in f32",
+                           name);
+    struct tokenizer *tokenizer = NULL;
+    TRY(open_tokenizer(&tokenizer, command, source, trace));
+    struct export_request request = {command_option(command, "output"), source->graph, tokenizer, type};
+    enum status status = form->write(files, &request, trace);
+    tokenizer_close(tokenizer);
+    return status;
 }
 
 enum status command_export(struct command *command, struct trace *trace)
 {
     if (!command_option(command, "to") || !command_option(command, "output"))
-        return status_fail(trace, INVALID, "export needs --to onnx|hf and --output OUT (-o)");
+        return status_fail(trace, INVALID, "export needs --to onnx|hf|gguf and --output OUT (-o)");
     struct model_source source;
     struct source_options options = command_source(command);
     struct emitted files = {0};

@@ -5,7 +5,7 @@
  * NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json with explicit head_dim,
  * model.safetensors, tokenizer.json.
  *
- * Both write into temporary places first; what was there before is replaced when all is written. Bytes depend
+ * All write into temporary places first; what was there before is replaced when all is written. Bytes depend
  * on the model alone: no time, path or version of a library. */
 #ifndef EMIT_EMIT_H
 #define EMIT_EMIT_H
@@ -38,9 +38,22 @@ struct emit_hf_options {
 };
 enum status emit_hf(struct emitted *out, const char *directory, const struct graph *graph,
                     const struct emit_hf_options *options, struct trace *trace) MUST_CHECK;
+/* A GGUF file (version 3) for the readers of llama.cpp: architecture llama, the rows of the queries' and
+ * keys' weights in the order that rotates neighbouring pairs. `type` is that of the matrices: "f32", "f16",
+ * "bf16", "q8_0" (f16 where rows are no multiple of 32); vectors are f32. NULL: "f32". */
+struct emit_gguf_options {
+    struct str tokenizer_json; /* may be empty: then no tokenizer is written */
+    int32_t bos, eos;          /* -1: none */
+    bool puts_bos, puts_eos;   /* whether readers put them around a text */
+    int64_t context;           /* 0: 2048 */
+    const char *type;
+};
+enum status emit_gguf(struct emitted *out, const char *path, const struct graph *graph,
+                      const struct emit_gguf_options *options, struct trace *trace) MUST_CHECK;
 /* What would keep the graph from being written, before any work is done: OK, or UNSUPPORTED with the reason.
  */
 enum status emit_onnx_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
 enum status emit_hf_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
+enum status emit_gguf_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
 
 #endif

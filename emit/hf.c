@@ -8,7 +8,6 @@
 #include "ir/text.h"
 #include <dirent.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,25 +29,16 @@ struct hf_writer {
 
 /* ---- what is written ---- */
 
-static enum status find_query_factor(struct hf_writer *w, struct trace *trace)
-{
-    double usual = 1 / sqrt((double)w->llama.head_size), scale = (double)w->llama.scale;
-    if (!(scale > 0) || !isfinite(scale))
-        return status_fail(trace, UNSUPPORTED, "Hugging Face export: attention scale %.9g", scale);
-    /* Half a unit in the last place is rounding; a whole one more, that of another way to compute it. */
-    w->query_factor = fabs(scale / usual - 1) < 0x1.8p-23 ? 1 : (float)(scale / usual);
-    return OK;
-}
-
 /* A graph that is only checked may have frequencies without content. */
 static enum status prepare(struct hf_writer *w, const struct graph *graph, struct trace *trace)
 {
     w->graph = graph_canonicalise(graph);
-    TRY(llama_find(&w->llama, w->graph, trace));
+    TRY_WITH(trace, llama_find(&w->llama, w->graph, trace), "as a model of Hugging Face's");
     TRY(hf_config_choose(&w->architecture, &w->llama, trace));
-    TRY(find_query_factor(w, trace));
+    TRY(llama_find_query_factor(&w->query_factor, &w->llama, trace));
     if (w->llama.frequencies->view.base)
-        TRY(rotary_base_find(&w->rotary_base, &w->llama.frequencies->view, trace));
+        TRY_WITH(trace, rotary_base_find(&w->rotary_base, &w->llama.frequencies->view, trace),
+                 "as a model of Hugging Face's");
     return OK;
 }
 

@@ -2,6 +2,7 @@
  * no place in a layer stops the walk with the node's name. */
 #include "emit/llama.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 struct matcher {
@@ -38,8 +39,7 @@ static const char *describe(const struct matcher *m, uint32_t value)
 
 static enum status refuse(const struct matcher *m, uint32_t value, const char *expected)
 {
-    return status_fail(m->trace, UNSUPPORTED, "Hugging Face export: expected %s, found %s", expected,
-                       describe(m, value));
+    return status_fail(m->trace, UNSUPPORTED, "expected %s, found %s", expected, describe(m, value));
 }
 
 /* y = matmul_nt(x, w), or that plus a vector. */
@@ -141,8 +141,7 @@ static enum status match_layers(struct matcher *m, uint32_t x)
     if (!m->llama->embed || graph_value(m->graph, embed->inputs[1])->origin != VALUE_INPUT)
         return refuse(m, embed->inputs[0], "an embedding weight picked by the input");
     if (m->upwards.count == 0)
-        return status_fail(m->trace, UNSUPPORTED,
-                           "Hugging Face export: expected at least one layer, found none");
+        return status_fail(m->trace, UNSUPPORTED, "expected at least one layer, found none");
     for (uint32_t i = m->upwards.count; i-- > 0;)
         *VEC_PUSH(&m->llama->arena, &m->llama->layers) = m->upwards.items[i];
     return OK;
@@ -152,9 +151,8 @@ static enum status match_layers(struct matcher *m, uint32_t x)
 
 static enum status differs(const struct matcher *m, const char *what, double a, double b)
 {
-    return status_fail(
-        m->trace, UNSUPPORTED,
-        "Hugging Face export: the configuration has one %s for all layers, found %.9g and %.9g", what, a, b);
+    return status_fail(m->trace, UNSUPPORTED,
+                       "the configuration has one %s for all layers, found %.9g and %.9g", what, a, b);
 }
 
 static enum status check_attentions(struct matcher *m)
@@ -211,11 +209,11 @@ static enum status check_linear(struct matcher *m, const struct llama_linear *li
     const int64_t *dims = linear->weight->view.dims;
     if (dims[0] == rows && dims[1] == columns)
         return OK;
-    return status_fail(
-        m->trace, UNSUPPORTED,
-        "Hugging Face export: all layers must have equal sizes and head size, keys' and values', "
-        "must be one: expected %s of [%" PRId64 ", %" PRId64 "], found [%" PRId64 ", %" PRId64 "]",
-        what, rows, columns, dims[0], dims[1]);
+    return status_fail(m->trace, UNSUPPORTED,
+                       "all layers must have equal sizes and head size, keys' and values', "
+                       "must be one: expected %s of [%" PRId64 ", %" PRId64 "], found [%" PRId64 ", %" PRId64
+                       "]",
+                       what, rows, columns, dims[0], dims[1]);
 }
 
 static enum status check_layer(struct matcher *m, const struct llama_layer *layer)
@@ -243,14 +241,13 @@ static enum status check_sizes(struct matcher *m)
     l->head_size = first->q.weight->view.dims[0] / l->heads;
     l->ffn = first->gate.weight->view.dims[0];
     if (2 * l->frequencies->view.dims[0] != l->head_size)
-        return status_fail(
-            m->trace, UNSUPPORTED,
-            "Hugging Face export: expected a rotary frequency for each pair of a head's %" PRId64
-            " channels, found %" PRId64,
-            l->head_size, l->frequencies->view.dims[0]);
+        return status_fail(m->trace, UNSUPPORTED,
+                           "expected a rotary frequency for each pair of a head's %" PRId64
+                           " channels, found %" PRId64,
+                           l->head_size, l->frequencies->view.dims[0]);
     if (l->head && l->head->view.dims[0] != l->vocabulary)
         return status_fail(m->trace, UNSUPPORTED,
-                           "Hugging Face export: the configuration has one vocabulary, found %" PRId64
+                           "the configuration has one vocabulary, found %" PRId64
                            " rows in the embedding and %" PRId64 " in the head",
                            l->vocabulary, l->head->view.dims[0]);
     for (uint32_t i = 0; i < l->layers.count; i++)
@@ -261,11 +258,10 @@ static enum status check_sizes(struct matcher *m)
 static enum status check_interface(const struct matcher *m, uint32_t logits)
 {
     if (logits == ID_NONE)
-        return status_fail(m->trace, UNSUPPORTED, "Hugging Face export: the graph has no output logits");
+        return status_fail(m->trace, UNSUPPORTED, "the graph has no output logits");
     if (m->graph->outputs.count != 1 || m->graph->inputs.count != 1)
         return status_fail(m->trace, UNSUPPORTED,
-                           "Hugging Face export: expected one input and one output, found %" PRIu32
-                           " and %" PRIu32,
+                           "expected one input and one output, found %" PRIu32 " and %" PRIu32,
                            m->graph->inputs.count, m->graph->outputs.count);
     return OK;
 }
@@ -293,4 +289,14 @@ void llama_release(struct llama *llama)
 {
     arena_release(&llama->arena);
     *llama = (struct llama){0};
+}
+
+enum status llama_find_query_factor(float *out, const struct llama *llama, struct trace *trace)
+{
+    double usual = 1 / sqrt((double)llama->head_size), scale = (double)llama->scale;
+    if (!(scale > 0) || !isfinite(scale))
+        return status_fail(trace, UNSUPPORTED, "attention scale %.9g", scale);
+    /* Half a unit in the last place is rounding; a whole one more, that of another way to compute it. */
+    *out = fabs(scale / usual - 1) < 0x1.8p-23 ? 1 : (float)(scale / usual);
+    return OK;
 }

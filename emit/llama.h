@@ -35,6 +35,9 @@ struct llama {
 /* UNSUPPORTED says which node is something else, or what differs between layers. `graph` is canonical and
  * outlives *out; release it in either case. */
 enum status llama_find(struct llama *out, const struct graph *graph, struct trace *trace) MUST_CHECK;
+/* What the weights of the queries are multiplied by so that the scale of the scores becomes head_size^-0.5,
+ * the only one that other programs' forms have. */
+enum status llama_find_query_factor(float *out, const struct llama *llama, struct trace *trace) MUST_CHECK;
 void llama_release(struct llama *llama); /* accepts zeroed memory */
 
 #endif

@@ -146,7 +146,8 @@ static enum status add_content(struct output_file *file, const struct onnx_initi
 {
     if (it->bytes)
         return output_add(file, it->bytes, it->length, trace);
-    TRY_WITH(trace, output_add_weight(file, &it->view, 1, trace), "while writing the weight %s", it->name);
+    TRY_WITH(trace, output_add_weight(file, &it->view, 1, &encoding_f32, trace),
+             "while writing the weight %s", it->name);
     return OK;
 }
 

@@ -1,5 +1,6 @@
 /* See emit/output.h. */
 #include "emit/output.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,17 +30,32 @@ enum status output_pad(struct output_file *file, uint64_t length, struct trace *
     return OK;
 }
 
-static enum status add_panels(struct output_file *file, const struct tensor_view *view, float factor,
-                              float *panel, struct trace *trace)
+struct panels {
+    float *elements;
+    uint8_t *encoded; /* of as many elements */
+    int64_t most;     /* elements, whole blocks */
+};
+
+static enum status add_panel(struct output_file *file, const struct panels *p, int64_t n, float factor,
+                             const struct encoding *encoding, struct trace *trace)
 {
-    int64_t count = tensor_view_count(view), most = tensor_view_panel(view);
-    for (int64_t first = 0; first < count; first += most) {
-        int64_t n = count - first < most ? count - first : most;
-        tensor_view_read_f32(view, first, n, panel);
-        if (factor != 1)
-            for (int64_t i = 0; i < n; i++)
-                panel[i] *= factor;
-        TRY(output_add(file, panel, (size_t)n * sizeof *panel, trace));
+    if (factor != 1)
+        for (int64_t i = 0; i < n; i++)
+            p->elements[i] *= factor;
+    if (!encoding->encode(p->encoded, p->elements, (size_t)n))
+        return status_fail(trace, INVALID, "an element is too large for %s", encoding->name);
+    return output_add(file, p->encoded, (size_t)n / encoding->block * encoding->bytes, trace);
+}
+
+static enum status add_panels(struct output_file *file, const struct tensor_view *view, float factor,
+                              const struct encoding *encoding, const struct panels *p, struct trace *trace)
+{
+    int64_t count = tensor_view_count(view);
+    assert(count % encoding->block == 0);
+    for (int64_t first = 0; first < count; first += p->most) {
+        int64_t n = count - first < p->most ? count - first : p->most;
+        tensor_view_read_f32(view, first, n, p->elements);
+        TRY(add_panel(file, p, n, factor, encoding, trace));
         tensor_view_drop(view, first, n);
     }
     return OK;
@@ -53,17 +69,21 @@ static void drop_source(const struct tensor_view *view)
 }
 
 enum status output_add_weight(struct output_file *file, const struct tensor_view *view, float factor,
-                              struct trace *trace)
+                              const struct encoding *encoding, struct trace *trace)
 {
     if (!view->base)
         return status_fail(trace, INVALID, "the weight has a shape but no content");
     if (view->mapping)
         TRY(mapping_check(view->mapping, "the file of the weights", trace));
-    float *panel = malloc((size_t)tensor_view_panel(view) * sizeof *panel);
-    if (!panel)
+    struct panels p = {.most = tensor_view_panel(view)};
+    p.most += (encoding->block - p.most % encoding->block) % encoding->block;
+    p.elements = malloc((size_t)p.most * sizeof *p.elements);
+    p.encoded = malloc((size_t)p.most / encoding->block * encoding->bytes);
+    if (!p.elements || !p.encoded)
         BUG("out of memory");
-    enum status status = add_panels(file, view, factor, panel, trace);
-    free(panel);
+    enum status status = add_panels(file, view, factor, encoding, &p, trace);
+    free(p.elements);
+    free(p.encoded);
     drop_source(view);
     return status;
 }

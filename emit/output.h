@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "emit/emit.h"
+#include "emit/encoding.h"
 #include "ir/tensor.h"
 
 struct output_file {
@@ -17,10 +18,11 @@ enum status output_add(struct output_file *file, const void *bytes, size_t lengt
                        struct trace *trace) MUST_CHECK;
 /* Bytes of zero. */
 enum status output_pad(struct output_file *file, uint64_t length, struct trace *trace) MUST_CHECK;
-/* All elements in row-major order of the view, widened to f32 and times `factor`, little endian. A view
- * without memory is INVALID. Memory use does not depend on the size of the weight. */
+/* All elements in row-major order of the view, widened to f32, times `factor`, and encoded; their number is a
+ * multiple of the encoding's block. INVALID for a view without memory, and for an element that is too large
+ * for the encoding. Memory use does not depend on the size of the weight. */
 enum status output_add_weight(struct output_file *file, const struct tensor_view *view, float factor,
-                              struct trace *trace) MUST_CHECK;
+                              const struct encoding *encoding, struct trace *trace) MUST_CHECK;
 uint64_t output_length(const struct output_file *file);
 
 /* Puts the file in its place and lists it under `name`, which is copied. */

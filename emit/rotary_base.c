@@ -39,8 +39,8 @@ static enum status find(float *out, const float *w, int64_t count, struct trace 
     if (misfit == count)
         return OK;
     return status_fail(trace, UNSUPPORTED,
-                       "Hugging Face export: rotary frequencies are no powers of one base: number %" PRId64
-                       " of %" PRId64 " should be %.9g with the base %.9g, found %.9g",
+                       "rotary frequencies are no powers of one base: number %" PRId64 " of %" PRId64
+                       " should be %.9g with the base %.9g, found %.9g",
                        misfit, count, (double)expected_at((double)*out, misfit, count), (double)*out,
                        (double)w[misfit]);
 }
@@ -49,7 +49,7 @@ enum status rotary_base_find(float *out, const struct tensor_view *frequencies, 
 {
     int64_t count = tensor_view_count(frequencies);
     if (count < 1 || count > ROTARY_MAX_FREQUENCIES)
-        return status_fail(trace, UNSUPPORTED, "Hugging Face export: %" PRId64 " rotary frequencies", count);
+        return status_fail(trace, UNSUPPORTED, "%" PRId64 " rotary frequencies", count);
     struct arena scratch = {0};
     float *w = ARENA_ARRAY(&scratch, float, (size_t)count);
     tensor_view_read_f32(frequencies, 0, count, w);

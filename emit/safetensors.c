@@ -52,7 +52,7 @@ enum status safetensors_write(struct output_file *file, struct safetensors_entry
     for (uint32_t i = 0; i < count; i++) {
         const struct safetensors_entry *entry = &entries[i];
         TRY_WITH(trace,
-                 entry->view ? output_add_weight(file, entry->view, entry->factor, trace)
+                 entry->view ? output_add_weight(file, entry->view, entry->factor, &encoding_f32, trace)
                              : output_pad(file, entry_bytes(entry), trace),
                  "while writing the weight %s", entry->name);
     }

@@ -250,8 +250,9 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
         return settings_fail(
             s, "samples", r->trace, "%lld is not a multiple of micro (%lld), the sequences at a time",
             (long long)settings_integer(s, "samples"), (long long)settings_integer(s, "micro"));
-    if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf"))
-        return settings_fail(s, "onnx", r->trace, "export needs onnx or hf");
+    if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
+        !settings_has(s, "gguf"))
+        return settings_fail(s, "onnx", r->trace, "export needs onnx, hf or gguf");
     return OK;
 }
 

@@ -1,7 +1,7 @@
 /* export: files for other programs. The stage's object lists them with their SHA-256; the lock names the
- * SHA-256 of the ONNX file (else of model.safetensors), so that sha256sum prints what the lock says. Under
+ * SHA-256 of the main file of the first form, so that sha256sum prints what the lock says. Under
  * `verify` files go to a temporary folder that is removed. */
-#include "emit/emit.h"
+#include "pipeline/export_form.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
 #include "store/input.h"
@@ -13,7 +13,7 @@
 struct exporter {
     struct stage_run *stage;
     struct model model;
-    struct emitted onnx, hf;
+    struct emitted files[EXPORT_FORMS];
     char *directory; /* temporary, under verify; else NULL */
 };
 
@@ -37,27 +37,26 @@ static enum status make_directory(struct exporter *x, struct trace *trace)
     return OK;
 }
 
+static enum status write_form(struct exporter *x, uint32_t form, struct trace *trace)
+{
+    const struct settings *s = &x->stage->entry->settings;
+    const char *target = settings_text(s, export_forms[form].name);
+    struct export_request request = {place(x, target), x->model.graph, x->model.tokenizer,
+                                     settings_text(s, "type")};
+    TRY_WITH(trace, export_forms[form].write(&x->files[form], &request, trace), "while writing %s", target);
+    return OK;
+}
+
+/* Nothing is written when one of the forms cannot be. */
 static enum status write_files(struct exporter *x, struct trace *trace)
 {
     const struct settings *s = &x->stage->entry->settings;
-    const struct graph *graph = x->model.graph;
-    if (settings_has(s, "onnx"))
-        TRY(emit_onnx_check(graph, trace));
-    if (settings_has(s, "hf")) /* nothing is written when one of the two cannot be */
-        TRY(emit_hf_check(graph, trace));
-    if (settings_has(s, "onnx"))
-        TRY_WITH(trace, emit_onnx(&x->onnx, place(x, settings_text(s, "onnx")), graph, trace),
-                 "while writing %s", settings_text(s, "onnx"));
-    if (!settings_has(s, "hf"))
-        return OK;
-    struct emit_hf_options options = {.bos = -1, .eos = -1};
-    if (x->model.tokenizer) {
-        options.tokenizer_json = tokenizer_json(x->model.tokenizer);
-        options.bos = tokenizer_bos(x->model.tokenizer);
-        options.eos = tokenizer_eos(x->model.tokenizer);
-    }
-    TRY_WITH(trace, emit_hf(&x->hf, place(x, settings_text(s, "hf")), graph, &options, trace),
-             "while writing %s", settings_text(s, "hf"));
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        if (settings_has(s, export_forms[i].name))
+            TRY(export_forms[i].check(x->model.graph, trace));
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        if (settings_has(s, export_forms[i].name))
+            TRY(write_form(x, i, trace));
     return OK;
 }
 
@@ -72,11 +71,12 @@ static void list_files(struct builder *out, const char *form, const struct emitt
 /* SHA-256 of the file that people will check first. */
 static const char *main_sha256(const struct exporter *x)
 {
-    if (x->onnx.files.count > 0)
-        return x->onnx.files.items[0].sha256;
-    for (uint32_t i = 0; i < x->hf.files.count; i++)
-        if (strcmp(x->hf.files.items[i].name, "model.safetensors") == 0)
-            return x->hf.files.items[i].sha256;
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++) {
+        const char *main_file = export_forms[i].main_file;
+        for (uint32_t k = 0; k < x->files[i].files.count; k++)
+            if (!main_file || strcmp(x->files[i].files.items[k].name, main_file) == 0)
+                return x->files[i].files.items[k].sha256;
+    }
     BUG("an export wrote no model");
 }
 
@@ -84,8 +84,8 @@ static enum status store_listing(struct exporter *x, struct trace *trace)
 {
     struct builder text = {0};
     struct hash128 id;
-    list_files(&text, "onnx", &x->onnx);
-    list_files(&text, "hf", &x->hf);
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        list_files(&text, export_forms[i].name, &x->files[i]);
     enum status status = store_put(&id, NULL, stage_store(x->stage), "files", text.data, text.length, trace);
     builder_release(&text);
     if (status == OK)
@@ -106,8 +106,8 @@ enum status stage_export(struct stage_run *stage, struct trace *trace)
     struct trace ignored = {0};
     if (x.directory && directory_remove(x.directory, &ignored) != OK && status == OK)
         status = status_fail(trace, IO, "%s", ignored.text);
-    emitted_release(&x.onnx);
-    emitted_release(&x.hf);
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        emitted_release(&x.files[i]);
     model_release(&x.model);
     return status;
 }
@@ -127,10 +127,10 @@ static bool line_is_there(const struct run *run, const struct settings *s, char 
     char form[8], name[256], sha256[SHA256_HEX];
     if (sscanf(line, "%7s %255s %*u sha256:%64s", form, name, sha256) != 3)
         return false;
-    bool onnx = strcmp(form, "onnx") == 0;
-    const char *target = settings_text(s, onnx ? "onnx" : "hf");
-    char *path = onnx ? path_beside(target, name) : path_join(target, name);
-    bool there = file_is(run, path, sha256);
+    const struct export_form *f = export_form_find(form);
+    const char *target = f ? settings_text(s, form) : "";
+    char *path = f && f->main_file ? path_join(target, name) : path_beside(target, name);
+    bool there = f && file_is(run, path, sha256);
     free(path);
     return there;
 }
