@@ -37,6 +37,16 @@ enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count
     return OK;
 }
 
+enum status vulkan_device_find(const char *selector, struct trace *trace)
+{
+    struct instance instance;
+    uint32_t index;
+    TRY(instance_open(&instance, VULKAN_NOT_VALIDATED, trace));
+    enum status status = instance_select(&instance, selector, &index, trace);
+    instance_release(&instance);
+    return status;
+}
+
 /* Higher is better; 0 is never chosen. */
 static int preference(enum vulkan_type type)
 {

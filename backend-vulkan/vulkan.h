@@ -29,6 +29,10 @@ enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count
  * never a software driver. Writes its index as a selector of options; empty text where there is none. */
 enum status vulkan_device_choose(char selector[16], struct trace *trace) MUST_CHECK;
 
+/* Whether a selector of options means a device, without opening it. DEVICE with the list when it means none
+ * or several. */
+enum status vulkan_device_find(const char *selector, struct trace *trace) MUST_CHECK;
+
 /* How matrix products are done; all give the same bytes. */
 enum vulkan_matmul { VULKAN_MATMUL_AUTO, VULKAN_MATMUL_SIMPLE, VULKAN_MATMUL_WIDE, VULKAN_MATMUL_TILE };
 enum vulkan_validation { VULKAN_NOT_VALIDATED, VULKAN_VALIDATED };

@@ -1,4 +1,4 @@
-/* See base/file.h. The only place that reads errno. */
+/* See base/file.h. */
 #include "base/file.h"
 #include <assert.h>
 #include <errno.h>
@@ -25,11 +25,26 @@ bool size_multiply(size_t a, size_t b, size_t *out)
     return !__builtin_mul_overflow(a, b, out);
 }
 
+enum status file_status(int error)
+{
+    static const struct {
+        int error;
+        enum status status;
+    } table[] = {{ENOENT, NOT_FOUND},
+                 {EISDIR, INVALID},
+                 {ENOTDIR, INVALID},
+                 {ENAMETOOLONG, INVALID},
+                 {ELOOP, INVALID}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].error == error)
+            return table[i].status;
+    return IO;
+}
+
 /* "cannot VERB NAME: reason", from an errno value. */
 static enum status failed(struct trace *trace, int error, const char *verb, const char *name)
 {
-    return status_fail(trace, error == ENOENT ? NOT_FOUND : IO, "cannot %s %s: %s", verb, name,
-                       strerror(error));
+    return status_fail(trace, file_status(error), "cannot %s %s: %s", verb, name, strerror(error));
 }
 
 static void *allocate(size_t size)
@@ -89,7 +104,8 @@ static enum status require_regular(int fd, const char *name, struct stat *out, s
     if (fstat(fd, out) != 0)
         return failed(trace, errno, "inspect", name);
     if (!S_ISREG(out->st_mode))
-        return status_fail(trace, IO, "cannot open %s: not a regular file", name);
+        return status_fail(trace, INVALID, "cannot open %s: %s, not a regular file", name,
+                           S_ISDIR(out->st_mode) ? "a directory" : "a device or a pipe");
     return OK;
 }
 

@@ -1,6 +1,6 @@
 /* Files: mapping for reading, writing by temporary file, sync and rename, containment of paths that come from
- * a model. errno is read here only, at the failing call, and becomes a status with strerror's text: ENOENT is
- * NOT_FOUND, everything else IO. Sizes and offsets are 64-bit. */
+ * a model. errno is read at the failing call and becomes a status with strerror's text. Sizes and offsets are
+ * 64-bit. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What an errno value means: NOT_FOUND (ENOENT), INVALID when the path cannot name what was asked for (a
+ * directory in place of a file, or the other way round, a name too long, links in a circle), else IO. */
+enum status file_status(int error);
 
 /* A file mapped read-only and shared, so its pages stay the kernel's and can be dropped. */
 struct mapping {

@@ -29,6 +29,12 @@ bool str_starts_with(struct str a, const char *prefix)
     return a.length >= length && (length == 0 || memcmp(a.data, prefix, length) == 0);
 }
 
+bool str_ends_with(struct str a, const char *ending)
+{
+    size_t length = strlen(ending);
+    return a.length >= length && (length == 0 || memcmp(a.data + a.length - length, ending, length) == 0);
+}
+
 int str_compare(struct str a, struct str b)
 {
     size_t shared = a.length < b.length ? a.length : b.length;

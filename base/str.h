@@ -21,6 +21,7 @@ struct str str_from(const char *text); /* of a NUL-terminated string */
 bool str_equal(struct str a, struct str b);
 bool str_is(struct str a, const char *text);
 bool str_starts_with(struct str a, const char *prefix);
+bool str_ends_with(struct str a, const char *ending);
 int str_compare(struct str a, struct str b); /* bytewise, as memcmp, shorter first */
 
 /* Strict numbers: the whole text, no sign where unsigned, no blanks, overflow is an error (false). */

@@ -40,12 +40,12 @@ static uint32_t find_option(const struct command *command, struct str name)
     return option_count;
 }
 
-/* -o, -q, -v stand for their long names. */
+/* -h, -o, -q, -v stand for their long names. */
 static struct str long_name(const char *word)
 {
     static const struct {
         const char *letter, *name;
-    } letters[] = {{"-o", "output"}, {"-q", "quiet"}, {"-v", "verbose"}};
+    } letters[] = {{"-h", "help"}, {"-o", "output"}, {"-q", "quiet"}, {"-v", "verbose"}};
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
         if (strcmp(word, letters[i].letter) == 0)
             return str_from(letters[i].name);
@@ -82,7 +82,18 @@ static enum status check_arguments(const struct command *out, struct trace *trac
     if (numerics && strcmp(numerics, "golden") != 0)
         return status_fail(trace, UNSUPPORTED,
                            "--numerics: expected golden, the only profile so far, found \"%s\"", numerics);
-    return OK;
+    return device_check_word(command_option(out, "device"), trace);
+}
+
+/* COMMAND --help is help COMMAND; help --help is help. */
+static void turn_to_help(struct command *out)
+{
+    const char *name = out->info->name;
+    out->info = find_command("help");
+    if (strcmp(name, "help") == 0)
+        return;
+    out->arguments[0] = name;
+    out->argument_count = 1;
 }
 
 enum status command_parse(struct command *out, int argc, char **argv, struct trace *trace)
@@ -91,6 +102,8 @@ enum status command_parse(struct command *out, int argc, char **argv, struct tra
     const char *name =
         argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help" : argv[1];
     out->info = find_command(name);
+    if (!out->info && *name == '-')
+        return status_fail(trace, INVALID, "expected a command before its options, found \"%s\"", name);
     if (!out->info)
         return status_fail(trace, INVALID, "there is no command \"%s\"; see: espalier help", name);
     bool only_arguments = false;
@@ -104,6 +117,10 @@ enum status command_parse(struct command *out, int argc, char **argv, struct tra
                 return status_fail(trace, INVALID, "too many arguments, at \"%s\"", argv[i]);
             out->arguments[out->argument_count++] = argv[i];
         }
+    }
+    if (command_option(out, "help")) {
+        turn_to_help(out);
+        return OK;
     }
     return check_arguments(out, trace);
 }
@@ -135,7 +152,7 @@ enum status command_device(struct device_options *out, const struct command *com
     int64_t threads;
     TRY(command_integer(command, "threads", 0, 1, &threads, trace));
     *out = (struct device_options){.device = command_option(command, "device"), .threads = (uint32_t)threads};
-    return OK;
+    return device_check(out, trace);
 }
 
 struct source_options command_source(const struct command *command)

@@ -46,6 +46,7 @@ enum status command_integer(const struct command *command, const char *name, int
                             int64_t *out, struct trace *trace) MUST_CHECK;
 bool command_is_json(const struct command *command);
 
+/* INVALID or DEVICE when --device names what is not there: before anything runs. */
 enum status command_device(struct device_options *out, const struct command *command,
                            struct trace *trace) MUST_CHECK;
 struct source_options command_source(const struct command *command);

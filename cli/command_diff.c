@@ -1,4 +1,4 @@
-/* diff: two models. Compares the structure line by line, then weight by weight. */
+/* diff: two models. Compares the structure, then weight by weight, bit by bit. */
 #include "cli/command.h"
 #include "ir/text.h"
 #include <math.h>
@@ -8,44 +8,111 @@
 
 enum { PANEL = 65536 };
 
-/* The largest difference between two weights of one shape. */
-static double largest_difference(const struct tensor_view *a, const struct tensor_view *b)
+struct difference {
+    int64_t elements; /* that differ in their bits: equal NaNs are equal */
+    double largest;   /* NaN where one of the two is no number */
+};
+
+static void read_elements(const struct tensor_view *view, int64_t first, int64_t count, uint32_t *out)
 {
-    double largest = 0;
+    if (view->dtype == DTYPE_I32)
+        tensor_view_read_raw(view, first, count, out);
+    else
+        tensor_view_read_f32(view, first, count, (float *)(void *)out);
+}
+
+static double value_of(enum dtype dtype, uint32_t bits)
+{
+    float real;
+    memcpy(&real, &bits, sizeof real);
+    return dtype == DTYPE_I32 ? (double)(int32_t)bits : (double)real;
+}
+
+static void compare_element(struct difference *d, enum dtype dtype, uint32_t x, uint32_t y)
+{
+    double distance = fabs(value_of(dtype, x) - value_of(dtype, y));
+    d->elements++;
+    if (distance > d->largest || isnan(distance))
+        d->largest = distance;
+}
+
+/* Two weights of one shape. */
+static struct difference compare_weight(const struct tensor_view *a, const struct tensor_view *b)
+{
+    struct difference difference = {0};
     int64_t count = tensor_view_count(a);
-    float *x = malloc(2 * PANEL * sizeof *x);
+    uint32_t *x = malloc(2 * PANEL * sizeof *x), *y = x + PANEL;
     if (!x)
         BUG("out of memory");
     for (int64_t first = 0; first < count; first += PANEL) {
         int64_t n = count - first < PANEL ? count - first : PANEL;
-        tensor_view_read_f32(a, first, n, x);
-        tensor_view_read_f32(b, first, n, x + PANEL);
-        for (int64_t i = 0; i < n; i++) {
-            double d = fabs((double)x[i] - (double)x[PANEL + i]);
-            largest = d > largest || d != d ? d : largest;
-        }
+        read_elements(a, first, n, x);
+        read_elements(b, first, n, y);
+        for (int64_t i = 0; i < n; i++)
+            if (x[i] != y[i])
+                compare_element(&difference, a->dtype, x[i], y[i]);
+        tensor_view_drop(a, first, n);
+        tensor_view_drop(b, first, n);
     }
     free(x);
-    return largest;
+    return difference;
 }
 
 static bool same_shape(const struct tensor_view *a, const struct tensor_view *b)
 {
-    bool same = a->rank == b->rank && a->dtype != DTYPE_I32 && b->dtype != DTYPE_I32;
+    bool same = a->rank == b->rank && (a->dtype == DTYPE_I32) == (b->dtype == DTYPE_I32);
     for (uint32_t i = 0; same && i < a->rank; i++)
         same = a->dims[i] == b->dims[i];
     return same;
 }
 
-static void report(const struct command *command, const char *what, struct str name, double difference)
+/* ---- what is printed: a record a difference, then the sum ---- */
+
+static json_t *shape_json(const struct tensor_view *view)
+{
+    json_t *dims = json_array();
+    for (uint32_t i = 0; i < view->rank; i++)
+        json_array_append_new(dims, json_integer((json_int_t)view->dims[i]));
+    return dims;
+}
+
+static void report_structure(const struct command *command, const struct graph *a, const struct graph *b)
+{
+    json_int_t parameters[] = {(json_int_t)graph_parameters(a), (json_int_t)graph_parameters(b)};
+    if (command_is_json(command))
+        print_json(json_pack("{s:s,s:[i,i],s:[I,I]}", "difference", "structure", "nodes", (int)a->nodes.count,
+                             (int)b->nodes.count, "parameters", parameters[0], parameters[1]));
+    else
+        printf("the graphs differ in structure: %u and %u nodes, %lld and %lld parameters\n", a->nodes.count,
+               b->nodes.count, (long long)parameters[0], (long long)parameters[1]);
+}
+
+static void report_shape(const struct command *command, const struct tensor *a, const struct tensor *b)
 {
     if (command_is_json(command))
-        print_json(json_pack("{s:s,s:s%,s:o}", "difference", what, "weight", name.data, name.length,
-                             "largest", isfinite(difference) ? json_real(difference) : json_null()));
-    else if (strcmp(what, "shape") == 0)
-        printf("shape of " STR_FORMAT " differs\n", STR_ARGUMENT(name));
+        print_json(json_pack("{s:s,s:s%,s:[o,o]}", "difference", "shape", "weight", a->name.data,
+                             a->name.length, "shapes", shape_json(&a->view), shape_json(&b->view)));
     else
-        printf("%s " STR_FORMAT ": largest difference %.9g\n", what, STR_ARGUMENT(name), difference);
+        printf("shape of " STR_FORMAT " differs\n", STR_ARGUMENT(a->name));
+}
+
+static void report_weight(const struct command *command, const struct tensor *a, struct difference d)
+{
+    if (command_is_json(command))
+        print_json(json_pack("{s:s,s:s%,s:I,s:o}", "difference", "weight", "weight", a->name.data,
+                             a->name.length, "elements", (json_int_t)d.elements, "largest",
+                             isfinite(d.largest) ? json_real(d.largest) : json_null()));
+    else
+        printf("weight " STR_FORMAT ": %lld elements differ, the largest difference is %.9g\n",
+               STR_ARGUMENT(a->name), (long long)d.elements, fabs(d.largest));
+}
+
+static void report_sum(const struct command *command, uint32_t differences)
+{
+    if (command_is_json(command))
+        print_json(json_pack("{s:b,s:I}", "same", differences == 0, "differences", (json_int_t)differences));
+    else if (differences == 0)
+        printf("same\n");
 }
 
 static uint32_t compare_weights(const struct command *command, const struct graph *a, const struct graph *b)
@@ -54,13 +121,13 @@ static uint32_t compare_weights(const struct command *command, const struct grap
     for (uint32_t i = 0; i < a->tensors.count && i < b->tensors.count; i++) {
         const struct tensor *x = &a->tensors.items[i], *y = &b->tensors.items[i];
         if (!same_shape(&x->view, &y->view)) {
-            report(command, "shape", x->name, INFINITY);
+            report_shape(command, x, y);
             differences++;
         } else if (x->view.base && y->view.base) {
-            double difference = largest_difference(&x->view, &y->view);
-            if (difference != 0)
-                report(command, "weight", x->name, difference);
-            differences += difference != 0;
+            struct difference difference = compare_weight(&x->view, &y->view);
+            if (difference.elements > 0)
+                report_weight(command, x, difference);
+            differences += difference.elements > 0;
         }
     }
     return differences;
@@ -93,10 +160,10 @@ enum status command_diff(struct command *command, struct trace *trace)
     }
     struct graph *x = graph_canonicalise(a.graph), *y = graph_canonicalise(b.graph);
     bool structure = same_structure(x, y);
-    if (!structure && !command_is_json(command))
-        printf("the graphs differ in structure: %u and %u nodes, %lld and %lld parameters\n", x->nodes.count,
-               y->nodes.count, (long long)graph_parameters(x), (long long)graph_parameters(y));
+    if (!structure)
+        report_structure(command, x, y);
     uint32_t differences = compare_weights(command, x, y) + !structure;
+    report_sum(command, differences);
     graph_destroy(x);
     graph_destroy(y);
     model_source_release(&b);

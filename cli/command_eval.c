@@ -7,14 +7,10 @@
 static enum status open_tokenizer(struct tokenizer **out, const struct command *command,
                                   const struct model_source *source, struct trace *trace)
 {
-    const char *given = command_option(command, "tokenizer");
-    if (given)
-        return tokenizer_open(out, given, trace);
-    if (source->tokenizer.length == 0)
-        return status_fail(trace, INVALID, "%s has no tokenizer: give --tokenizer FILE or bytes",
-                           command->arguments[0]);
-    return str_is(source->tokenizer, "bytes") ? tokenizer_open(out, "bytes", trace)
-                                              : tokenizer_open_text(out, source->tokenizer, trace);
+    TRY(model_source_tokenizer(out, source, command_option(command, "tokenizer"), trace));
+    return *out ? OK
+                : status_fail(trace, INVALID, "%s has no tokenizer: give --tokenizer FILE or bytes",
+                              command->arguments[0]);
 }
 
 static void print_result(const struct command *command, const struct evaluation *e)

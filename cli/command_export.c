@@ -4,18 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum status open_tokenizer(struct tokenizer **out, const struct command *command,
-                                  const struct model_source *source, struct trace *trace)
-{
-    const char *given = command_option(command, "tokenizer");
-    if (given)
-        return tokenizer_open(out, given, trace);
-    if (source->tokenizer.length == 0)
-        return OK;
-    return str_is(source->tokenizer, "bytes") ? tokenizer_open(out, "bytes", trace)
-                                              : tokenizer_open_text(out, source->tokenizer, trace);
-}
-
 static enum status write_files(struct emitted *files, const struct command *command,
                                const struct model_source *source, struct trace *trace)
 {
@@ -27,7 +15,7 @@ static enum status write_files(struct emitted *files, const struct command *comm
         return status_fail(trace, INVALID, "--type: only GGUF files have a choice, %s is written in f32",
                            name);
     struct tokenizer *tokenizer = NULL;
-    TRY(open_tokenizer(&tokenizer, command, source, trace));
+    TRY(model_source_tokenizer(&tokenizer, source, command_option(command, "tokenizer"), trace));
     struct export_request request = {command_option(command, "output"), source->graph, tokenizer, type};
     enum status status = form->write(files, &request, trace);
     tokenizer_close(tokenizer);

@@ -1,4 +1,5 @@
 /* inspect: the model as a person thinks of it, and what can be pruned. */
+#include "base/log.h"
 #include "cli/command.h"
 #include "passes/classes.h"
 #include <stdio.h>
@@ -79,8 +80,8 @@ enum status command_inspect(struct command *command, struct trace *trace)
     TRY(model_source_open(&source, command->arguments[0], &options, trace));
     struct arena arena = {0};
     struct classes classes;
-    for (uint32_t i = 0; i < source.imported.notes.count && !command_is_json(command); i++)
-        fprintf(stderr, "note: " STR_FORMAT "\n", STR_ARGUMENT(source.imported.notes.items[i]));
+    for (uint32_t i = 0; i < source.imported.notes.count; i++)
+        log_note("note: " STR_FORMAT, STR_ARGUMENT(source.imported.notes.items[i]));
     enum status status = classes_find(&classes, &arena, source.graph, trace);
     if (status == OK && command_is_json(command))
         print_as_json(&classes);

@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t length = strlen(text), tail = strlen(ending);
-    return length > tail && strcmp(text + length - tail, ending) == 0;
-}
-
 static enum status read_scores(struct scores *out, struct arena *arena, const struct command *command,
                                struct trace *trace)
 {
@@ -33,13 +27,13 @@ static enum status read_scores(struct scores *out, struct arena *arena, const st
 
 static enum status write_graph(const char *path, const struct graph *graph, struct trace *trace)
 {
-    if (ends_with(path, ".onnx")) {
+    if (str_ends_with(str_from(path), ".onnx")) {
         struct emitted files = {0};
         enum status status = emit_onnx(&files, path, graph, trace);
         emitted_release(&files);
         return status;
     }
-    if (!ends_with(path, ".ir"))
+    if (!str_ends_with(str_from(path), ".ir"))
         return status_fail(trace, INVALID,
                            "--output: expected a name that ends in .onnx or .ir, found \"%s\"", path);
     struct builder text = {0};
@@ -52,9 +46,12 @@ static enum status write_graph(const char *path, const struct graph *graph, stru
 static void print_receipt(const struct command *command, const struct receipt *r)
 {
     if (command_is_json(command))
-        print_json(json_pack("{s:s,s:I,s:I}", "contract", contract_name(r->contract), "parameters_before",
-                             (json_int_t)r->parameters_before, "parameters_after",
-                             (json_int_t)r->parameters_after));
+        print_json(json_pack(
+            "{s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "contract", contract_name(r->contract), "parameters_before",
+            (json_int_t)r->parameters_before, "parameters_after", (json_int_t)r->parameters_after,
+            "flops_per_token_before", (json_int_t)r->flops_before.token, "flops_per_token_after",
+            (json_int_t)r->flops_after.token, "flops_per_key_before", (json_int_t)r->flops_before.key,
+            "flops_per_key_after", (json_int_t)r->flops_after.key));
     else
         printf("contract %s, parameters %lld -> %lld, FLOPs a token %lld -> %lld\n",
                contract_name(r->contract), (long long)r->parameters_before, (long long)r->parameters_after,

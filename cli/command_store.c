@@ -59,16 +59,33 @@ static void print_problem(void *context, const struct fsck_problem *problem)
                problem->message);
 }
 
+static void print_report(const struct command *command, const struct fsck_report *r)
+{
+    if (command_is_json(command)) {
+        print_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "objects", (json_int_t)r->objects, "bytes",
+                             (json_int_t)r->bytes, "problems", (json_int_t)r->problems, "set_aside",
+                             (json_int_t)r->set_aside, "forgotten", (json_int_t)r->forgotten, "dropped",
+                             (json_int_t)r->dropped));
+        return;
+    }
+    printf("%llu objects (%llu bytes) read, %llu problems\n", (unsigned long long)r->objects,
+           (unsigned long long)r->bytes, (unsigned long long)r->problems);
+    if (r->set_aside + r->dropped > 0)
+        printf("set aside: %llu damaged objects, %llu tensors in changed files of yours\n",
+               (unsigned long long)r->set_aside, (unsigned long long)r->dropped);
+    if (r->forgotten > 0)
+        printf("forgot %llu results that were damaged or incomplete: the next run computes them again\n",
+               (unsigned long long)r->forgotten);
+}
+
 static enum status check(const struct command *command, const struct store *store, struct trace *trace)
 {
     struct fsck_report report = {0};
     bool json = command_is_json(command);
     enum fsck_mode mode = command_option(command, "repair") ? FSCK_REPAIR : FSCK_REPORT;
     enum status status = store_fsck(&report, store, mode, print_problem, &json, trace);
-    if (!json && (status == OK || status == DIFFERS))
-        printf("%llu objects, %llu bytes read, %llu problems, %llu set aside\n",
-               (unsigned long long)report.objects, (unsigned long long)report.bytes,
-               (unsigned long long)report.problems, (unsigned long long)report.repaired);
+    if (status == OK || status == DIFFERS)
+        print_report(command, &report);
     return status;
 }
 

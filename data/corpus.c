@@ -12,12 +12,6 @@
 /* Raise it whenever the same text and options may give other tokens. */
 enum { CORPUS_VERSION = 1 };
 
-static bool ends_with(const char *path, const char *ending)
-{
-    size_t length = strlen(path), wanted = strlen(ending);
-    return length >= wanted && strcmp(path + length - wanted, ending) == 0;
-}
-
 bool corpus_join_from_name(struct str name, enum corpus_join *out)
 {
     static const char *const names[] = {
@@ -43,7 +37,9 @@ static enum status settle_options(struct corpus_options *o, const char *path,
                                   const struct tokenizer *tokenizer, struct trace *trace)
 {
     if (o->form == CORPUS_BY_NAME)
-        o->form = ends_with(path, ".jsonl") || ends_with(path, ".ndjson") ? CORPUS_JSON_LINES : CORPUS_TEXT;
+        o->form = str_ends_with(str_from(path), ".jsonl") || str_ends_with(str_from(path), ".ndjson")
+                      ? CORPUS_JSON_LINES
+                      : CORPUS_TEXT;
     if (!o->field)
         o->field = "text";
     if (!o->delimiter)

@@ -16,9 +16,34 @@ static enum status open_vulkan(struct executor **out, const char *selector, stru
     return vulkan_executor_create(out, &vulkan, trace);
 }
 
+/* What stands behind "vulkan", "vulkan:"; NULL for other words. */
+static const char *vulkan_selector(const char *word)
+{
+    if (strcmp(word, "vulkan") == 0)
+        return "";
+    return strncmp(word, "vulkan:", 7) == 0 && word[7] ? word + 7 : NULL;
+}
+
+enum status device_check_word(const char *word, struct trace *trace)
+{
+    if (!word || strcmp(word, "auto") == 0 || strcmp(word, "cpu") == 0 || vulkan_selector(word))
+        return OK;
+    return status_fail(trace, INVALID,
+                       "--device: expected auto, cpu, vulkan, vulkan:INDEX or vulkan:NAME-PART, found \"%s\"",
+                       word);
+}
+
+enum status device_check(const struct device_options *options, struct trace *trace)
+{
+    TRY(device_check_word(options->device, trace));
+    const char *selector = options->device ? vulkan_selector(options->device) : NULL;
+    return selector ? vulkan_device_find(selector, trace) : OK;
+}
+
 enum status device_select(struct executor **out, const struct device_options *options, struct trace *trace)
 {
     const char *word = options->device ? options->device : "auto";
+    TRY(device_check_word(word, trace));
     if (strcmp(word, "auto") == 0) {
         char selector[16] = "";
         struct trace none = {0}; /* no Vulkan at all is no reason to fail here */
@@ -28,11 +53,5 @@ enum status device_select(struct executor **out, const struct device_options *op
     }
     if (strcmp(word, "cpu") == 0)
         return open_cpu(out, options, trace);
-    if (strcmp(word, "vulkan") == 0)
-        return open_vulkan(out, "", trace);
-    if (strncmp(word, "vulkan:", 7) == 0 && word[7])
-        return open_vulkan(out, word + 7, trace);
-    return status_fail(trace, INVALID,
-                       "--device: expected auto, cpu, vulkan, vulkan:INDEX or vulkan:NAME-PART, found \"%s\"",
-                       word);
+    return open_vulkan(out, vulkan_selector(word), trace);
 }

@@ -11,6 +11,11 @@ struct device_options {
     uint32_t threads;   /* of the twin; 0: one for each processor */
 };
 
+/* INVALID: a word that --device does not know. NULL is none. */
+enum status device_check_word(const char *word, struct trace *trace) MUST_CHECK;
+/* Also DEVICE: no device, or several, of that index or name. Nothing is opened or tested. */
+enum status device_check(const struct device_options *options, struct trace *trace) MUST_CHECK;
+
 /* INVALID: another word. DEVICE: no such device, or it failed its self-test. */
 enum status device_select(struct executor **out, const struct device_options *options,
                           struct trace *trace) MUST_CHECK;

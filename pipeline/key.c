@@ -94,7 +94,7 @@ static enum status add_input(struct builder *text, const struct run *run, const 
     if (settings_has(&input->settings, "model")) {
         const char *path = settings_text(&input->settings, "model");
         TRY(add_file(text, run, role, path, trace));
-        TRY_WITH(trace, add_data_files(text, run, path, trace), "while importing %s", path);
+        TRY(add_data_files(text, run, path, trace));
     }
     if (settings_has(&input->settings, "text"))
         TRY(add_file(text, run, role, settings_text(&input->settings, "text"), trace));

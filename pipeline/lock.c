@@ -191,6 +191,10 @@ enum status verify_run(const char *path, const struct run_options *options, stru
     char *file = lock_path(path);
     enum status status = lock_read(&lock, file, trace);
     free(file);
+    if (status == NOT_FOUND && file_exists(path))
+        trace_add(trace, "expected the lock of %s; to write it: espalier run %s --lock", path, path);
+    else if (status == NOT_FOUND)
+        status = status_fail(trace, NOT_FOUND, "there is no pipeline file %s, nor a lock of it", path);
     if (status != OK)
         return status;
     snprintf(directory, sizeof directory, "%s/espalier-verify-XXXXXX", parent && *parent ? parent : "/tmp");

@@ -18,9 +18,19 @@ struct reader {
     struct trace *trace;
 };
 
-static enum status fail(struct reader *r, const struct yaml_value *at, const char *expected)
+static enum status fail(struct reader *r, const struct yaml_value *at, const char *what, const char *expected)
 {
-    return yaml_fail(r->trace, r->out->path, at, "expected %s", expected);
+    return yaml_fail_expected(r->trace, r->out->path, at, what, expected);
+}
+
+/* The value of a key that must be there; else `root` is where it is missed. */
+static enum status find_key(const struct yaml_value **out, struct reader *r, const struct yaml_value *root,
+                            const char *key, const char *expected)
+{
+    *out = yaml_find(root, key);
+    return *out ? OK
+                : yaml_fail(r->trace, r->out->path, root, "there is no key \"%s\"; expected %s", key,
+                            expected);
 }
 
 /* Names appear in file names, refs and locks: letters, digits, - and _. */
@@ -29,10 +39,13 @@ static bool is_name(struct str text)
     if (text.length == 0 || text.length > NAME_LIMIT)
         return false;
     for (size_t i = 0; i < text.length; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", text.data[i]))
+        if (!text.data[i] ||
+            !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", text.data[i]))
             return false;
     return true;
 }
+
+static const char name_text[] = "a name of 1 to 64 letters, digits, - and _";
 
 static uint32_t find_input(const struct pipeline *p, const char *name)
 {
@@ -65,19 +78,21 @@ static enum status read_head(struct reader *r, const struct yaml_value *root)
                              "\"; there are espalier, name, numerics, seed, inputs, stages",
                              STR_ARGUMENT(root->keys[i]->text));
     }
-    const struct yaml_value *version = yaml_find(root, "espalier"), *name = yaml_find(root, "name");
+    static const char version_text[] = "\"espalier: 1\", the version of the file's form";
+    const struct yaml_value *version, *name = yaml_find(root, "name");
     const struct yaml_value *numerics = yaml_find(root, "numerics"), *seed = yaml_find(root, "seed");
-    if (!version || version->kind != YAML_TEXT || !str_is(version->text, "1"))
-        return fail(r, version ? version : root, "\"espalier: 1\", the version of the file's form");
+    TRY(find_key(&version, r, root, "espalier", version_text));
+    if (version->kind != YAML_TEXT || !str_is(version->text, "1"))
+        return fail(r, version, "espalier", version_text);
     if (name && (name->kind != YAML_TEXT || !is_name(name->text)))
-        return fail(r, name, "a name of letters, digits, - and _");
+        return fail(r, name, "name", name_text);
     r->out->name = name ? name->text.data : "pipeline";
     if (numerics && (numerics->kind != YAML_TEXT || !str_is(numerics->text, "golden")))
-        return fail(r, numerics, "numerics: golden (device and fast are not built yet)");
+        return fail(r, numerics, "numerics", "golden (the only numerics so far)");
     r->out->numerics = "golden";
     if (seed && (seed->kind != YAML_TEXT || !str_to_i64(seed->text, &r->out->seed) || r->out->seed < 0 ||
                  r->out->seed > UINT32_MAX))
-        return fail(r, seed, "a seed from 0 to 4294967295");
+        return fail(r, seed, "seed", "an integer from 0 to 4294967295");
     return OK;
 }
 
@@ -99,18 +114,21 @@ static void resolve_paths(struct pipeline *p, struct settings *s)
 static enum status read_inputs(struct reader *r, const struct yaml_value *inputs)
 {
     if (inputs && inputs->kind != YAML_MAP)
-        return fail(r, inputs, "a map of inputs by name");
+        return fail(r, inputs, "inputs", "a map of inputs by name");
     for (uint32_t i = 0; inputs && i < inputs->count; i++) {
         if (!is_name(inputs->keys[i]->text))
-            return fail(r, inputs->keys[i], "a name of letters, digits, - and _");
+            return fail(r, inputs->keys[i], "inputs", name_text);
         struct input_entry *entry = VEC_PUSH(&r->out->arena, &r->out->inputs);
         entry->name = inputs->keys[i]->text.data;
         TRY_WITH(r->trace,
                  settings_read(&entry->settings, &r->out->arena, "input", inputs->items[i], NULL,
                                r->out->path, r->trace),
                  "while reading input \"%s\"", entry->name);
-        if (settings_has(&entry->settings, "model") == settings_has(&entry->settings, "text"))
-            return fail(r, inputs->items[i], "either a model or a text");
+        bool model = settings_has(&entry->settings, "model");
+        if (model == settings_has(&entry->settings, "text"))
+            return yaml_fail(r->trace, r->out->path, inputs->items[i],
+                             "input \"%s\": expected either a model or a text, found %s", entry->name,
+                             model ? "both" : "neither");
         resolve_paths(r->out, &entry->settings);
     }
     return OK;
@@ -264,12 +282,20 @@ static const struct stage_kind *find_kind(struct str name)
     return NULL;
 }
 
+static const char *list_kinds(struct reader *r)
+{
+    const char *list = stage_kinds[0].name;
+    for (uint32_t i = 1; i < stage_kind_count; i++)
+        list = arena_printf(&r->out->arena, "%s, %s", list, stage_kinds[i].name);
+    return list;
+}
+
 static enum status read_stage(struct reader *r, const struct yaml_value *item)
 {
     static const char *const own[] = {"as", NULL};
     bool word = item->kind == YAML_TEXT;
     if (!word && (item->kind != YAML_MAP || item->count != 1))
-        return fail(r, item, "one stage: \"KIND: {settings}\"");
+        return fail(r, item, "stages", "one stage: \"KIND: {settings}\"");
     const struct yaml_value *key = word ? item : item->keys[0], *map = word ? NULL : item->items[0];
     struct stage_entry stage = {.kind = find_kind(key->text),
                                 .model = STAGE_NONE,
@@ -281,13 +307,11 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
                                 .line = key->line,
                                 .column = key->column};
     if (!stage.kind)
-        return yaml_fail(r->trace, r->out->path, key,
-                         "unknown stage kind \"" STR_FORMAT "\"; there are import, init, train, "
-                         "score, prune, apply, distill, evaluate, export",
-                         STR_ARGUMENT(key->text));
+        return yaml_fail(r->trace, r->out->path, key, "unknown stage kind \"" STR_FORMAT "\"; there are %s",
+                         STR_ARGUMENT(key->text), list_kinds(r));
     const struct yaml_value *as = map ? yaml_find(map, "as") : NULL;
     if (as && (as->kind != YAML_TEXT || !is_name(as->text)))
-        return fail(r, as, "a name of letters, digits, - and _");
+        return fail(r, as, "as", name_text);
     stage.name = as ? as->text.data : stage.kind->name;
     uint32_t same = pipeline_find_stage(r->out, stage.name);
     if (same != STAGE_NONE)
@@ -314,12 +338,13 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
 static enum status read_root(struct reader *r, const struct yaml_value *root)
 {
     if (root->kind != YAML_MAP)
-        return fail(r, root, "a map with espalier, inputs and stages");
+        return fail(r, root, "", "a map with espalier, inputs and stages");
     TRY(read_head(r, root));
     TRY(read_inputs(r, yaml_find(root, "inputs")));
-    const struct yaml_value *stages = yaml_find(root, "stages");
-    if (!stages || stages->kind != YAML_LIST || stages->count == 0)
-        return fail(r, stages ? stages : root, "\"stages\", a list of stages");
+    const struct yaml_value *stages;
+    TRY(find_key(&stages, r, root, "stages", "a list of stages"));
+    if (stages->kind != YAML_LIST || stages->count == 0)
+        return fail(r, stages, "stages", "a list of stages");
     for (uint32_t i = 0; i < stages->count; i++)
         TRY(read_stage(r, stages->items[i]));
     return OK;

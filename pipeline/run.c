@@ -20,7 +20,8 @@ static enum status open_store(struct run *run, const char *path, struct trace *t
 {
     char *beside = path_beside(path, ".espalier");
     const char *where = run->options.store ? run->options.store : beside;
-    enum status status = store_open(&run->store, where, STORE_CREATE, trace);
+    enum store_mode mode = run->options.mode == RUN_DRY ? STORE_LOOK : STORE_CREATE;
+    enum status status = store_open(&run->store, where, mode, trace);
     free(beside);
     return status;
 }
@@ -133,10 +134,8 @@ static void copy_result(struct run *run, uint32_t number, const struct store_res
     }
 }
 
-enum redo {
-    REDO_NEVER,
-    REDO_ALWAYS
-}; /* whether a result that is there already is made again (lost exports) */
+/* Whether a result that is there already is made again (lost exports). */
+enum redo { REDO_NEVER, REDO_ALWAYS };
 
 static enum status execute(struct run *run, uint32_t number, enum redo redo, struct trace *trace)
 {
@@ -198,12 +197,17 @@ static enum status run_stage(struct run *run, uint32_t number, struct trace *tra
     return execute(run, number, status == OK ? REDO_ALWAYS : REDO_NEVER, trace);
 }
 
+/* Names the stage's result, so that gc keeps it. A name that is right already is left alone: a run that finds
+ * everything needs no permission to write. */
 static enum status mark_root(struct run *run, uint32_t number, struct trace *trace)
 {
-    struct hash128 id;
+    struct hash128 id, named;
+    struct trace none = {0};
     const char *name =
         arena_printf(&run->arena, "%s.%s", run->pipeline.name, run->pipeline.stages.items[number].name);
     TRY(store_key_read(&id, run->store, run->keys[number], trace));
+    if (store_ref_find(&named, run->store, name, &none) == OK && hash128_equal(named, id))
+        return OK;
     return store_ref_set(run->store, name, id, trace);
 }
 
@@ -215,8 +219,7 @@ enum status run_stages(struct run *run, struct trace *trace)
             return status_fail(trace, INTERRUPTED, "interrupted before stage \"%s\"", entry->name);
         TRY_WITH(trace, run_stage(run, i, trace), "while running stage \"%s\" (%s:%u)", entry->name,
                  run->pipeline.path, entry->line);
-        if (run->done[i] &&
-            run->options.mode != RUN_DRY) /* looking moves no root, and needs no permission to write */
+        if (run->done[i] && run->options.mode != RUN_DRY)
             TRY(mark_root(run, i, trace));
         if (run->options.until && strcmp(entry->name, run->options.until) == 0)
             break;

@@ -23,11 +23,7 @@ struct reader {
 
 static enum status fail(struct reader *r, const struct yaml_value *at, const char *path, const char *expected)
 {
-    if (at->kind == YAML_TEXT)
-        return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found \"" STR_FORMAT "\"", path,
-                         expected, STR_ARGUMENT(at->text));
-    return yaml_fail(r->trace, r->out->file, at, "%s: expected %s, found a %s", path, expected,
-                     at->kind == YAML_LIST ? "list" : "map");
+    return yaml_fail_expected(r->trace, r->out->file, at, path, expected);
 }
 
 static struct setting *find(const struct settings *s, const char *key)
@@ -50,12 +46,27 @@ static bool is_choice(const char *choices, struct str word)
     return false;
 }
 
+/* A limit as people write it: 1000000000 and 1e-9, not 1e+09 and 1e-09. */
+static void print_limit(char out[32], double value)
+{
+    if (value == (double)(int64_t)value) {
+        snprintf(out, 32, "%" PRId64, (int64_t)value);
+        return;
+    }
+    snprintf(out, 32, "%.9g", value);
+    char *exponent = strstr(out, "e-0");
+    if (exponent)
+        memmove(exponent + 2, exponent + 3, strlen(exponent + 3) + 1);
+}
+
 static enum status read_number(struct reader *r, const struct yaml_value *v, const char *path,
                                const struct setting_info *info, double *out)
 {
-    char expected[128];
-    snprintf(expected, sizeof expected, "%s from %.9g to %.9g",
-             info->type == SETTING_REAL ? "a number" : "an integer", info->low, info->high);
+    char expected[128], low[32], high[32];
+    print_limit(low, info->low);
+    print_limit(high, info->high);
+    snprintf(expected, sizeof expected, "%s from %s to %s",
+             info->type == SETTING_REAL ? "a number" : "an integer", low, high);
     int64_t integer;
     bool good = v->kind == YAML_TEXT && !v->quoted;
     if (good && info->type == SETTING_REAL)
@@ -242,7 +253,7 @@ enum status settings_read(struct settings *out, struct arena *arena, const char 
             out->items[out->count++].info = &rows[i];
     struct reader r = {.out = out, .arena = arena, .trace = trace};
     if (out->at->kind != YAML_MAP)
-        return yaml_fail(trace, file, out->at, "%s: expected a map of settings", kind);
+        return yaml_fail_expected(trace, file, out->at, kind, "a map of settings");
     TRY(read_map(&r, out->at, "", also));
     return fill_defaults(&r);
 }

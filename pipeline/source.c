@@ -10,12 +10,6 @@
 
 enum { TEXT_LIMIT = 64 << 20 };
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t length = strlen(text), tail = strlen(ending);
-    return length > tail && strcmp(text + length - tail, ending) == 0;
-}
-
 static enum status open_onnx(struct model_source *out, const char *path, const struct source_options *options,
                              struct trace *trace)
 {
@@ -90,22 +84,29 @@ static enum status open_id(struct model_source *out, const char *spec, const str
     return take_model(out, out->store, id, NULL, trace);
 }
 
+static bool is_like_an_id(const char *spec)
+{
+    const char *digits = strncmp(spec, "xxh3:", 5) == 0 ? spec + 5 : spec;
+    return *digits && digits[strspn(digits, "0123456789abcdef")] == '\0';
+}
+
 static enum status open_any(struct model_source *out, const char *spec, const struct source_options *options,
                             struct trace *trace)
 {
-    if (ends_with(spec, ".onnx"))
+    if (str_ends_with(str_from(spec), ".onnx"))
         return open_onnx(out, spec, options, trace);
-    if (ends_with(spec, ".ir"))
+    if (str_ends_with(str_from(spec), ".ir"))
         return open_text(out, spec, trace);
-    const char *yaml = strstr(spec, ".yaml:");
-    if (yaml) {
-        char *file = strndup(spec, (size_t)(yaml - spec) + 5);
-        enum status status = open_stage(out, file, yaml + 6, options, trace);
+    const char *colon = strrchr(spec, ':');
+    struct str before = {spec, colon ? (size_t)(colon - spec) : 0};
+    if (str_ends_with(before, ".yaml") || str_ends_with(before, ".yml")) {
+        char *file = strndup(before.data, before.length);
+        enum status status = open_stage(out, file, colon + 1, options, trace);
         free(file);
         return status;
     }
-    if (file_exists(spec))
-        return status_fail(trace, UNSUPPORTED,
+    if (file_exists(spec) || !is_like_an_id(spec))
+        return status_fail(trace, file_exists(spec) ? UNSUPPORTED : NOT_FOUND,
                            "%s: expected an .onnx file, an .ir file, FILE.yaml:STAGE or an object id", spec);
     return open_id(out, spec, options, trace);
 }
@@ -118,6 +119,18 @@ enum status model_source_open(struct model_source *out, const char *spec,
     if (status != OK)
         model_source_release(out);
     return status;
+}
+
+enum status model_source_tokenizer(struct tokenizer **out, const struct model_source *source,
+                                   const char *given, struct trace *trace)
+{
+    *out = NULL;
+    if (given)
+        return tokenizer_open(out, given, trace);
+    if (source->tokenizer.length == 0)
+        return OK;
+    return str_is(source->tokenizer, "bytes") ? tokenizer_open(out, "bytes", trace)
+                                              : tokenizer_open_text(out, source->tokenizer, trace);
 }
 
 void model_source_release(struct model_source *source)

@@ -24,6 +24,9 @@ struct source_options {
 /* NOT_FOUND: no such file, object, or the stage has not run. */
 enum status model_source_open(struct model_source *out, const char *spec,
                               const struct source_options *options, struct trace *trace) MUST_CHECK;
+/* The tokenizer that `given` names ("bytes" or a file; may be NULL), else the model's own, else NULL. */
+enum status model_source_tokenizer(struct tokenizer **out, const struct model_source *source,
+                                   const char *given, struct trace *trace) MUST_CHECK;
 void model_source_release(struct model_source *source); /* accepts zeroed memory */
 
 #endif

@@ -59,7 +59,5 @@ enum status stage_import(struct stage_run *stage, struct trace *trace)
     if (status == OK)
         status = store_imported(stage, &model, &input->settings, trace);
     imported_model_release(&model);
-    if (status != OK)
-        trace_add(trace, "while importing %s", settings_text(&input->settings, "model"));
     return status;
 }

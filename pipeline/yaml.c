@@ -25,6 +25,45 @@ enum status yaml_fail(struct trace *trace, const char *name, const struct yaml_v
     return status_fail(trace, INVALID, "%s:%u:%u: %s", name, at->line, at->column, message);
 }
 
+static void describe_text(const struct yaml_value *v, struct builder *out)
+{
+    builder_add_text(out, v->quoted ? "the quoted text \"" : "\"");
+    for (size_t i = 0; i < v->text.length; i++) {
+        unsigned char c = (unsigned char)v->text.data[i];
+        if (c < ' ')
+            builder_printf(out, "\\x%02x", c);
+        else
+            builder_add(out, &v->text.data[i], 1);
+    }
+    builder_add_text(out, "\"");
+}
+
+/* What stands there, as a message names it. */
+static void describe(const struct yaml_value *v, struct builder *out)
+{
+    if (v->kind == YAML_LIST)
+        builder_add_text(out, v->count == 0 ? "an empty list" : "a list");
+    else if (v->kind == YAML_MAP && v->count == 0)
+        builder_add_text(out, "an empty map");
+    else if (v->kind == YAML_MAP)
+        builder_printf(out, "a map with %u key%s", v->count, v->count == 1 ? "" : "s");
+    else if (v->text.length == 0)
+        builder_add_text(out, "nothing");
+    else
+        describe_text(v, out);
+}
+
+enum status yaml_fail_expected(struct trace *trace, const char *name, const struct yaml_value *at,
+                               const char *what, const char *expected)
+{
+    struct builder found = {0};
+    describe(at, &found);
+    enum status status = yaml_fail(trace, name, at, "%s%sexpected %s, found %s", what, *what ? ": " : "",
+                                   expected, builder_text(&found));
+    builder_release(&found);
+    return status;
+}
+
 const struct yaml_value *yaml_find(const struct yaml_value *map, const char *key)
 {
     for (uint32_t i = 0; map && map->kind == YAML_MAP && i < map->count; i++)

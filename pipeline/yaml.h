@@ -30,5 +30,8 @@ const struct yaml_value *yaml_find(const struct yaml_value *map, const char *key
 /* "FILE:LINE:COLUMN: message" as INVALID. */
 enum status yaml_fail(struct trace *trace, const char *name, const struct yaml_value *at, const char *format,
                       ...) PRINTF_LIKE(4, 5) MUST_CHECK;
+/* "WHAT: expected EXPECTED, found ..." with what stands at `at`; `what` may be empty. */
+enum status yaml_fail_expected(struct trace *trace, const char *name, const struct yaml_value *at,
+                               const char *what, const char *expected) MUST_CHECK;
 
 #endif

@@ -15,8 +15,7 @@
 static enum status fail_errno(struct trace *trace, const char *verb, const char *path)
 {
     int error = errno;
-    return status_fail(trace, error == ENOENT ? NOT_FOUND : IO, "cannot %s %s: %s", verb, path,
-                       strerror(error));
+    return status_fail(trace, file_status(error), "cannot %s %s: %s", verb, path, strerror(error));
 }
 
 static void read_facts(struct disk_facts *out, const struct stat *st)

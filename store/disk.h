@@ -1,6 +1,5 @@
 /* What the store asks of the file system beyond base/file.h: listing, facts of a file, locks, moving,
- * removing. errno is read at the failing call and becomes a status with strerror's text: ENOENT is NOT_FOUND,
- * all else IO. */
+ * removing. errno is read at the failing call and becomes a status (base/file.h) with strerror's text. */
 #ifndef STORE_DISK_H
 #define STORE_DISK_H
 

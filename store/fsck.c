@@ -16,6 +16,11 @@ struct edge {
     struct hash128 from, to;
 };
 
+struct removal {
+    const char *path; /* absolute */
+    uint64_t *count;  /* where it is counted */
+};
+
 struct fsck {
     const struct store *store;
     struct fsck_report *report;
@@ -24,7 +29,7 @@ struct fsck {
     VEC(struct hash128) bad;   /* ids that are damaged, missing, or name such */
     VEC(struct edge) edges;    /* from listing objects to what they name */
     VEC(struct hash128) moved; /* damaged objects */
-    VEC(const char *) removed; /* damaged small files, absolute */
+    VEC(struct removal) removed;
     struct arena arena;
 };
 
@@ -113,8 +118,8 @@ static enum status check_objects(struct fsck *fsck, struct trace *trace)
         add_bad(fsck, ids.items[i]);
         /* A file that is away may come back; one that holds other bytes does not hold this tensor. */
         if (s == CORRUPT)
-            *VEC_PUSH(&fsck->arena, &fsck->removed) =
-                layout_fan_path(&fsck->arena, fsck->store, "external", ids.items[i]);
+            *VEC_PUSH(&fsck->arena, &fsck->removed) = (struct removal){
+                layout_fan_path(&fsck->arena, fsck->store, "external", ids.items[i]), &fsck->report->dropped};
     }
     return OK;
 }
@@ -148,17 +153,17 @@ static enum status check_keys(struct fsck *fsck, struct trace *trace)
         enum status s = store_key_read(&id, fsck->store, keys.items[i], &why);
         if (s != OK) {
             tell(fsck, FSCK_DAMAGED, path, why.text);
-            *VEC_PUSH(&fsck->arena, &fsck->removed) = path;
+            *VEC_PUSH(&fsck->arena, &fsck->removed) = (struct removal){path, &fsck->report->forgotten};
             continue;
         }
         store_id_to_text(id, text);
         if (!store_has_object(fsck->store, id)) {
             snprintf(message, sizeof message, "its result %s is not in the store", text);
             tell(fsck, FSCK_MISSING, path, message);
-            *VEC_PUSH(&fsck->arena, &fsck->removed) = path;
+            *VEC_PUSH(&fsck->arena, &fsck->removed) = (struct removal){path, &fsck->report->forgotten};
         } else if (is_bad(fsck, id)) {
             /* What is wrong has been told where it was found. */
-            *VEC_PUSH(&fsck->arena, &fsck->removed) = path;
+            *VEC_PUSH(&fsck->arena, &fsck->removed) = (struct removal){path, &fsck->report->forgotten};
         }
     }
     return OK;
@@ -211,11 +216,11 @@ static enum status repair(struct fsck *fsck, struct trace *trace)
         if (s == OK)
             s = disk_move(layout_fan_path(&fsck->arena, fsck->store, "objects", fsck->moved.items[i]), to,
                           trace);
-        fsck->report->repaired += s == OK;
+        fsck->report->set_aside += s == OK;
     }
     for (uint32_t i = 0; s == OK && i < fsck->removed.count; i++) {
-        s = disk_remove(fsck->removed.items[i], trace);
-        fsck->report->repaired += s == OK;
+        s = disk_remove(fsck->removed.items[i].path, trace);
+        *fsck->removed.items[i].count += s == OK;
     }
     disk_close(lock);
     return s;

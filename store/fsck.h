@@ -31,7 +31,10 @@ enum fsck_mode {
 struct fsck_report {
     uint64_t objects, bytes; /* read, external tensors included */
     uint64_t problems;
-    uint64_t repaired; /* files moved or removed */
+    /* What was done about them. */
+    uint64_t set_aside; /* damaged objects, moved to damaged/ */
+    uint64_t forgotten; /* keys, whose stages run again */
+    uint64_t dropped;   /* places of tensors in a file of the user's that holds other bytes now */
 };
 
 /* DIFFERS when there is a problem, repaired or not. `report` may be NULL. */

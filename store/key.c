@@ -140,7 +140,8 @@ enum status store_key_find(struct store_result *out, struct arena *arena, const 
         return s;
     }
     /* Only gc's idea of unused keys depends on it. */
-    (void)!disk_touch(layout_fan_path(arena, store, "keys", key), NULL);
+    if (!store->is_looked_at)
+        (void)!disk_touch(layout_fan_path(arena, store, "keys", key), NULL);
     return OK;
 }
 

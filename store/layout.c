@@ -112,6 +112,8 @@ enum status layout_lock_sweep(int *out_fd, const struct store *store, enum disk_
 {
     struct arena scratch = {0};
     *out_fd = -1;
+    if (store->is_looked_at)
+        return status_fail(trace, IO, "the store %s was opened only to be looked at", store->root);
     char *path = layout_path(&scratch, store, "locks", "sweep");
     enum status s = layout_prepare(path, trace);
     if (s == OK)

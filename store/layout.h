@@ -11,7 +11,8 @@
 #include "store/disk.h"
 
 struct store {
-    char *root; /* absolute */
+    char *root;        /* absolute, but for a store that is only looked at and is not there */
+    bool is_looked_at; /* nothing is written */
 };
 
 char *layout_path(struct arena *arena, const struct store *store, const char *folder, const char *name);

@@ -46,11 +46,12 @@ static bool is_ours(const char *name)
     return strstr(name, "format") != NULL;
 }
 
-static enum status create(const char *path, const char *format_path, struct arena *scratch,
-                          struct trace *trace)
+static enum status create(const char *path, const char *format_path, enum store_mode mode,
+                          struct arena *scratch, struct trace *trace)
 {
     struct disk_names names;
-    TRY(directory_create(path, trace));
+    if (mode == STORE_CREATE)
+        TRY(directory_create(path, trace));
     TRY(disk_list(&names, scratch, path, trace));
     for (size_t i = 0; i < names.count; i++)
         if (!is_ours(names.names[i]))
@@ -59,6 +60,8 @@ static enum status create(const char *path, const char *format_path, struct aren
                 "%s is not a store: it has no file \"format\" but holds \"%s\"; expected a store or an "
                 "empty directory",
                 path, names.names[i]);
+    if (mode == STORE_LOOK)
+        return OK;
     char text[FORMAT_LIMIT];
     int length = snprintf(text, sizeof text, "%s%d\n", format_word, FORMAT_VERSION);
     return file_write(format_path, text, (size_t)length, trace);
@@ -83,7 +86,7 @@ static enum status open_or_create(const char *path, enum store_mode mode, struct
         if (mode == STORE_EXISTING)
             return status_fail(trace, NOT_FOUND, "%s is not a store: it has no file \"format\"", path);
     }
-    return create(path, format_path, scratch, trace);
+    return create(path, format_path, mode, scratch, trace);
 }
 
 enum status store_open(struct store **out, const char *path, enum store_mode mode, struct trace *trace)
@@ -93,14 +96,16 @@ enum status store_open(struct store **out, const char *path, enum store_mode mod
     char *root = NULL;
     enum status s = *path ? open_or_create(path, mode, &scratch, trace)
                           : status_fail(trace, INVALID, "the path of the store is empty");
-    if (s == OK)
+    if (s == OK && mode == STORE_LOOK && !file_exists(path))
+        root = arena_copy_string(&scratch, path, strlen(path));
+    else if (s == OK)
         s = disk_real_path(&root, &scratch, path, trace);
     if (s == OK) {
         *out = calloc(1, sizeof **out);
         char *copy = strdup(root);
         if (!*out || !copy)
             BUG("out of memory");
-        (*out)->root = copy;
+        **out = (struct store){.root = copy, .is_looked_at = mode == STORE_LOOK};
     } else {
         trace_add(trace, "while opening the store %s", path);
     }

@@ -16,6 +16,7 @@ struct store;
 enum store_mode {
     STORE_EXISTING, /* NOT_FOUND when there is none */
     STORE_CREATE,   /* makes one, with parent directories, when there is none */
+    STORE_LOOK,     /* writes nothing; an empty one when there is none */
 };
 
 /* UNSUPPORTED: made by a later version. INVALID: the path is a file, or a directory with other things in it.

@@ -14,6 +14,10 @@ static void compares_text(void **state)
     assert_true(str_starts_with(STR("abc"), "ab"));
     assert_true(str_starts_with(empty, ""));
     assert_false(str_starts_with(STR("ab"), "abc"));
+    assert_true(str_ends_with(STR("a.onnx"), ".onnx"));
+    assert_true(str_ends_with(empty, ""));
+    assert_false(str_ends_with(STR("a.onnx"), ".ir"));
+    assert_false(str_ends_with(STR("ir"), ".ir"));
 }
 
 static void orders_bytewise_and_shorter_first(void **state)

@@ -7,6 +7,12 @@
 #include <sys/wait.h>
 
 const char *program_path;
+static enum program_user current_user = PROGRAM_USER_SELF;
+
+void program_run_as(enum program_user user)
+{
+    current_user = user;
+}
 
 void program_begin(int argc, char **argv)
 {
@@ -49,14 +55,20 @@ static pid_t spawn(char *line, int out, int err)
 {
     char *words[PROGRAM_MAX_ARGUMENTS + 2];
     split_words(line, words);
+    int program = open(program_path, O_RDONLY | O_CLOEXEC); /* nobody may not be able to reach the path */
+    assert_true(program >= 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid > 0)
+    if (pid > 0) {
+        close(program);
         return pid;
+    }
     dup2(out, STDOUT_FILENO);
     if (err >= 0)
         dup2(err, STDERR_FILENO);
-    execv(program_path, words);
+    if (current_user == PROGRAM_USER_NOBODY && geteuid() == 0 && setuid(65534) != 0)
+        _exit(126);
+    fexecve(program, words, environ);
     _exit(127);
 }
 

@@ -16,6 +16,12 @@ extern const char *program_path;
 enum program_drivers { PROGRAM_DRIVERS_NONE, PROGRAM_DRIVERS_FOUND };
 void program_find_drivers(enum program_drivers drivers);
 
+/* From here on the program runs as a user who owns nothing, as the superuser may always write; or as us. When
+ * we are no superuser, permissions bind us anyway. Exit status 126: the machine has no such user to become.
+ */
+enum program_user { PROGRAM_USER_SELF, PROGRAM_USER_NOBODY };
+void program_run_as(enum program_user user);
+
 enum { PROGRAM_MAX_ARGUMENTS = 24 };
 
 /* What a finished program left. Killed by signal N: exit_status is 128 + N. */

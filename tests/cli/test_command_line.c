@@ -3,16 +3,20 @@
 #include "tests/support/test.h"
 #include <sys/stat.h>
 
+#define MODEL "golden/tiny/model.onnx"
+
+static const char *const command_names[] = {
+#define COMMAND(name, ...) #name,
+#include "cli/commands.def"
+};
+
 static void help_lists_every_command(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-#define COMMAND(name, ...) #name,
-#include "cli/commands.def"
-    };
+    const char *const *names = command_names;
     struct outcome all = program_run("help");
     assert_int_equal(all.exit_status, 0);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof command_names / sizeof *command_names; i++) {
         assert_non_null(strstr(builder_text(&all.out), names[i]));
         struct outcome one = program_run("help %s", names[i]);
         assert_int_equal(one.exit_status, 0);
@@ -20,11 +24,36 @@ static void help_lists_every_command(void **state)
         outcome_release(&one);
     }
     struct outcome dashes = program_run("--help"), nothing = program_run("%s", "");
+    struct outcome letter = program_run("-h"), both = program_run("help --help");
     assert_string_equal(builder_text(&all.out), builder_text(&dashes.out));
+    assert_string_equal(builder_text(&all.out), builder_text(&letter.out));
+    assert_string_equal(builder_text(&all.out), builder_text(&both.out));
+    outcome_release(&letter);
+    outcome_release(&both);
     assert_string_equal(builder_text(&all.out), builder_text(&nothing.out));
     outcome_release(&all);
     outcome_release(&dashes);
     outcome_release(&nothing);
+}
+
+static void every_command_explains_itself(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof command_names / sizeof *command_names; i++) {
+        struct outcome help = program_run("help %s", command_names[i]);
+        static const char *const forms[] = {"%s --help", "%s -h", "--help %s", "%s --json -h"};
+        for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
+            char line[64];
+            snprintf(line, sizeof line, forms[k], command_names[i]);
+            struct outcome o = program_run("%s", line);
+            if (o.exit_status != 0)
+                fail_msg("%s: exit status %d", line, o.exit_status);
+            if (strcmp(command_names[i], "help") != 0)
+                assert_string_equal(builder_text(&o.out), builder_text(&help.out));
+            outcome_release(&o);
+        }
+        outcome_release(&help);
+    }
 }
 
 static void help_lists_the_options_of_a_command(void **state)
@@ -52,6 +81,7 @@ static void refuses_what_it_does_not_know(void **state)
     (void)state;
     program_expect(2, "there is no command \"prune\"", "prune");
     program_expect(2, "there is no command \"x\"", "help x");
+    program_expect(2, "expected a command before its options, found \"--json\"", "--json run a.yaml");
     program_expect(2, "run has no option --untill", "run a.yaml --untill x");
     program_expect(2, "run has no option -x", "run a.yaml -x");
     program_expect(2, "verify has no option --store", "verify a.yaml --stores x");
@@ -81,17 +111,70 @@ static void refuses_bad_devices(void **state)
     fixture_write(f, ", steps: 1", "");
     program_expect(2, "--device: expected auto, cpu, vulkan", "run %s --device gpu", f->yaml);
     program_expect(3, "Vulkan", "run %s --device vulkan", f->yaml);
+    program_expect(3, "Vulkan", "verify golden/tiny.yaml --device vulkan");
+    program_expect(2, "found \"gpu\"", "run %s --device gpu --dry-run", f->yaml);
+    program_expect(2, "found \"vulkan:\"", "inspect golden/tiny/model.onnx --device vulkan:");
     program_find_drivers(PROGRAM_DRIVERS_FOUND);
     program_expect(3, "Vulkan", "run %s --device vulkan:no-such-device", f->yaml);
     program_expect(3, "Vulkan", "run %s --device vulkan:99", f->yaml);
+    program_expect(3, "no Vulkan device matches \"99\"", "run %s --device vulkan:99 --dry-run", f->yaml);
     program_find_drivers(PROGRAM_DRIVERS_NONE);
+    char store[4300]; /* no stage ran before the device was looked for */
+    snprintf(store, sizeof store, "%s/.espalier", f->directory);
+    assert_int_equal(access(store, F_OK), -1);
+}
+
+/* Status 2 whatever is given for a file: the machine is not to blame. */
+static void bad_files_are_the_users_mistake(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const forms[] = {"inspect %s",
+                                        "inspect %s:stage",
+                                        "run %s",
+                                        "verify %s",
+                                        "diff %s " MODEL,
+                                        "opt " MODEL " --passes remove_layers{layers=1} -o %s/below/x.onnx",
+                                        "export %s --to onnx -o nowhere.onnx",
+                                        "eval %s --text README.md --tokenizer bytes",
+                                        "eval " MODEL " --text %s --tokenizer bytes --device cpu",
+                                        "eval " MODEL " --text README.md --tokenizer %s",
+                                        "export " MODEL " --to hf --tokenizer %s -o /dev/null/x",
+                                        "opt " MODEL " --passes %s -o x.onnx"};
+    static const char *const endings[] = {"", ".onnx", ".ir", ".yaml"};
+    static const struct {
+        const char *name, *target;
+    } files[] = {{"device", "/dev/null"}, {"folder", "/"},          {"gone", "/nowhere/at/all"},
+                 {"circle", "circle"},    {"below", "/dev/null/x"}, {"binary", NULL},
+                 {"empty", NULL}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (size_t e = 0; e < sizeof endings / sizeof *endings; e++) {
+            char path[4300], name[32], line[4500];
+            snprintf(name, sizeof name, "%s%s", files[i].name, endings[e]);
+            snprintf(path, sizeof path, "%s/%s", f->directory, name);
+            if (!files[i].target)
+                fixture_write_file(f, name,
+                                   strcmp(files[i].name, "empty") == 0 ? "" : "\x89PNG\r\n\x1a\x01\xff");
+            else
+                assert_int_equal(
+                    symlink(strcmp(files[i].target, "circle") == 0 ? name : files[i].target, path), 0);
+            for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
+                snprintf(line, sizeof line, forms[k], path);
+                struct outcome o = program_run("%s", line);
+                if (o.exit_status != 2 || o.err.length < 12 || o.out.length > 0)
+                    fail_msg("%s: exit status %d: %s%s", line, o.exit_status, builder_text(&o.err),
+                             builder_text(&o.out));
+                outcome_release(&o);
+            }
+        }
 }
 
 static void missing_files_are_the_users_mistake(void **state)
 {
     (void)state;
     program_expect(2, "nowhere.yaml", "run nowhere.yaml");
-    program_expect(2, "nowhere", "verify nowhere.yaml");
+    program_expect(2, "no pipeline file nowhere.yaml", "verify nowhere.yaml");
+    program_expect(2, "nowhere: expected an .onnx file", "inspect nowhere");
+    program_expect(2, "no store", "inspect 0123456789 --store nowhere");
     program_expect(2, "nowhere.onnx", "inspect nowhere.onnx");
     program_expect(2, "nowhere.ir", "inspect nowhere.ir");
     program_expect(2, "nowhere.yaml", "inspect nowhere.yaml:import");
@@ -161,11 +244,13 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_lists_every_command),
+        cmocka_unit_test(every_command_explains_itself),
         cmocka_unit_test(help_lists_the_options_of_a_command),
         cmocka_unit_test(says_its_version_and_profile),
         cmocka_unit_test(refuses_what_it_does_not_know),
         cmocka_unit_test(refuses_bad_numbers),
         FIXTURE_TEST(refuses_bad_devices),
+        FIXTURE_TEST(bad_files_are_the_users_mistake),
         cmocka_unit_test(missing_files_are_the_users_mistake),
         FIXTURE_TEST(errors_of_a_pipeline_say_where),
         FIXTURE_TEST(auto_does_without_vulkan),

@@ -104,6 +104,103 @@ static void opt_prunes_and_diff_sees_it(void **state)
     outcome_release(&o);
 }
 
+/* The first record of diff --json whose "difference" is `what`, or its last record. */
+static json_t *diff_record(int status, const char *what, const char *a, const char *b)
+{
+    struct outcome o = program_run("diff --json %s %s", a, b);
+    if (o.exit_status != status)
+        fail_msg("diff %s %s: exit status %d: %s", a, b, o.exit_status, builder_text(&o.err));
+    json_t *lines = json_lines(&o.out);
+    outcome_release(&o);
+    assert_true(json_array_size(lines) > 0);
+    const json_t *line =
+        what ? json_find(lines, "difference", what) : json_array_get(lines, json_array_size(lines) - 1);
+    if (!line)
+        fail_msg("diff %s %s has no record \"%s\"", a, b, what);
+    json_t *copy = json_deep_copy(line);
+    json_decref(lines);
+    return copy;
+}
+
+static void diff_has_a_record_for_everything(void **state)
+{
+    struct fixture *f = *state;
+    char pruned[4300], shallow[4300];
+    snprintf(pruned, sizeof pruned, "%s/pruned.onnx", f->directory);
+    snprintf(shallow, sizeof shallow, "%s/shallow.ir", f->directory);
+    program_expect(0, "", "opt " MODEL " --passes prune_ffn{keep=0-7} -o %s", pruned);
+    program_expect(0, "", "opt " MODEL " --passes remove_layers{layers=2} -o %s", shallow);
+    json_t *sum = diff_record(0, NULL, MODEL, MODEL);
+    assert_true(json_is_true(json_object_get(sum, "same")));
+    assert_int_equal(integer(sum, "differences"), 0);
+    json_decref(sum);
+    sum = diff_record(1, NULL, MODEL, pruned);
+    assert_true(json_is_false(json_object_get(sum, "same")));
+    assert_true(integer(sum, "differences") > 3);
+    json_decref(sum);
+    json_t *shape = diff_record(1, "shape", MODEL, pruned);
+    const json_t *shapes = json_object_get(shape, "shapes");
+    json_text(shape, "weight");
+    assert_int_equal(json_array_size(shapes), 2);
+    json_decref(shape);
+    json_t *structure = diff_record(1, "structure", MODEL, shallow);
+    const json_t *parameters = json_object_get(structure, "parameters");
+    assert_int_equal(json_integer_value(json_array_get(parameters, 0)), 31456);
+    assert_true(json_integer_value(json_array_get(parameters, 1)) < 31456);
+    assert_int_equal(json_array_size(json_object_get(structure, "nodes")), 2);
+    json_decref(structure);
+}
+
+/* The model with no number in the middle of its weights, wherever elements begin there. */
+static void diff_compares_bits(void **state)
+{
+    struct fixture *f = *state;
+    char path[4300];
+    struct builder whole = {0};
+    struct trace trace = {0};
+    assert_ok(file_read(&whole, MODEL, 1 << 20, &trace), &trace);
+    memset(whole.data + whole.length / 2, 0xff, 8);
+    snprintf(path, sizeof path, "%s/nan.onnx", f->directory);
+    assert_ok(file_write(path, whole.data, whole.length, &trace), &trace);
+    builder_release(&whole);
+    program_expect(0, "", "diff %s %s", path, path);
+    json_t *weight = diff_record(1, "weight", MODEL, path);
+    assert_in_range(integer(weight, "elements"), 2, 3);
+    assert_true(json_is_null(json_object_get(weight, "largest")));
+    json_decref(weight);
+    program_expect(1, "1 differences", "diff " MODEL " %s", path);
+}
+
+static void opt_tells_its_costs(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[] = {"parameters_before",      "parameters_after",
+                                       "flops_per_token_before", "flops_per_token_after",
+                                       "flops_per_key_before",   "flops_per_key_after"};
+    struct outcome o =
+        program_run("opt " MODEL " --passes prune_ffn{keep=0-7} -o %s/a.ir --json", f->directory);
+    json_t *line = one_line(&o);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_true(integer(line, keys[i]) > 0);
+    /* Three matrices a layer lose 40 of 48 rows of 32, two operations an element. */
+    assert_int_equal(integer(line, "flops_per_token_before") - integer(line, "flops_per_token_after"),
+                     2 * 3 * 3 * 32 * 40);
+    assert_int_equal(integer(line, "flops_per_key_before"), integer(line, "flops_per_key_after"));
+    json_decref(line);
+    outcome_release(&o);
+}
+
+static void quiet_hides_notes(void **state)
+{
+    (void)state;
+    struct outcome o = program_run("inspect " MODEL), quiet = program_run("inspect " MODEL " -q");
+    assert_non_null(strstr(builder_text(&o.err), "note: "));
+    assert_string_equal(builder_text(&quiet.err), "");
+    assert_string_equal(builder_text(&quiet.out), builder_text(&o.out));
+    outcome_release(&o);
+    outcome_release(&quiet);
+}
+
 static void opt_refuses_what_is_impossible(void **state)
 {
     struct fixture *f = *state;
@@ -164,6 +261,10 @@ static void a_store_lists_shows_and_checks(void **state)
     outcome_release(&o);
     program_expect(0, "", "inspect %.15s --store %s/.espalier", id, f->directory);
     program_expect(0, "", "inspect %s:evaluate", f->yaml);
+    char other[4300];
+    snprintf(other, sizeof other, "%s/q:r.yml", f->directory);
+    assert_int_equal(rename(f->yaml, other), 0);
+    program_expect(0, "", "inspect %s:evaluate", other);
     program_expect(0, "", "store fsck --store %s/.espalier", f->directory);
     program_expect(0, "", "store gc --store %s/.espalier", f->directory);
     program_expect(0, "", "store fsck --store %s/.espalier", f->directory);
@@ -174,10 +275,18 @@ static void a_store_lists_shows_and_checks(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inspect_gives_the_shape),           FIXTURE_TEST(eval_agrees_with_the_pipeline),
-        cmocka_unit_test(eval_needs_text_and_tokenizer),     FIXTURE_TEST(opt_prunes_and_diff_sees_it),
-        FIXTURE_TEST(opt_refuses_what_is_impossible),        FIXTURE_TEST(exports_come_back_the_same),
-        FIXTURE_TEST(any_prefix_of_a_model_file_is_refused), FIXTURE_TEST(a_store_lists_shows_and_checks),
+        cmocka_unit_test(inspect_gives_the_shape),
+        FIXTURE_TEST(eval_agrees_with_the_pipeline),
+        cmocka_unit_test(eval_needs_text_and_tokenizer),
+        FIXTURE_TEST(opt_prunes_and_diff_sees_it),
+        FIXTURE_TEST(diff_has_a_record_for_everything),
+        FIXTURE_TEST(diff_compares_bits),
+        FIXTURE_TEST(opt_tells_its_costs),
+        cmocka_unit_test(quiet_hides_notes),
+        FIXTURE_TEST(opt_refuses_what_is_impossible),
+        FIXTURE_TEST(exports_come_back_the_same),
+        FIXTURE_TEST(any_prefix_of_a_model_file_is_refused),
+        FIXTURE_TEST(a_store_lists_shows_and_checks),
     };
     program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static void verify_compares_with_the_lock(void **state)
 {
     struct fixture *f = *state;
     fixture_write(f, ", steps: 2", "");
-    program_expect(2, "p.lock", "verify %s --device cpu", f->yaml);
+    program_expect(2, "p.yaml --lock", "verify %s --device cpu", f->yaml);
     program_expect(0, "wrote", "run %s --lock --device cpu", f->yaml);
     program_expect(0, "", "verify %s --device cpu --threads 1", f->yaml);
     fixture_write(f, ", steps: 3", "  - evaluate: {as: more, data: text, length: 64, model: train}\n");

@@ -45,39 +45,84 @@ static void a_later_store_is_refused_untouched(void **state)
     program_expect(2, ".espalier", "run %s", f->yaml);
 }
 
-/* The program under another user, who may not write: the superuser may always. */
-static int run_as_nobody(const struct fixture *f)
+/* Only reading is allowed below `directory`, or all is as it was. */
+static void set_writable(const char *directory, bool is_writable)
 {
-    int program = open(program_path, O_RDONLY | O_CLOEXEC);
-    int silence = open("/dev/null", O_WRONLY);
-    assert_true(program >= 0 && silence >= 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(silence, STDOUT_FILENO);
-        dup2(silence, STDERR_FILENO);
-        char *words[] = {"espalier", "run", (char *)(uintptr_t)f->yaml, NULL}, *none[] = {NULL};
-        if (geteuid() == 0 && setuid(65534) != 0)
-            _exit(126);
-        fexecve(program, words, none);
-        _exit(127);
-    }
-    int status;
-    close(program);
-    close(silence);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    char command[4400];
+    snprintf(command, sizeof command, "chmod -R %s '%s'", is_writable ? "u+w" : "a+rX,a-w", directory);
+    assert_int_equal(system(command), 0);
 }
 
 static void a_store_that_cannot_be_written_is_the_machines(void **state)
 {
     struct fixture *f = *state;
     fixture_write(f, ", steps: 1", "");
-    assert_int_equal(chmod(f->directory, 0555), 0);
-    int status = run_as_nobody(f);
-    assert_int_equal(chmod(f->directory, 0755), 0);
+    set_writable(f->directory, false);
+    program_run_as(PROGRAM_USER_NOBODY);
+    struct outcome o = program_run("run %s", f->yaml);
+    program_run_as(PROGRAM_USER_SELF);
+    set_writable(f->directory, true);
+    int status = o.exit_status;
+    outcome_release(&o);
     if (status >= 126)
         skip();
     assert_int_equal(status, 3);
+}
+
+/* A text that everyone may read, beside the pipeline. */
+static void bring_text(struct fixture *f)
+{
+    struct builder text = {0};
+    struct trace trace = {0};
+    assert_ok(file_read(&text, f->text, 1 << 20, &trace), &trace);
+    fixture_write_file(f, "t.txt", builder_text(&text));
+    builder_release(&text);
+    snprintf(f->text, sizeof f->text, "t.txt");
+}
+
+static void what_is_there_needs_no_permission_to_write(void **state)
+{
+    struct fixture *f = *state;
+    bring_text(f);
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, ""));
+    set_writable(f->directory, false);
+    program_run_as(PROGRAM_USER_NOBODY);
+    struct outcome run = program_run("run %s --device cpu --json", f->yaml);
+    struct outcome dry = program_run("run %s --device cpu --json --dry-run", f->yaml);
+    struct outcome inspect = program_run("inspect %s:prune", f->yaml);
+    struct outcome fsck = program_run("store fsck --store %s/.espalier", f->directory);
+    program_run_as(PROGRAM_USER_SELF);
+    set_writable(f->directory, true);
+    struct outcome *all[] = {&run, &dry, &inspect, &fsck};
+    bool is_nobody = run.exit_status != 126;
+    for (size_t i = 0; i < 4; i++) {
+        if (is_nobody && all[i]->exit_status != 0)
+            fail_msg("%zu: exit status %d: %s", i, all[i]->exit_status, builder_text(&all[i]->err));
+        if (is_nobody && i < 2) {
+            json_t *lines = json_lines(&all[i]->out);
+            assert_int_equal(json_array_size(lines), 5);
+            for (size_t k = 0; k < json_array_size(lines); k++)
+                assert_string_equal(json_text(json_array_get(lines, k), "status"), "cached");
+            json_decref(lines);
+        }
+        outcome_release(all[i]);
+    }
+    if (!is_nobody)
+        skip();
+}
+
+static void looking_makes_no_store(void **state)
+{
+    struct fixture *f = *state;
+    char store[4300];
+    snprintf(store, sizeof store, "%s/.espalier", f->directory);
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, "--dry-run"));
+    program_expect(2, "has not run yet", "inspect %s:prune", f->yaml);
+    assert_int_equal(access(store, F_OK), -1);
+    program_expect(2, "no stage \"late\"", "inspect %s:late", f->yaml);
+    assert_int_equal(access(store, F_OK), -1);
 }
 
 /* Flips the last byte of the first object of kind tensor that is found. */
@@ -106,6 +151,14 @@ static int damage(const char *path, const struct stat *info, int type, struct FT
     return 1;
 }
 
+static json_int_t integer(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value))
+        fail_msg("\"%s\" is no integer, or is not there", key);
+    return json_integer_value(value);
+}
+
 static void damage_is_found_named_and_repaired(void **state)
 {
     struct fixture *f = *state;
@@ -119,7 +172,18 @@ static void damage_is_found_named_and_repaired(void **state)
     assert_int_equal(o.exit_status, 1);
     assert_non_null(strstr(builder_text(&o.out), name));
     outcome_release(&o);
-    o = program_run("store fsck --repair --store %s", store);
+    o = program_run("store fsck --repair --json --store %s", store);
+    assert_int_equal(o.exit_status, 1);
+    json_t *lines = json_lines(&o.out);
+    assert_int_equal(json_array_size(lines), 2);
+    assert_non_null(strstr(json_text(json_find(lines, "problem", "damaged"), "subject"), name));
+    const json_t *sum = json_array_get(lines, 1);
+    assert_int_equal(integer(sum, "problems"), 1);
+    assert_int_equal(integer(sum, "set_aside"), 1);
+    assert_int_equal(integer(sum, "dropped"), 0);
+    assert_true(integer(sum, "forgotten") > 0 && integer(sum, "objects") > 10 &&
+                integer(sum, "bytes") > 1000);
+    json_decref(lines);
     assert_int_equal(access(damaged, F_OK), -1); /* it lies in damaged/ now */
     outcome_release(&o);
     json_t *second = fixture_run(f, "");
@@ -136,6 +200,48 @@ static void damage_is_found_named_and_repaired(void **state)
     json_decref(first);
     json_decref(second);
     program_expect(0, "", "store fsck --store %s", store);
+}
+
+/* The sum that gc prints, as JSON. */
+static json_t *collect(const struct fixture *f, const char *options)
+{
+    struct outcome o = program_run("store gc --json %s --store %s/.espalier", options, f->directory);
+    if (o.exit_status != 0)
+        fail_msg("gc: exit status %d: %s", o.exit_status, builder_text(&o.err));
+    json_t *lines = json_lines(&o.out);
+    outcome_release(&o);
+    assert_int_equal(json_array_size(lines), 1);
+    json_t *sum = json_incref(json_array_get(lines, 0));
+    json_decref(lines);
+    return sum;
+}
+
+static void gc_counts_what_goes_and_takes_it(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, ""));
+    json_t *nothing = collect(f, "");
+    assert_int_equal(integer(nothing, "objects"), 0);
+    assert_int_equal(integer(nothing, "results"), 0);
+    json_decref(nothing);
+    fixture_write(f, ", steps: 2", ""); /* the refs move to other results */
+    json_decref(fixture_run(f, ""));
+    json_t *dry = collect(f, "--unreferenced --dry-run"), *wet = collect(f, "--unreferenced");
+    assert_true(json_is_true(json_object_get(dry, "dry_run")) &&
+                json_is_false(json_object_get(wet, "dry_run")));
+    static const char *const keys[] = {"objects", "bytes", "results", "checkpoints"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_int_equal(integer(dry, keys[i]), integer(wet, keys[i]));
+    assert_int_equal(integer(wet, "results"), 4 + 1); /* all but init, and the tokens of the text */
+    assert_true(integer(wet, "objects") > 4);
+    json_decref(dry);
+    json_decref(wet);
+    json_t *lines = fixture_run(f, "");
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        assert_string_equal(json_text(json_array_get(lines, i), "status"), "cached");
+    json_decref(lines);
+    program_expect(0, "", "store fsck --store %s/.espalier", f->directory);
 }
 
 static void two_processes_share_a_store(void **state)
@@ -157,7 +263,10 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_directory_with_other_files_is_no_store),
         FIXTURE_TEST(a_later_store_is_refused_untouched),
         FIXTURE_TEST(a_store_that_cannot_be_written_is_the_machines),
+        FIXTURE_TEST(what_is_there_needs_no_permission_to_write),
+        FIXTURE_TEST(looking_makes_no_store),
         FIXTURE_TEST(damage_is_found_named_and_repaired),
+        FIXTURE_TEST(gc_counts_what_goes_and_takes_it),
         FIXTURE_TEST(two_processes_share_a_store),
     };
     program_begin(argc, argv);

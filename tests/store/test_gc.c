@@ -156,7 +156,7 @@ static void damage_stops_it_before_anything_goes(void **state)
     assert_int_equal(count_files(f, "keys"), 2);
     flip_byte(fixture_object_path(f, "objects", model), 100);
     write_text(fixture_path(f, "store/keys/00"), "not a directory");
-    assert_int_equal(store_gc(&report, f->store, (struct gc_options){0}, &f->trace), IO);
+    assert_int_equal(store_gc(&report, f->store, (struct gc_options){0}, &f->trace), INVALID);
     assert_true(has(f, loose));
 }
 

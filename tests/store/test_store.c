@@ -1,4 +1,7 @@
 /* Opening stores, and what is not one. */
+#include "store/input.h"
+#include "store/key.h"
+#include "store/ref.h"
 #include "tests/store/fixture.h"
 
 static void creates_and_opens_again(void **state)
@@ -38,6 +41,50 @@ static void existing_mode_makes_nothing(void **state)
     assert_null(store);
 }
 
+static void looking_makes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store;
+    struct hash128 id;
+    struct store_result result;
+    assert_ok(store_open(&store, fixture_path(f, "none"), STORE_LOOK, &f->trace), &f->trace);
+    assert_fails(store_key_find(&result, &f->arena, store, key_of("k"), &f->trace), NOT_FOUND, &f->trace, "");
+    assert_fails(store_put(&id, NULL, store, "text", "x", 1, &f->trace), IO, &f->trace, "to be looked at");
+    store_close(store);
+    assert_false(file_exists(fixture_path(f, "none")));
+    assert_int_equal(mkdir(fixture_path(f, "empty"), 0777), 0);
+    assert_ok(store_open(&store, fixture_path(f, "empty"), STORE_LOOK, &f->trace), &f->trace);
+    store_close(store);
+    assert_false(file_exists(fixture_path(f, "empty/format")));
+}
+
+static void looking_at_a_store_writes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store;
+    struct store_input input;
+    struct hash128 id = fixture_put(f, "text", "here");
+    char *path = fixture_path(f, "input");
+    write_text(path, "x");
+    make_old(path, 100);
+    assert_ok(store_open(&store, store_path(f->store), STORE_LOOK, &f->trace), &f->trace);
+    assert_true(store_has_object(store, id));
+    assert_ok(store_input_hash(&input, store, path, INPUT_REMEMBERED, &f->trace), &f->trace);
+    assert_int_equal(count_files(f, "inputs"), 0);
+    assert_fails(store_ref_set(store, "name", id, &f->trace), IO, &f->trace, "to be looked at");
+    store_close(store);
+}
+
+static void looking_still_refuses_what_is_no_store(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store;
+    write_text(fixture_path(f, "file"), "x");
+    assert_fails(store_open(&store, fixture_path(f, "file"), STORE_LOOK, &f->trace), INVALID, &f->trace,
+                 "is a file");
+    assert_fails(store_open(&store, f->directory, STORE_LOOK, &f->trace), INVALID, &f->trace, "file");
+}
+
 static void refuses_a_file_and_an_empty_path(void **state)
 {
     struct fixture *f = *state;
@@ -46,8 +93,8 @@ static void refuses_a_file_and_an_empty_path(void **state)
     assert_fails(store_open(&store, fixture_path(f, "file"), STORE_CREATE, &f->trace), INVALID, &f->trace,
                  "is a file");
     assert_fails(store_open(&store, "", STORE_CREATE, &f->trace), INVALID, &f->trace, "empty");
-    assert_fails(store_open(&store, fixture_path(f, "file/below"), STORE_CREATE, &f->trace), IO, &f->trace,
-                 "Not a directory");
+    assert_fails(store_open(&store, fixture_path(f, "file/below"), STORE_CREATE, &f->trace), INVALID,
+                 &f->trace, "Not a directory");
 }
 
 static void refuses_a_directory_of_other_things(void **state)
@@ -135,6 +182,9 @@ int main(void)
         STORE_TEST(creates_and_opens_again),
         STORE_TEST(creates_parents_and_takes_an_empty_directory),
         STORE_TEST(existing_mode_makes_nothing),
+        STORE_TEST(looking_makes_nothing),
+        STORE_TEST(looking_at_a_store_writes_nothing),
+        STORE_TEST(looking_still_refuses_what_is_no_store),
         STORE_TEST(refuses_a_file_and_an_empty_path),
         STORE_TEST(refuses_a_directory_of_other_things),
         STORE_TEST(refuses_a_later_format_untouched),

@@ -1,0 +1,139 @@
+/* Importing through the program: what makes an import run again, and damage after it. */
+#include "base/file.h"
+#include "tests/cli/fixture.h"
+#include "tests/support/onnx_llama.h"
+#include "tests/support/test.h"
+#include <ftw.h>
+#include <sys/stat.h>
+
+static void write_bytes(const struct fixture *f, const char *name, const struct builder *bytes)
+{
+    char path[4300];
+    struct trace trace = {0};
+    snprintf(path, sizeof path, "%s/%s", f->directory, name);
+    assert_ok(file_write(path, bytes->data, bytes->length, &trace), &trace);
+}
+
+/* model.onnx, with its weights in weights.bin, and a pipeline that imports and evaluates it. */
+static void write_model(const struct fixture *f)
+{
+    struct onnx_llama model = onnx_llama_default();
+    struct onnx_writer w = {0};
+    struct builder bytes = {0};
+    model.vocabulary = 256;
+    model.external = "weights.bin";
+    onnx_llama_write(&w, &model);
+    onnx_finish(&w, &bytes);
+    write_bytes(f, "model.onnx", &bytes);
+    write_bytes(f, "weights.bin", &w.data);
+    builder_release(&bytes);
+    onnx_writer_release(&w);
+    char text[8192];
+    snprintf(text, sizeof text,
+             "espalier: 1\ninputs:\n  model: {model: model.onnx, tokenizer: bytes}\n  text: {text: %s}\n"
+             "stages:\n  - import: {model: model}\n  - evaluate: {data: text, length: 64}\n",
+             f->text);
+    fixture_write_file(f, "p.yaml", text);
+}
+
+static char status_of(const json_t *lines, const char *stage)
+{
+    return json_text(json_find(lines, "stage", stage), "status")[0];
+}
+
+/* Flips one bit of a file of the fixture, near its end. */
+static void flip(const char *path)
+{
+    struct builder bytes = {0};
+    struct trace trace = {0};
+    assert_ok(file_read(&bytes, path, 1 << 24, &trace), &trace);
+    bytes.data[bytes.length - 6] ^= 1;
+    assert_ok(file_write(path, bytes.data, bytes.length, &trace), &trace);
+    builder_release(&bytes);
+}
+
+static void a_changed_data_file_runs_the_import_again(void **state)
+{
+    struct fixture *f = *state;
+    char path[4300];
+    write_model(f);
+    json_t *lines = fixture_run(f, "");
+    char id[64];
+    snprintf(id, sizeof id, "%s", json_text(json_find(lines, "stage", "import"), "id"));
+    assert_int_equal(status_of(lines, "import"), 'r');
+    json_decref(lines);
+    lines = fixture_run(f, "");
+    assert_int_equal(status_of(lines, "import"), 'c');
+    json_decref(lines);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    flip(path);
+    lines = fixture_run(f, "");
+    assert_int_equal(status_of(lines, "import"), 'r');
+    assert_int_equal(status_of(lines, "evaluate"), 'r');
+    assert_string_not_equal(json_text(json_find(lines, "stage", "import"), "id"), id);
+    json_decref(lines);
+}
+
+static void an_error_of_an_import_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+    write_model(f);
+    fixture_write_file(f, "model.onnx", "no model at all");
+    struct outcome o = program_run("run %s --device cpu", f->yaml);
+    assert_int_equal(o.exit_status, 2);
+    const char *once = strstr(builder_text(&o.err), "while importing");
+    assert_non_null(once);
+    assert_null(strstr(once + 1, "while importing"));
+    outcome_release(&o);
+}
+
+/* Flips a bit in every object of kind tensor; `damaged` is the last one's path. */
+static char damaged[4400];
+static int damage_tensor(const char *path, const struct stat *info, int type, struct FTW *at)
+{
+    (void)at;
+    struct builder bytes = {0};
+    struct trace trace = {0};
+    if (type != FTW_F || info->st_size < 200 || !strstr(path, "/objects/"))
+        return 0;
+    assert_ok(file_read(&bytes, path, 1 << 24, &trace), &trace);
+    if (str_starts_with((struct str){bytes.data, bytes.length}, "espalier-object 1 tensor ")) {
+        snprintf(damaged, sizeof damaged, "%s", path);
+        flip(path);
+    }
+    builder_release(&bytes);
+    return 0;
+}
+
+static void a_damaged_weight_is_an_error_that_names_it(void **state)
+{
+    struct fixture *f = *state;
+    char store[4300];
+    *damaged = '\0';
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, "--until train"));
+    snprintf(store, sizeof store, "%s/.espalier", f->directory);
+    assert_int_equal(nftw(store, damage_tensor, 8, FTW_PHYS), 0);
+    assert_true(*damaged);
+    struct outcome o = program_run("run %s --device cpu", f->yaml);
+    assert_int_equal(o.exit_status, 2);
+    assert_non_null(strstr(builder_text(&o.err), "while opening weight"));
+    assert_non_null(strstr(builder_text(&o.err), "xxh3:"));
+    outcome_release(&o);
+    program_expect(2, "xxh3:", "inspect %s:train", f->yaml);
+    o = program_run("store fsck --store %s", store);
+    assert_int_equal(o.exit_status, 1);
+    assert_non_null(strstr(builder_text(&o.out), strrchr(damaged, '/') + 1));
+    outcome_release(&o);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(a_changed_data_file_runs_the_import_again),
+        FIXTURE_TEST(an_error_of_an_import_is_told_once),
+        FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
+    };
+    program_begin(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
