@@ -130,7 +130,7 @@ static void joins_as_the_template_says(void **state)
     struct corpus_options o = {.form = CORPUS_JSON_LINES};
     assert_ok(tokenizer_open(&t, "tests/data/tokenizers/wholewords.json", &trace), &trace);
     assert_int_equal(tokenizer_bos(t), 0);
-    write_text(p, "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", 28);
+    write_text(p, "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", 26);
     assert_ok(corpus_open(&c, p->text, t, &o, NULL, &trace), &trace);
     uint32_t begins = 0;
     for (uint64_t i = 0; i < c.count; i++)

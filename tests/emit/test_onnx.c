@@ -340,14 +340,14 @@ static void weight_without_content_leaves_nothing_behind(void **state)
     graph_destroy(graph);
 }
 
-static void place_that_cannot_be_written_is_an_io_error(void **state)
+static void a_path_through_a_file_is_the_users_mistake(void **state)
 {
     struct fixture *f = *state;
     struct graph *graph = model_create(&grouped);
     char path[5000];
     assert_ok(file_write(f->path, "old", 3, &f->trace), &f->trace);
     snprintf(path, sizeof path, "%s/below.onnx", f->path);
-    assert_fails(emit_onnx(&f->emitted, path, graph, &f->trace), IO, &f->trace, "below.onnx");
+    assert_fails(emit_onnx(&f->emitted, path, graph, &f->trace), INVALID, &f->trace, "below.onnx");
     snprintf(path, sizeof path, "%s/absent/model.onnx", f->directory);
     assert_fails(emit_onnx(&f->emitted, path, graph, &f->trace), NOT_FOUND, &f->trace, "absent");
     graph_destroy(graph);
@@ -401,7 +401,7 @@ int main(void)
         TEST(op_without_onnx_form_is_refused_by_name),
         TEST(second_input_is_refused_by_name),
         TEST(weight_without_content_leaves_nothing_behind),
-        TEST(place_that_cannot_be_written_is_an_io_error),
+        TEST(a_path_through_a_file_is_the_users_mistake),
         TEST(read_only_directory_keeps_what_it_has),
         TEST(failure_keeps_an_existing_file),
     };
