@@ -44,6 +44,21 @@ enum status stage_corpus(struct corpus *out, struct partition *part, struct stag
     return OK;
 }
 
+enum status stage_on_text(struct stage_run *stage, stage_work *work, struct trace *trace)
+{
+    struct model model = {0};
+    struct corpus corpus = {0};
+    struct partition part;
+    enum status status = stage_model(&model, stage, stage->entry->model, trace);
+    if (status == OK)
+        status = stage_corpus(&corpus, &part, stage, model.tokenizer, trace);
+    if (status == OK)
+        status = work(stage, &model, &corpus, part, trace);
+    corpus_release(&corpus);
+    model_release(&model);
+    return status;
+}
+
 enum status stage_executor(struct executor **out, struct stage_run *stage, struct trace *trace)
 {
     struct run *run = stage->run;

@@ -37,6 +37,10 @@ enum status stage_model(struct model *out, struct stage_run *stage, uint32_t fro
                         struct trace *trace) MUST_CHECK;
 enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage,
                          struct tokenizer *tokenizer, struct trace *trace) MUST_CHECK;
+/* A stage that runs its model on its text: opens both, calls `work`, releases both. */
+typedef enum status stage_work(struct stage_run *stage, const struct model *model,
+                               const struct corpus *corpus, struct partition part, struct trace *trace);
+enum status stage_on_text(struct stage_run *stage, stage_work *work, struct trace *trace) MUST_CHECK;
 /* The executor of the run, made when first asked for. */
 enum status stage_executor(struct executor **out, struct stage_run *stage, struct trace *trace) MUST_CHECK;
 

@@ -26,15 +26,5 @@ static enum status evaluate(struct stage_run *stage, const struct model *model, 
 
 enum status stage_evaluate(struct stage_run *stage, struct trace *trace)
 {
-    struct model model = {0};
-    struct corpus corpus = {0};
-    struct partition part;
-    enum status status = stage_model(&model, stage, stage->entry->model, trace);
-    if (status == OK)
-        status = stage_corpus(&corpus, &part, stage, model.tokenizer, trace);
-    if (status == OK)
-        status = evaluate(stage, &model, &corpus, part, trace);
-    corpus_release(&corpus);
-    model_release(&model);
-    return status;
+    return stage_on_text(stage, evaluate, trace);
 }

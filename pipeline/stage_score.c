@@ -30,15 +30,5 @@ static enum status score(struct stage_run *stage, const struct model *model, con
 
 enum status stage_score(struct stage_run *stage, struct trace *trace)
 {
-    struct model model = {0};
-    struct corpus corpus = {0};
-    struct partition part;
-    enum status status = stage_model(&model, stage, stage->entry->model, trace);
-    if (status == OK)
-        status = stage_corpus(&corpus, &part, stage, model.tokenizer, trace);
-    if (status == OK)
-        status = score(stage, &model, &corpus, part, trace);
-    corpus_release(&corpus);
-    model_release(&model);
-    return status;
+    return stage_on_text(stage, score, trace);
 }

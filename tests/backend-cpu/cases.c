@@ -3,35 +3,6 @@
 #include "tests/support/test.h"
 #include <math.h>
 
-#define S1(a) \
-    {         \
-        1,    \
-        {     \
-            a \
-        }     \
-    }
-#define S2(a, b) \
-    {            \
-        2,       \
-        {        \
-            a, b \
-        }        \
-    }
-#define S3(a, b, c) \
-    {               \
-        3,          \
-        {           \
-            a, b, c \
-        }           \
-    }
-#define S4(a, b, c, d) \
-    {                  \
-        4,             \
-        {              \
-            a, b, c, d \
-        }              \
-    }
-
 // clang-format off
 #define MATMULS(t, n, k)                                              \
     {OP_matmul_nt, {0}, {S2(t, k), S2(n, k)}, {S2(t, n)}},            \

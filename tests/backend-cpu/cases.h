@@ -12,6 +12,14 @@ struct case_shape {
     int64_t dims[VALUE_MAX_RANK];
 };
 
+/* Shapes as cases write them. */
+// clang-format off
+#define S1(a)          {1, {a}}
+#define S2(a, b)       {2, {a, b}}
+#define S3(a, b, c)    {3, {a, b, c}}
+#define S4(a, b, c, d) {4, {a, b, c, d}}
+// clang-format on
+
 struct op_case {
     enum op op;
     struct kernel_attributes attributes;

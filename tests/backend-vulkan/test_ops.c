@@ -6,35 +6,6 @@
 #include "tests/backend-vulkan/fixture.h"
 #include <inttypes.h>
 
-#define S1(a) \
-    {         \
-        1,    \
-        {     \
-            a \
-        }     \
-    }
-#define S2(a, b) \
-    {            \
-        2,       \
-        {        \
-            a, b \
-        }        \
-    }
-#define S3(a, b, c) \
-    {               \
-        3,          \
-        {           \
-            a, b, c \
-        }           \
-    }
-#define S4(a, b, c, d) \
-    {                  \
-        4,             \
-        {              \
-            a, b, c, d \
-        }              \
-    }
-
 /* Edges of tiles, columns not divisible by four, heads wider than a group's columns. */
 // clang-format off
 static const struct op_case more_cases[] = {

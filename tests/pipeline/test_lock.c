@@ -1,44 +1,17 @@
 /* pipeline/lock.c: the lock file. Writing one and verifying are tested through the program (tests/cli). */
 #include "base/file.h"
 #include "pipeline/lock.h"
-#include "tests/support/test.h"
+#include "tests/pipeline/fixture.h"
 
 #define HEX32 "0123456789abcdef0123456789abcdef"
 #define HEX64 HEX32 HEX32
 #define FIRST "espalier-lock 1 golden/1\n"
 
-struct fixture {
-    char *directory;
-    char path[4200];
-    struct lock lock;
-    struct trace trace;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    if (!f)
-        return -1;
-    f->directory = test_directory_create();
-    snprintf(f->path, sizeof f->path, "%s/x.lock", f->directory);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    lock_release(&f->lock);
-    test_directory_remove(f->directory);
-    free(f);
-    return 0;
-}
-
 static enum status read_text(struct fixture *f, const char *text)
 {
-    assert_ok(file_write(f->path, text, strlen(text), &f->trace), &f->trace);
+    assert_ok(file_write(f->lock_file, text, strlen(text), &f->trace), &f->trace);
     lock_release(&f->lock);
-    return lock_read(&f->lock, f->path, &f->trace);
+    return lock_read(&f->lock, f->lock_file, &f->trace);
 }
 
 static void stands_beside_the_pipeline(void **state)
@@ -102,14 +75,12 @@ static void missing_lock_is_not_found(void **state)
     assert_fails(lock_read(&f->lock, "/nowhere/x.lock", &f->trace), NOT_FOUND, &f->trace, "/nowhere/x.lock");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stands_beside_the_pipeline),       TEST(reads_stages_in_order),
-        TEST(rejects_locks_of_another_profile), TEST(rejects_damaged_lines_by_number),
-        TEST(missing_lock_is_not_found),
+        FIXTURE_TEST(stands_beside_the_pipeline),       FIXTURE_TEST(reads_stages_in_order),
+        FIXTURE_TEST(rejects_locks_of_another_profile), FIXTURE_TEST(rejects_damaged_lines_by_number),
+        FIXTURE_TEST(missing_lock_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,34 +1,7 @@
 /* pipeline/pipeline.c: which stage feeds which. Mistakes are in test_errors.c. */
 #include "base/file.h"
 #include "pipeline/pipeline.h"
-#include "tests/support/test.h"
-
-struct fixture {
-    char *directory;
-    char path[4200];
-    struct pipeline pipeline;
-    struct trace trace;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    if (!f)
-        return -1;
-    f->directory = test_directory_create();
-    snprintf(f->path, sizeof f->path, "%s/x.yaml", f->directory);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    pipeline_release(&f->pipeline);
-    test_directory_remove(f->directory);
-    free(f);
-    return 0;
-}
+#include "tests/pipeline/fixture.h"
 
 #define HEAD                                                                  \
     "espalier: 1\nseed: 9\ninputs:\n  m: {model: m.onnx, tokenizer: bytes}\n" \
@@ -38,9 +11,9 @@ static const struct stage_entry *read_text(struct fixture *f, const char *stages
 {
     char text[4096];
     int length = snprintf(text, sizeof text, HEAD "%s", stages);
-    assert_ok(file_write(f->path, text, (size_t)length, &f->trace), &f->trace);
+    assert_ok(file_write(f->yaml, text, (size_t)length, &f->trace), &f->trace);
     pipeline_release(&f->pipeline);
-    assert_ok(pipeline_read(&f->pipeline, f->path, &f->trace), &f->trace);
+    assert_ok(pipeline_read(&f->pipeline, f->yaml, &f->trace), &f->trace);
     return f->pipeline.stages.items;
 }
 
@@ -140,18 +113,16 @@ static void the_demo_of_the_documents_reads(void **state)
     assert_int_equal(s[7].model, 6);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_stage_takes_the_model_before_it),
-        TEST(naming_a_stage_that_makes_no_model_means_its_model),
-        TEST(prune_and_apply_take_the_nearest_scores_above),
-        TEST(paths_are_relative_to_the_file),
-        TEST(a_seed_is_the_files_unless_given),
-        TEST(a_stage_may_be_a_bare_word),
-        TEST(the_demo_of_the_documents_reads),
+        FIXTURE_TEST(a_stage_takes_the_model_before_it),
+        FIXTURE_TEST(naming_a_stage_that_makes_no_model_means_its_model),
+        FIXTURE_TEST(prune_and_apply_take_the_nearest_scores_above),
+        FIXTURE_TEST(paths_are_relative_to_the_file),
+        FIXTURE_TEST(a_seed_is_the_files_unless_given),
+        FIXTURE_TEST(a_stage_may_be_a_bare_word),
+        FIXTURE_TEST(the_demo_of_the_documents_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,26 +1,6 @@
 /* pipeline/settings.c: values, defaults and the canonical text that keys hash. */
 #include "pipeline/settings.h"
-#include "tests/support/test.h"
-
-struct fixture {
-    struct arena arena;
-    struct trace trace;
-    struct settings settings;
-};
-
-static int set_up(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    arena_release(&f->arena);
-    free(f);
-    return 0;
-}
+#include "tests/pipeline/fixture.h"
 
 static enum status read_text(struct fixture *f, const char *kind, const char *text)
 {
@@ -156,22 +136,20 @@ static void failures_point_at_the_setting_or_the_stage(void **state)
                  "x.yaml:1:1: ffn: bad");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(writes_out_every_default),
-        TEST(spelling_a_default_out_changes_nothing),
-        TEST(free_settings_are_in_no_key),
-        TEST(a_choice_is_a_word_or_a_map),
-        TEST(a_list_may_be_one_number),
-        TEST(takes_the_ends_of_a_range_and_nothing_beyond),
-        TEST(numbers_are_finite),
-        TEST(rejects_nul_bytes_in_names),
-        TEST(keys_longer_than_any_setting_are_unknown),
-        TEST(setting_a_value_prints_like_reading_it),
-        TEST(failures_point_at_the_setting_or_the_stage),
+        FIXTURE_TEST(writes_out_every_default),
+        FIXTURE_TEST(spelling_a_default_out_changes_nothing),
+        FIXTURE_TEST(free_settings_are_in_no_key),
+        FIXTURE_TEST(a_choice_is_a_word_or_a_map),
+        FIXTURE_TEST(a_list_may_be_one_number),
+        FIXTURE_TEST(takes_the_ends_of_a_range_and_nothing_beyond),
+        FIXTURE_TEST(numbers_are_finite),
+        FIXTURE_TEST(rejects_nul_bytes_in_names),
+        FIXTURE_TEST(keys_longer_than_any_setting_are_unknown),
+        FIXTURE_TEST(setting_a_value_prints_like_reading_it),
+        FIXTURE_TEST(failures_point_at_the_setting_or_the_stage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,26 +1,6 @@
 /* pipeline/yaml.c: the tree, its places, and texts that no reader should swallow. */
 #include "pipeline/yaml.h"
-#include "tests/support/test.h"
-
-struct fixture {
-    struct arena arena;
-    struct trace trace;
-    struct yaml_value *root;
-};
-
-static int set_up(void **state)
-{
-    *state = calloc(1, sizeof(struct fixture));
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    arena_release(&f->arena);
-    free(f);
-    return 0;
-}
+#include "tests/pipeline/fixture.h"
 
 static enum status read_text(struct fixture *f, const char *text)
 {
@@ -103,15 +83,13 @@ static void rejects_bytes_that_are_no_text(void **state)
         assert_int_equal(read_text(f, bad[i]), INVALID);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(keeps_order_kind_and_place),        TEST(finds_nothing_in_what_is_no_map),
-        TEST(texts_may_hold_nul_and_any_length), TEST(rejects_aliases_however_deep),
-        TEST(rejects_keys_that_are_no_words),    TEST(rejects_a_key_that_stands_twice),
-        TEST(takes_64_levels_and_no_more),       TEST(rejects_bytes_that_are_no_text),
+        FIXTURE_TEST(keeps_order_kind_and_place),        FIXTURE_TEST(finds_nothing_in_what_is_no_map),
+        FIXTURE_TEST(texts_may_hold_nul_and_any_length), FIXTURE_TEST(rejects_aliases_however_deep),
+        FIXTURE_TEST(rejects_keys_that_are_no_words),    FIXTURE_TEST(rejects_a_key_that_stands_twice),
+        FIXTURE_TEST(takes_64_levels_and_no_more),       FIXTURE_TEST(rejects_bytes_that_are_no_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
