@@ -1,8 +1,8 @@
 /* Imports arbitrary bytes as a model. Whatever they are, the importer returns, says why when it fails, and
  * what it accepts passes the verifier. Built with clang -fsanitize=fuzzer,address,undefined, or linked to a
  * test. */
-#include "fuzz/onnx.h"
 #include "frontend/frontend.h"
+#include "fuzz/fuzz.h"
 #include "ir/text.h"
 #include <stdio.h>
 #include <string.h>

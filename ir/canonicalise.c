@@ -13,8 +13,11 @@ static void copy_needed(struct graph_copy *copy, uint32_t value, struct arena *s
 {
     const struct graph *from = copy->from;
     VEC(struct visit) stack = {0};
-    if (graph_value(from, value)->origin == VALUE_NODE && copy->values[value] == ID_NONE)
-        VEC_PUSH(scratch, &stack)->node = graph_value(from, value)->source;
+    const struct value *wanted = graph_value(from, value);
+    if (wanted->origin == VALUE_NODE && copy->values[value] == ID_NONE)
+        VEC_PUSH(scratch, &stack)->node = wanted->source;
+    else if (wanted->origin == VALUE_TENSOR && copy->values[value] == ID_NONE)
+        graph_copy_tensor(copy, wanted->source); /* an output that is a weight */
     struct trace trace = {0};
     while (stack.count > 0) {
         struct visit *top = &VEC_LAST(&stack);

@@ -1,6 +1,6 @@
 /* A model cut off at every byte, and thousands of models with damaged bytes: the importer always returns with
  * a reason. */
-#include "fuzz/onnx.h"
+#include "fuzz/fuzz.h"
 #include "tests/frontend/import.h"
 
 enum { MUTANTS = 4000 };
