@@ -32,13 +32,13 @@ static char *entry_path(struct arena *arena, const struct store *store, const ch
 static void write_entry(const struct store *store, const struct entry *e, struct arena *scratch)
 {
     char hex[HASH128_HEX];
+    if (store->is_looked_at)
+        return;
     hash128_to_hex(e->input.xxh3, hex);
     json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "path", e->path, "size",
                              (json_int_t)e->facts.size, "mtime_ns", (json_int_t)e->facts.mtime_ns, "inode",
                              (json_int_t)e->facts.inode, "xxh3", hex, "sha256", e->input.sha256);
     struct trace trace = {0};
-    if (store->is_looked_at)
-        return;
     if (sealed_write(store, entry_path(scratch, store, e->path), root, &trace) != OK)
         log_detail("the hash of %s is not remembered: %s", e->path, trace.text);
 }
