@@ -56,10 +56,35 @@ static void add_entry(struct hf_writer *w, const char *name, const struct tensor
     *VEC_PUSH(&w->arena, &w->entries) = entry;
 }
 
-static void add_linear(struct hf_writer *w, uint32_t layer, const char *name,
+/* Names of roles in the file, of which layers have the form "model.layers.N.KEY". */
+enum hf_role {
+#define HF_MODEL_KEY(role, key) HF_##role,
+#define HF_LAYER_KEY(role, key) HF_##role,
+#include "ir/hf_keys.def"
+    HF_ROLE_COUNT
+};
+
+static const char *const keys[HF_ROLE_COUNT] = {
+#define HF_MODEL_KEY(role, key) key,
+#define HF_LAYER_KEY(role, key) key,
+#include "ir/hf_keys.def"
+};
+
+static void add_part(struct hf_writer *w, enum hf_role role, const struct tensor *weight)
+{
+    add_entry(w, arena_printf(&w->arena, "%s.weight", keys[role]), weight, 0, 1);
+}
+
+static void add_norm(struct hf_writer *w, uint32_t layer, enum hf_role role, const struct tensor *weight)
+{
+    add_entry(w, arena_printf(&w->arena, "model.layers.%" PRIu32 ".%s.weight", layer, keys[role]), weight, 0,
+              1);
+}
+
+static void add_linear(struct hf_writer *w, uint32_t layer, enum hf_role role,
                        const struct llama_linear *linear, bool has_bias, float factor)
 {
-    const char *prefix = arena_printf(&w->arena, "model.layers.%" PRIu32 ".%s", layer, name);
+    const char *prefix = arena_printf(&w->arena, "model.layers.%" PRIu32 ".%s", layer, keys[role]);
     add_entry(w, arena_printf(&w->arena, "%s.weight", prefix), linear->weight, 0, factor);
     if (has_bias)
         add_entry(w, arena_printf(&w->arena, "%s.bias", prefix), linear->bias, linear->weight->view.dims[0],
@@ -69,24 +94,21 @@ static void add_linear(struct hf_writer *w, uint32_t layer, const char *name,
 static void add_entries(struct hf_writer *w)
 {
     const struct llama *m = &w->llama;
-    add_entry(w, "model.embed_tokens.weight", m->embed, 0, 1);
-    add_entry(w, "model.norm.weight", m->norm, 0, 1);
+    add_part(w, HF_embed, m->embed);
+    add_part(w, HF_norm, m->norm);
     if (m->head)
-        add_entry(w, "lm_head.weight", m->head, 0, 1);
+        add_part(w, HF_head, m->head);
     for (uint32_t i = 0; i < m->layers.count; i++) {
         const struct llama_layer *layer = &m->layers.items[i];
-        add_linear(w, i, "self_attn.q_proj", &layer->q, m->attention_has_bias, w->query_factor);
-        add_linear(w, i, "self_attn.k_proj", &layer->k, m->attention_has_bias, 1);
-        add_linear(w, i, "self_attn.v_proj", &layer->v, m->attention_has_bias, 1);
-        add_linear(w, i, "self_attn.o_proj", &layer->o, m->attention_has_bias, 1);
-        add_linear(w, i, "mlp.gate_proj", &layer->gate, m->mlp_has_bias, 1);
-        add_linear(w, i, "mlp.up_proj", &layer->up, m->mlp_has_bias, 1);
-        add_linear(w, i, "mlp.down_proj", &layer->down, m->mlp_has_bias, 1);
-        const char *prefix = arena_printf(&w->arena, "model.layers.%" PRIu32, i);
-        add_entry(w, arena_printf(&w->arena, "%s.input_layernorm.weight", prefix), layer->attention_norm, 0,
-                  1);
-        add_entry(w, arena_printf(&w->arena, "%s.post_attention_layernorm.weight", prefix), layer->mlp_norm,
-                  0, 1);
+        add_linear(w, i, HF_q, &layer->q, m->attention_has_bias, w->query_factor);
+        add_linear(w, i, HF_k, &layer->k, m->attention_has_bias, 1);
+        add_linear(w, i, HF_v, &layer->v, m->attention_has_bias, 1);
+        add_linear(w, i, HF_o, &layer->o, m->attention_has_bias, 1);
+        add_linear(w, i, HF_gate, &layer->gate, m->mlp_has_bias, 1);
+        add_linear(w, i, HF_up, &layer->up, m->mlp_has_bias, 1);
+        add_linear(w, i, HF_down, &layer->down, m->mlp_has_bias, 1);
+        add_norm(w, i, HF_attention_norm, layer->attention_norm);
+        add_norm(w, i, HF_mlp_norm, layer->mlp_norm);
     }
 }
 

@@ -1,10 +1,9 @@
 /* Tensors whose data is in another file: location, offset and length are text from the model and are trusted
  * in nothing. Every data file is opened once, inside the model's directory, and stays mapped. */
+#include "frontend/data_file.h"
 #include "frontend/onnx_file.h"
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct place {
     struct str location;
@@ -45,36 +44,14 @@ static enum status parse_place(struct place *out, const Onnx__TensorProto *tenso
     return OK;
 }
 
-static enum status check_links(int fd, const struct onnx_file *file, struct str location, struct trace *trace)
-{
-    struct stat st;
-    if (file->options->trust == IMPORT_UNTRUSTED && fstat(fd, &st) == 0 && st.st_nlink > 1)
-        return status_fail(trace, INVALID,
-                           "the data file '" STR_FORMAT "' of an untrusted model has %ju hard links",
-                           STR_ARGUMENT(location), (uintmax_t)st.st_nlink);
-    return OK;
-}
-
 static enum status map_file(uint32_t *index, struct onnx_file *file, struct str location, struct trace *trace)
 {
+    const struct mapping *mapping;
     if (map_find_text(&file->data_files, location, index))
         return OK;
-    int fd;
-    TRY(file_open_contained(&fd, file->path, location, trace));
-    enum status status = check_links(fd, file, location, trace);
-    if (status != OK) {
-        close(fd);
-        return status;
-    }
-    struct imported_model *model = file->model;
-    struct mapping *mapping = ARENA_NEW(&model->arena, struct mapping);
-    const char *name = arena_copy_string(&file->arena, location.data, location.length);
-    TRY(mapping_open_fd(mapping, fd, name, trace));
-    *index = model->files.count;
-    *VEC_PUSH(&model->arena, &model->files) = mapping;
+    TRY(data_file_map(&mapping, file->model, file->path, location, file->options, trace));
+    *index = file->model->files.count - 1;
     map_add_text(&file->data_files, &file->arena, location, *index);
-    *VEC_PUSH(&model->arena, &model->data_files) =
-        (struct str){arena_copy_string(&model->arena, location.data, location.length), location.length};
     return OK;
 }
 

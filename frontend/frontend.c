@@ -2,16 +2,7 @@
 #include "frontend/frontend.h"
 #include "frontend/importer.h"
 #include "frontend/lower.h"
-
-static void note_storage(struct importer *im)
-{
-    bool seen[DTYPE_COUNT] = {false};
-    for (uint32_t i = 0; i < im->weights.count; i++)
-        seen[im->weights.items[i].dtype] = true;
-    for (uint32_t d = 0; d < DTYPE_COUNT; d++)
-        if (seen[d] && d != DTYPE_F32)
-            import_note(im, "weights stored as %s; espalier computes in f32", dtype_name((enum dtype)d));
-}
+#include <sys/stat.h>
 
 static enum status import(struct imported_model *out, struct onnx_file *file, const char *path,
                           const struct import_options *options, struct trace *trace)
@@ -23,7 +14,7 @@ static enum status import(struct imported_model *out, struct onnx_file *file, co
     TRY(import_order(im, trace));
     TRY(import_interpret(im, trace));
     TRY(lower_graph(&out->graph, im, trace));
-    note_storage(im);
+    import_note_storage(im);
     return OK;
 }
 
@@ -40,6 +31,19 @@ enum status frontend_import_onnx(struct imported_model *out, const char *path,
         imported_model_release(out);
     }
     return status;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum status frontend_import(struct imported_model *out, const char *path,
+                            const struct import_options *options, struct trace *trace)
+{
+    return is_directory(path) ? frontend_import_hf(out, path, options, trace)
+                              : frontend_import_onnx(out, path, options, trace);
 }
 
 void imported_model_release(struct imported_model *model)

@@ -43,6 +43,16 @@ void import_note(struct importer *im, const char *format, ...)
     *VEC_PUSH(&model->arena, &model->notes) = note;
 }
 
+void import_note_storage(struct importer *im)
+{
+    bool seen[DTYPE_COUNT] = {false};
+    for (uint32_t i = 0; i < im->weights.count; i++)
+        seen[im->weights.items[i].dtype] = true;
+    for (uint32_t d = 0; d < DTYPE_COUNT; d++)
+        if (seen[d] && d != DTYPE_F32)
+            import_note(im, "weights stored as %s; espalier computes in f32", dtype_name((enum dtype)d));
+}
+
 uint32_t import_weight(struct importer *im, const struct tensor_view *view)
 {
     uint32_t number = im->weights.count;

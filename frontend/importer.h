@@ -41,7 +41,7 @@ struct frequencies {
 struct mix; /* frontend/mix.h */
 
 struct importer {
-    struct onnx_file *file;
+    struct onnx_file *file; /* NULL when the terms come from a description (frontend/decoder.h) */
     struct imported_model *model;
     struct arena *arena; /* the file's */
     struct array_room room;
@@ -74,6 +74,7 @@ struct rule {
 enum status import_interpret(struct importer *im,
                              struct trace *trace) MUST_CHECK; /* every node of im->order */
 void import_note(struct importer *im, const char *format, ...) PRINTF_LIKE(2, 3);
+void import_note_storage(struct importer *im); /* of weights that are not stored as f32 */
 
 /* The arrays of a concrete value, reading the stored tensor when needed. */
 enum status import_materialise(struct importer *im, struct import_value *value,

@@ -26,11 +26,18 @@ static const struct term *get(const struct lowering *l, uint32_t term)
     return term_get(&l->im->terms, term);
 }
 
+/* The ONNX node that made a term; NULL when it comes from elsewhere. */
+static const Onnx__NodeProto *origin_of(const struct lowering *l, uint32_t term)
+{
+    const Onnx__GraphProto *graph = l->im->file ? l->im->file->proto->graph : NULL;
+    uint32_t origin = l->im->terms.origins.items[term];
+    return graph && origin < graph->n_node ? graph->node[origin] : NULL;
+}
+
 static enum status fail_at(const struct lowering *l, uint32_t term, const char *why)
 {
-    const Onnx__GraphProto *graph = l->im->file->proto->graph;
     uint32_t origin = l->im->terms.origins.items[term];
-    const Onnx__NodeProto *node = origin < graph->n_node ? graph->node[origin] : NULL;
+    const Onnx__NodeProto *node = origin_of(l, term);
     return status_fail(l->trace, UNSUPPORTED, "node '%s' (%s, number %u): %s %s",
                        node ? onnx_node_name(node) : "", node && node->op_type ? node->op_type : "", origin,
                        term_kind_name(get(l, term)->kind), why);
@@ -64,9 +71,8 @@ static enum status add_node(struct lowering *l, uint32_t *out, uint32_t term, en
         snprintf(text, sizeof text, "does not fit its operands: %.400s", l->trace ? l->trace->text : "");
         return fail_at(l, term, text);
     }
-    const Onnx__GraphProto *graph = l->im->file->proto->graph;
-    uint32_t origin = l->im->terms.origins.items[term];
-    const char *name = origin < graph->n_node ? onnx_node_name(graph->node[origin]) : "";
+    const Onnx__NodeProto *node = origin_of(l, term);
+    const char *name = node ? onnx_node_name(node) : "";
     VEC_LAST(&l->graph->nodes).origin =
         (struct str){arena_copy_string(&l->graph->arena, name, strlen(name)), strlen(name)};
     *out = results[0];
@@ -320,7 +326,11 @@ static enum status check_logits(struct importer *im, struct trace *trace)
 enum status lower_graph(struct graph **out, struct importer *im, struct trace *trace)
 {
     TRY(check_logits(im, trace));
-    uint32_t logits = im->values.items[im->logits].term;
+    return lower_terms(out, im, im->values.items[im->logits].term, trace);
+}
+
+enum status lower_terms(struct graph **out, struct importer *im, uint32_t logits, struct trace *trace)
+{
     struct lowering l = {.im = im, .graph = graph_create(), .trace = trace};
     prepare(&l, logits);
     enum status status = lower_all(&l, logits);

@@ -6,6 +6,9 @@
 
 /* Builds the graph of the logits. UNSUPPORTED: a term is left over that no rule completed. */
 enum status lower_graph(struct graph **out, struct importer *im, struct trace *trace) MUST_CHECK;
+/* The same, of a term that is known to be the logits [batch, sequence, vocabulary]. */
+enum status lower_terms(struct graph **out, struct importer *im, uint32_t logits,
+                        struct trace *trace) MUST_CHECK;
 
 /* The parts of a decoder, told from who reads what (frontend/roles.c). Arrays have one entry a term. */
 struct roles {

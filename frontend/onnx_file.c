@@ -1,5 +1,6 @@
 /* Opening: map, scan into a skeleton, unpack that with a capped allocator, check versions. */
 #include "frontend/onnx_file.h"
+#include "frontend/data_file.h"
 #include "frontend/wire.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -105,9 +106,8 @@ enum status onnx_file_open(struct onnx_file *out, struct imported_model *model, 
                            const struct import_options *options, struct trace *trace)
 {
     *out = (struct onnx_file){.path = path, .options = options, .model = model};
-    struct mapping *mapping = ARENA_NEW(&model->arena, struct mapping);
-    TRY(mapping_open(mapping, path, trace));
-    *VEC_PUSH(&model->arena, &model->files) = mapping;
+    const struct mapping *mapping;
+    TRY(data_file_map_main(&mapping, model, path, trace));
     if (mapping->size == 0)
         return status_fail(trace, INVALID, "not an ONNX model: the file is empty");
     TRY(unpack(out, mapping, trace));

@@ -68,15 +68,16 @@ static enum status add_tokenizer(struct builder *text, const struct run *run, co
     return OK;
 }
 
-/* The data files that hold a model's weights. Only reading the model tells their names. */
-static enum status add_data_files(struct builder *text, const struct run *run, const char *path,
-                                  struct trace *trace)
+/* A model's own file, and the others that it consists of: data files, shards. Only reading it tells them. */
+static enum status add_model(struct builder *text, const struct run *run, const char *role, const char *path,
+                             struct trace *trace)
 {
     struct imported_model model = {0};
     struct import_options options = {.trust = IMPORT_TRUSTED};
-    enum status status = frontend_import_onnx(&model, path, &options, trace);
+    TRY(frontend_import(&model, path, &options, trace));
+    enum status status = add_file(text, run, role, model.path, trace);
     for (uint32_t i = 0; status == OK && i < model.data_files.count; i++) {
-        char *full = path_beside(path, model.data_files.items[i].data);
+        char *full = path_beside(model.path, model.data_files.items[i].data);
         status = add_file(text, run, "data", full, trace);
         free(full);
     }
@@ -93,8 +94,7 @@ static enum status add_input(struct builder *text, const struct run *run, const 
     settings_print(&input->settings, text);
     if (settings_has(&input->settings, "model")) {
         const char *path = settings_text(&input->settings, "model");
-        TRY(add_file(text, run, role, path, trace));
-        TRY(add_data_files(text, run, path, trace));
+        TRY(add_model(text, run, role, path, trace));
     }
     if (settings_has(&input->settings, "text"))
         TRY(add_file(text, run, role, settings_text(&input->settings, "text"), trace));

@@ -7,15 +7,23 @@
 #include "store/object.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { TEXT_LIMIT = 64 << 20 };
 
-static enum status open_onnx(struct model_source *out, const char *path, const struct source_options *options,
-                             struct trace *trace)
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static enum status open_import(struct model_source *out, const char *path,
+                               const struct source_options *options, struct trace *trace)
 {
     struct import_options import = {.trust = options->trust};
-    TRY(frontend_import_onnx(&out->imported, path, &import, trace));
+    TRY(frontend_import(&out->imported, path, &import, trace));
     out->graph = out->imported.graph;
+    out->tokenizer = out->imported.tokenizer;
     return OK;
 }
 
@@ -78,7 +86,7 @@ static enum status open_id(struct model_source *out, const char *spec, const str
     struct hash128 id;
     TRY_WITH(
         trace, store_open(&out->store, where, STORE_EXISTING, trace),
-        "while looking for model \"%s\": it is no .onnx, .ir or FILE.yaml:STAGE, so it must be an object id",
+        "while looking for model \"%s\": it is no .onnx, folder, .ir or FILE.yaml:STAGE, so it must be an object id",
         spec);
     TRY(store_find_prefix(&id, out->store, str_from(spec), trace));
     return take_model(out, out->store, id, NULL, trace);
@@ -93,8 +101,8 @@ static bool is_like_an_id(const char *spec)
 static enum status open_any(struct model_source *out, const char *spec, const struct source_options *options,
                             struct trace *trace)
 {
-    if (str_ends_with(str_from(spec), ".onnx"))
-        return open_onnx(out, spec, options, trace);
+    if (str_ends_with(str_from(spec), ".onnx") || is_directory(spec))
+        return open_import(out, spec, options, trace);
     if (str_ends_with(str_from(spec), ".ir"))
         return open_text(out, spec, trace);
     const char *colon = strrchr(spec, ':');
@@ -106,8 +114,10 @@ static enum status open_any(struct model_source *out, const char *spec, const st
         return status;
     }
     if (file_exists(spec) || !is_like_an_id(spec))
-        return status_fail(trace, file_exists(spec) ? UNSUPPORTED : NOT_FOUND,
-                           "%s: expected an .onnx file, an .ir file, FILE.yaml:STAGE or an object id", spec);
+        return status_fail(
+            trace, file_exists(spec) ? UNSUPPORTED : NOT_FOUND,
+            "%s: expected an .onnx file, a Hugging Face folder, an .ir file, FILE.yaml:STAGE or an object id",
+            spec);
     return open_id(out, spec, options, trace);
 }
 

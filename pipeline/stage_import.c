@@ -4,17 +4,24 @@
 #include "frontend/frontend.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
+#include <stdlib.h>
 #include <string.h>
 
-static enum status check_tokenizer(const struct settings *s, const struct graph *graph, struct str *text,
-                                   struct arena *arena, struct trace *trace)
+/* The one that the pipeline names, else the one that came with the model. */
+static enum status check_tokenizer(const struct settings *s, const struct imported_model *model,
+                                   struct str *text, struct arena *arena, struct trace *trace)
 {
     const char *source = settings_text(s, "tokenizer");
+    const struct graph *graph = model->graph;
     *text = (struct str){"", 0};
-    if (!*source)
+    if (!*source && model->tokenizer.length == 0)
         return OK;
     struct tokenizer *tokenizer = NULL;
-    TRY(tokenizer_open(&tokenizer, source, trace));
+    if (*source)
+        TRY(tokenizer_open(&tokenizer, source, trace));
+    else
+        TRY_WITH(trace, tokenizer_open_text(&tokenizer, model->tokenizer, trace),
+                 "while reading the model's tokenizer.json (the setting tokenizer names another)");
     const struct value *logits = graph_value(graph, graph_find_output(graph, "logits"));
     int64_t vocabulary = dims_size(&graph->dims, logits->axes[logits->rank - 1]);
     enum status status =
@@ -29,16 +36,28 @@ static enum status check_tokenizer(const struct settings *s, const struct graph 
     return status;
 }
 
+/* Where file number i is; of a Hugging Face cache it may be beside the real file only, then NULL: its weights
+ * are copied. */
+static const char *path_of_file(const struct imported_model *model, uint32_t i, struct arena *arena)
+{
+    if (i == 0)
+        return model->path;
+    char *path = path_beside(model->path, model->data_files.items[i - 1].data);
+    const char *copy = file_exists(path) ? arena_copy_string(arena, path, strlen(path)) : NULL;
+    free(path);
+    return copy;
+}
+
 static enum status store_imported(struct stage_run *stage, const struct imported_model *model,
                                   const struct settings *s, struct trace *trace)
 {
     struct str tokenizer;
-    TRY(check_tokenizer(s, model->graph, &tokenizer, &stage->arena, trace));
-    /* Only the model's own file is known by path here; weights in data files are copied. */
-    struct model_file file = {model->files.count > 0 ? model->files.items[0] : NULL,
-                              settings_text(s, "model")};
+    TRY(check_tokenizer(s, model, &tokenizer, &stage->arena, trace));
+    struct model_file *files = ARENA_ARRAY(&stage->arena, struct model_file, model->files.count);
+    for (uint32_t i = 0; i < model->files.count; i++)
+        files[i] = (struct model_file){model->files.items[i], path_of_file(model, i, &stage->arena)};
     struct model_ids ids;
-    TRY(model_store(&ids, stage_store(stage), model->graph, tokenizer, &file, file.mapping != NULL, trace));
+    TRY(model_store(&ids, stage_store(stage), model->graph, tokenizer, files, model->files.count, trace));
     stage_add_model_ids(stage, &ids);
     return OK;
 }
@@ -48,8 +67,7 @@ enum status stage_import(struct stage_run *stage, struct trace *trace)
     const struct input_entry *input = &stage->run->pipeline.inputs.items[stage->entry->source];
     struct imported_model model = {0};
     struct import_options options = {.trust = IMPORT_TRUSTED};
-    enum status status =
-        frontend_import_onnx(&model, settings_text(&input->settings, "model"), &options, trace);
+    enum status status = frontend_import(&model, settings_text(&input->settings, "model"), &options, trace);
     json_t *notes = json_array();
     for (uint32_t i = 0; status == OK && i < model.notes.count; i++) {
         log_detail("import: " STR_FORMAT, STR_ARGUMENT(model.notes.items[i]));

@@ -1,0 +1,302 @@
+/* See frontend/hf_config.h. The fields are first read as the table says, then put together. */
+#include "frontend/hf_config.h"
+#include "frontend/json_object.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum bias { BIAS_NEVER, BIAS_ALWAYS, BIAS_CONFIGURED };
+enum window { WINDOW_NONE, WINDOW_ALWAYS, WINDOW_SWITCHED };
+
+static const struct architecture {
+    const char *name;
+    enum bias qkv, o, mlp;
+    enum window window;
+} architectures[] = {
+#define ARCHITECTURE(name, qkv, o, mlp, window) {name, qkv, o, mlp, window},
+#include "frontend/architectures.def"
+};
+
+/* The fields as they stand in the file; 0 and NULL where there is none. */
+struct fields {
+    const json_t *architectures, *layer_types;
+    const char *model_type, *activation, *rotary_type;
+    int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, original_context;
+    double epsilon, theta, factor, low_factor, high_factor, rotary_fraction;
+    bool has_window, attention_bias, mlp_bias, tied;
+    const json_t *rotary;
+};
+
+enum field_kind {
+    FIELD_SIZE,
+    FIELD_REAL,
+    FIELD_FLAG,
+    FIELD_TEXT,
+    FIELD_ROTARY,
+    FIELD_LIST,
+    FIELD_FRACTION,
+    FIELD_IGNORED
+};
+
+struct field {
+    const char *name;
+    enum field_kind kind;
+    size_t offset; /* in struct fields */
+};
+
+struct field_list {
+    const struct field *items;
+    size_t count;
+};
+
+static const struct field model_fields[] = {
+#define HF_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
+#define ROTARY_FIELD(name, kind, member)
+#define HF_IGNORED(name) {name, FIELD_IGNORED, 0},
+#include "frontend/hf_fields.def"
+};
+
+static const struct field rotary_fields[] = {
+#define HF_FIELD(name, kind, member)
+#define ROTARY_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
+#define HF_IGNORED(name)
+#include "frontend/hf_fields.def"
+};
+
+static const char *const expected[] = {
+    [FIELD_SIZE] = "a positive integer",
+    [FIELD_REAL] = "a positive number",
+    [FIELD_FLAG] = "true or false",
+    [FIELD_TEXT] = "a name",
+    [FIELD_ROTARY] = "an object",
+    [FIELD_LIST] = "a list",
+    [FIELD_FRACTION] = "1",
+};
+
+static const struct field *find_field(struct field_list list, const char *name)
+{
+    for (size_t i = 0; i < list.count; i++)
+        if (strcmp(list.items[i].name, name) == 0)
+            return &list.items[i];
+    return NULL;
+}
+
+static bool is_unset(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value);
+}
+
+/* False when the value is of another kind. */
+static bool read_value(void *place, enum field_kind kind, const json_t *value)
+{
+    bool is_positive = json_is_number(value) && json_number_value(value) > 0;
+    switch (kind) {
+    case FIELD_SIZE:
+        return json_read_integer(value, 1, place);
+    case FIELD_REAL:
+    case FIELD_FRACTION:
+        *(double *)place = json_number_value(value);
+        return is_positive;
+    case FIELD_FLAG:
+        *(bool *)place = json_is_true(value);
+        return json_is_boolean(value);
+    case FIELD_TEXT:
+        *(const char **)place = json_string_value(value);
+        return json_is_string(value);
+    case FIELD_LIST:
+        *(const json_t **)place = value;
+        return json_is_array(value);
+    case FIELD_ROTARY:
+        *(const json_t **)place = value;
+        return json_is_object(value);
+    case FIELD_IGNORED:
+        break;
+    }
+    return true;
+}
+
+static enum status read_fields(struct fields *out, struct field_list list, const json_t *object,
+                               struct trace *trace)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        const struct field *field = find_field(list, name);
+        if (!field && !is_unset(value))
+            return status_fail(
+                trace, UNSUPPORTED,
+                "the field \"%.100s\" is not understood, and may change what the model computes", name);
+        if (!field || json_is_null(value))
+            continue;
+        if (!read_value((char *)out + field->offset, field->kind, value))
+            return status_fail(trace, INVALID, "the field \"%s\": expected %s", name, expected[field->kind]);
+        if (field->kind == FIELD_FRACTION && json_number_value(value) != 1)
+            return status_fail(trace, UNSUPPORTED,
+                               "the field \"%s\" is %g: heads that are rotated in part are not supported",
+                               name, json_number_value(value));
+        if (field->kind == FIELD_ROTARY)
+            TRY_WITH(
+                trace,
+                read_fields(out,
+                            (struct field_list){rotary_fields, sizeof rotary_fields / sizeof *rotary_fields},
+                            value, trace),
+                "while reading the field \"%s\"", name);
+    }
+    return OK;
+}
+
+static enum status find_architecture(const struct architecture **out, const struct fields *f,
+                                     struct trace *trace)
+{
+    const char *name = json_string_value(json_array_get(f->architectures, 0));
+    if (!name || json_array_size(f->architectures) != 1)
+        return status_fail(trace, INVALID, "the field \"architectures\": expected a list of one name");
+    struct builder known = {0};
+    *out = NULL;
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
+        builder_printf(&known, "%s%s", i > 0 ? ", " : "", architectures[i].name);
+        if (strcmp(architectures[i].name, name) == 0)
+            *out = &architectures[i];
+    }
+    enum status status = OK;
+    if (!*out)
+        status = status_fail(trace, UNSUPPORTED, "architecture \"%.100s\" is not supported; these are: %s",
+                             name, builder_text(&known));
+    builder_release(&known);
+    return status;
+}
+
+static enum status require(int64_t value, const char *name, struct trace *trace)
+{
+    return value > 0 ? OK : status_fail(trace, INVALID, "the field \"%s\" is missing", name);
+}
+
+static enum status set_sizes(struct decoder_config *out, const struct fields *f, struct trace *trace)
+{
+    TRY(require(f->hidden, "hidden_size", trace));
+    TRY(require(f->ffn, "intermediate_size", trace));
+    TRY(require(f->layers, "num_hidden_layers", trace));
+    TRY(require(f->heads, "num_attention_heads", trace));
+    TRY(require(f->vocab, "vocab_size", trace));
+    TRY(require(f->epsilon > 0, "rms_norm_eps", trace));
+    out->hidden = f->hidden;
+    out->ffn = f->ffn;
+    out->layers = f->layers;
+    out->heads = f->heads;
+    out->kv_heads = f->kv_heads > 0 ? f->kv_heads : f->heads;
+    out->vocab = f->vocab;
+    out->epsilon = f->epsilon;
+    out->tied = f->tied;
+    out->head_dim = f->head_dim;
+    if (f->head_dim == 0 && f->hidden % f->heads != 0)
+        return status_fail(trace, INVALID,
+                           "%" PRId64 " heads do not divide the hidden size %" PRId64
+                           ", and the field \"head_dim\" is missing",
+                           f->heads, f->hidden);
+    if (f->head_dim == 0)
+        out->head_dim = f->hidden / f->heads;
+    return OK;
+}
+
+static bool has_bias(enum bias bias, bool configured)
+{
+    return bias == BIAS_ALWAYS || (bias == BIAS_CONFIGURED && configured);
+}
+
+/* A flag that says there are biases where this architecture has none would be a contradiction. */
+static enum status set_biases(struct decoder_config *out, const struct fields *f,
+                              const struct architecture *a, struct trace *trace)
+{
+    if ((f->attention_bias && a->qkv != BIAS_CONFIGURED) || (f->mlp_bias && a->mlp != BIAS_CONFIGURED))
+        return status_fail(trace, UNSUPPORTED, "the field \"%s\" is set, which %s does not know",
+                           f->attention_bias && a->qkv != BIAS_CONFIGURED ? "attention_bias" : "mlp_bias",
+                           a->name);
+    out->has_qkv_bias = has_bias(a->qkv, f->attention_bias);
+    out->has_o_bias = has_bias(a->o, f->attention_bias);
+    out->has_mlp_bias = has_bias(a->mlp, f->mlp_bias);
+    return OK;
+}
+
+static enum status set_rotary(struct decoder_rotary *out, const struct fields *f, struct trace *trace)
+{
+    const char *type = f->rotary_type ? f->rotary_type : "default";
+    *out = (struct decoder_rotary){.theta = f->theta > 0 ? f->theta : 10000};
+    if (strcmp(type, "default") == 0)
+        return OK;
+    bool is_llama3 = strcmp(type, "llama3") == 0;
+    if (!is_llama3 && strcmp(type, "linear") != 0)
+        return status_fail(
+            trace, UNSUPPORTED,
+            "rotary scaling of type \"%.40s\" is not supported; these are: default, linear, llama3", type);
+    out->scaling = is_llama3 ? ROTARY_LLAMA3 : ROTARY_LINEAR;
+    out->factor = f->factor;
+    out->low_factor = f->low_factor;
+    out->high_factor = f->high_factor;
+    out->original_context = f->original_context;
+    TRY(require(f->factor > 0, "factor", trace));
+    if (is_llama3) {
+        TRY(require(f->original_context, "original_max_position_embeddings", trace));
+        if (!(f->low_factor > 0) || !(f->high_factor > f->low_factor))
+            return status_fail(trace, INVALID, "expected low_freq_factor above 0 and below high_freq_factor");
+    }
+    return OK;
+}
+
+/* A window that is no shorter than what the model was made for changes nothing within that. */
+static enum status check_window(const struct fields *f, const struct architecture *a,
+                                struct imported_model *model, struct trace *trace)
+{
+    bool is_used = a->window == WINDOW_ALWAYS || (a->window == WINDOW_SWITCHED && f->has_window);
+    const json_t *type;
+    size_t i;
+    json_array_foreach(f->layer_types, i, type)
+    {
+        const char *name = json_string_value(type);
+        is_used |= name && strcmp(name, "sliding_attention") == 0;
+        if (!name || (strcmp(name, "full_attention") != 0 && strcmp(name, "sliding_attention") != 0))
+            return status_fail(trace, UNSUPPORTED,
+                               "the field \"layer_types\": layer %zu is not full_attention", i);
+    }
+    if (!is_used || f->window == 0)
+        return OK;
+    if (f->context == 0 || f->window < f->context)
+        return status_fail(trace, UNSUPPORTED,
+                           "the field \"sliding_window\": attention over the last %" PRId64
+                           " positions only is not supported (max_position_embeddings is %" PRId64 ")",
+                           f->window, f->context);
+    *VEC_PUSH(&model->arena, &model->notes) = str_from(arena_printf(
+        &model->arena, "sliding window of %" PRId64 " positions left out: the model is made for %" PRId64,
+        f->window, f->context));
+    return OK;
+}
+
+static enum status set_all(struct decoder_config *out, const struct fields *f, struct imported_model *model,
+                           struct trace *trace)
+{
+    const struct architecture *a;
+    TRY(find_architecture(&a, f, trace));
+    TRY(set_sizes(out, f, trace));
+    TRY(set_biases(out, f, a, trace));
+    TRY(set_rotary(&out->rotary, f, trace));
+    TRY(check_window(f, a, model, trace));
+    if (f->activation && strcmp(f->activation, "silu") != 0 && strcmp(f->activation, "swish") != 0)
+        return status_fail(trace, UNSUPPORTED,
+                           "the field \"hidden_act\": \"%.40s\" is not supported, only silu", f->activation);
+    return decoder_check(out, trace);
+}
+
+enum status hf_config_read(struct decoder_config *out, struct imported_model *model, struct str text,
+                           struct trace *trace)
+{
+    struct fields fields = {0};
+    json_t *root;
+    *out = (struct decoder_config){0};
+    TRY(json_object_read(&root, text, trace));
+    enum status status = read_fields(
+        &fields, (struct field_list){model_fields, sizeof model_fields / sizeof *model_fields}, root, trace);
+    if (status == OK)
+        status = set_all(out, &fields, model, trace);
+    json_decref(root);
+    return status;
+}
