@@ -222,6 +222,52 @@ static void exports_come_back_the_same(void **state)
     program_expect(2, "found \"ckpt\"", "export " MODEL " --to ckpt -o %s/a.ckpt", f->directory);
 }
 
+/* Weights, structure, loss and tokenizer come back from a Hugging Face folder, of a pruned model too. */
+static void folders_come_back_the_same(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const score = "--text golden/tiny/heldout.txt --length 48 --json --device cpu";
+    program_expect(0, "", "opt " MODEL " --passes prune_ffn{keep=0+1+2+5+40} -o %s/a.onnx", f->directory);
+    program_expect(0, "", "export %s/a.onnx --to hf --tokenizer bytes -o %s/hf", f->directory, f->directory);
+    program_expect(0, "", "diff %s/a.onnx %s/hf", f->directory, f->directory);
+    struct outcome a = program_run("eval %s/a.onnx --tokenizer bytes %s", f->directory, score);
+    struct outcome b = program_run("eval %s/hf %s", f->directory, score);
+    json_decref(one_line(&b));
+    assert_string_equal(builder_text(&a.out), builder_text(&b.out));
+    outcome_release(&a);
+    outcome_release(&b);
+    program_expect(2, "config.json", "inspect %s", f->directory);
+}
+
+/* A folder's shards, configuration and tokenizer count in the key of its import. */
+static void a_pipeline_imports_a_folder(void **state)
+{
+    struct fixture *f = *state;
+    char text[9000], path[4300];
+    program_expect(0, "", "export " MODEL " --to hf --tokenizer bytes -o %s/hf", f->directory);
+    snprintf(text, sizeof text,
+             "espalier: 1\ninputs:\n  m: {model: hf}\n  t: {text: %s}\n"
+             "stages:\n  - import: {model: m}\n  - evaluate: {data: t, length: 48}\n",
+             f->text);
+    fixture_write_file(f, "p.yaml", text);
+    json_decref(fixture_run(f, ""));
+    json_t *lines = fixture_run(f, "");
+    assert_string_equal(json_text(json_find(lines, "stage", "import"), "status"), "cached");
+    json_decref(lines);
+    struct builder config = {0};
+    struct trace trace = {0};
+    snprintf(path, sizeof path, "%s/hf/config.json", f->directory);
+    assert_ok(file_read(&config, path, 1 << 20, &trace), &trace);
+    char *epsilon = strstr(config.data, "1e-05");
+    assert_non_null(epsilon);
+    epsilon[4] = '4';
+    assert_ok(file_write(path, config.data, config.length, &trace), &trace);
+    lines = fixture_run(f, "");
+    assert_string_not_equal(json_text(json_find(lines, "stage", "import"), "status"), "cached");
+    json_decref(lines);
+    builder_release(&config);
+}
+
 static void any_prefix_of_a_model_file_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -285,6 +331,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(quiet_hides_notes),
         FIXTURE_TEST(opt_refuses_what_is_impossible),
         FIXTURE_TEST(exports_come_back_the_same),
+        FIXTURE_TEST(folders_come_back_the_same),
+        FIXTURE_TEST(a_pipeline_imports_a_folder),
         FIXTURE_TEST(any_prefix_of_a_model_file_is_refused),
         FIXTURE_TEST(a_store_lists_shows_and_checks),
     };
