@@ -5,6 +5,7 @@
 #include "shaders/include/push/rows.h"
 #include "shaders/scalar/convert.h"
 #include "shaders/scalar/root.h"
+#include <inttypes.h>
 
 static float reciprocal(uint64_t n)
 {
@@ -28,17 +29,29 @@ static void launch(struct lowering *l, const struct step *s, struct push_rows pu
     commands_add(l->commands, s->kernel, all.spans, &push, groups, cost);
 }
 
-/* A group for each row of the first operand. */
-enum status lower_by_rows(struct lowering *l, const struct step *s, struct trace *trace)
+/* A group for each row of `width` elements of the first operand. */
+static enum status by_rows(struct lowering *l, const struct step *s, uint64_t width)
 {
-    (void)trace;
     const struct operand *x = &s->inputs[0];
     struct push_rows push = {
-        .rows = (uint)(x->count / x->width), .columns = (uint)x->width, .reciprocal = reciprocal(x->width)};
+        .rows = (uint)(x->count / width), .columns = (uint)width, .reciprocal = reciprocal(width)};
     if (has_epsilon(s->node->op))
         push.epsilon = node_real(s->node, ATTRIBUTE_epsilon);
     launch(l, s, push, push.rows, 60.0 * x->count);
     return OK;
+}
+
+enum status lower_by_rows(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    return by_rows(l, s, s->inputs[0].width);
+}
+
+/* Heads are the rows, as long as the weight. */
+enum status lower_by_head_rows(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    return by_rows(l, s, s->inputs[1].width);
 }
 
 enum status lower_ce_rows(struct lowering *l, const struct step *s, struct trace *trace)
@@ -47,13 +60,14 @@ enum status lower_ce_rows(struct lowering *l, const struct step *s, struct trace
     return lower_by_rows(l, s, trace);
 }
 
-/* A lane for each column of the first operand. */
+/* A lane for each column of the result; rows of the first operand are as long. */
 enum status lower_by_columns(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
     const struct operand *x = &s->inputs[0];
-    struct push_rows push = {.rows = (uint)(x->count / x->width), .columns = (uint)x->width};
-    launch(l, s, push, lower_groups(x->width), 6.0 * x->count);
+    uint64_t width = s->results[0].count;
+    struct push_rows push = {.rows = (uint)(x->count / width), .columns = (uint)width};
+    launch(l, s, push, lower_groups(width), 6.0 * x->count);
     return OK;
 }
 
@@ -142,6 +156,36 @@ enum status lower_rotary_table(struct lowering *l, const struct step *s, struct 
     return OK;
 }
 
+/* x [b, s, d], table [p, d] */
+enum status lower_add_positions(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    const struct operand *x = &s->inputs[0], *table = &s->inputs[1];
+    uint64_t start = (uint64_t)node_integer(s->node, ATTRIBUTE_start), length = (uint64_t)x->dims[1];
+    if (start + length > (uint64_t)table->dims[0])
+        return status_fail(trace, INVALID,
+                           "add_positions: %" PRIu64 " positions, but the table has rows for %" PRIu64,
+                           length, (uint64_t)table->dims[0] - start);
+    struct push_elements push = {
+        .count = (uint)x->count, .first = (uint)(start * x->width), .period = (uint)(length * x->width)};
+    struct lower_spans all = lower_all_spans(s);
+    commands_add(l->commands, s->kernel, all.spans, &push, lower_groups(x->count), 4.0 * x->count);
+    return OK;
+}
+
+enum status lower_add_positions_grad(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *dy = &s->inputs[0], *table = &s->results[0];
+    uint64_t start = (uint64_t)node_integer(s->node, ATTRIBUTE_start);
+    struct push_elements push = {.count = (uint)table->count,
+                                 .skip = (uint)dy->dims[0],
+                                 .first = (uint)(start * dy->width),
+                                 .period = (uint)((uint64_t)dy->dims[1] * dy->width)};
+    struct lower_spans all = lower_all_spans(s);
+    commands_add(l->commands, s->kernel, all.spans, &push, lower_groups(table->count), 4.0 * dy->count);
+    return OK;
+}
+
 enum status lower_rope(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
@@ -156,5 +200,23 @@ enum status lower_rope(struct lowering *l, const struct step *s, struct trace *t
     };
     struct lower_spans all = lower_all_spans(s);
     commands_add(l->commands, s->kernel, all.spans, &push, lower_groups(x->count / 2), 8.0 * x->count);
+    return OK;
+}
+
+enum status lower_rope_part(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0];
+    uint frequencies = (uint)s->inputs[1].dims[2], heads = (uint)node_integer(s->node, ATTRIBUTE_heads);
+    struct push_rotary push = {
+        .batch = (uint)x->dims[0],
+        .sequence = (uint)x->dims[1],
+        .heads = heads,
+        .frequencies = frequencies,
+        .flip = node_integer(s->node, ATTRIBUTE_inverse) ? GM_SIGN : 0,
+        .rest = (uint)x->dims[2] / heads - 2 * frequencies,
+    };
+    struct lower_spans all = lower_all_spans(s);
+    commands_add(l->commands, s->kernel, all.spans, &push, lower_groups(x->count), 8.0 * x->count);
     return OK;
 }

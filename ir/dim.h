@@ -30,6 +30,7 @@ enum dim_fact {
     FACT_INTERFACE = 1 << 3,  /* an axis of a graph input or output */
     FACT_FROZEN = 1 << 4,     /* must not be pruned; see `reason` */
     FACT_PAIRED = 1 << 5,     /* rotary frequency: both halves of a head carry it */
+    FACT_POSITION = 1 << 6,   /* positions of a sequence index it: neither ranked nor pruned */
 };
 
 struct dim_term {

@@ -346,6 +346,7 @@ static const struct {
 } fact_words[] = {{"contract", FACT_CONTRACTED},
                   {"normalise", FACT_NORMALISER},
                   {"domain", FACT_DOMAIN},
+                  {"position", FACT_POSITION},
                   {"pair", FACT_PAIRED}};
 
 enum statement_use { USE_SOLVE, USE_FACTS, USE_FIND };

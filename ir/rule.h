@@ -4,9 +4,9 @@
  * with # is i32, all others f32); each lists its axes separated by blanks: a name (same name, same term),
  * `...` (any number of leading axes, the same everywhere), a number (that size), or a term in parentheses
  * with * and +, e.g. (g*r*h) or (h*(f+f)). Statements, separated by semicolons: contract x, normalise x,
- * domain x, pair x     facts of a leaf attribute = term                               an integer attribute
- * restates the size of a term Rules that a line cannot say (broadcast, views, blocks) have names and a
- * function in ir/rule_special.c.
+ * domain x, position x, pair x     facts of a leaf
+ * attribute = term                 an integer attribute restates the size of a term
+ * Rules that a line cannot say (broadcast, views, blocks) have names and a function in ir/rule_special.c.
  *
  * Applying a rule unifies the axes of the inputs and yields the axes of the results. An attribute both splits
  * leaves when a node is first built (heads=8 cuts 64 into 8*8) and is recomputed when leaves have been

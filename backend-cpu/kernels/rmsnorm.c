@@ -1,4 +1,5 @@
 /* Root mean square normalisation (Zhang & Sennrich 2019) and its gradients.
+ * Rows are as long as the weight: heads are rows of their own in the forms for heads.
  * With r = rsqrt(mean(x^2) + epsilon) and y = x r w, for g = dy w:  dx = r g - x r^3 mean(g x),  dw = sum dy
  * x r. */
 #include "backend-cpu/kernels.h"
@@ -9,7 +10,7 @@ static void normalise_rows(void *payload, int64_t first, int64_t end, uint32_t t
 {
     (void)thread;
     const struct kernel_call *call = payload;
-    int64_t d = kernel_last_dim(&call->inputs[0]);
+    int64_t d = kernel_last_dim(&call->inputs[1]);
     const real *w = kernel_input(call, 1);
     real share = r_rcp(r_from_uint((uint)d)), epsilon = call->attributes.epsilon;
     for (int64_t t = first; t < end; t++) {
@@ -26,15 +27,15 @@ static void normalise_rows(void *payload, int64_t first, int64_t end, uint32_t t
 /* x [T, d], w [d] -> y [T, d], r [T] */
 void KERNEL(rmsnorm)(struct kernel_call *call)
 {
-    int64_t d = kernel_last_dim(&call->inputs[0]);
-    cpu_threads_for(call->threads, kernel_rows(&call->inputs[0]), kernel_grain(2 * d), normalise_rows, call);
+    int64_t d = kernel_last_dim(&call->inputs[1]);
+    cpu_threads_for(call->threads, call->inputs[0].count / d, kernel_grain(2 * d), normalise_rows, call);
 }
 
 static void input_gradient_rows(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
     (void)thread;
     const struct kernel_call *call = payload;
-    int64_t d = kernel_last_dim(&call->inputs[0]);
+    int64_t d = kernel_last_dim(&call->inputs[1]);
     const real *w = kernel_input(call, 1);
     real share = r_rcp(r_from_uint((uint)d));
     for (int64_t t = first; t < end; t++) {
@@ -54,9 +55,8 @@ static void input_gradient_rows(void *payload, int64_t first, int64_t end, uint3
 /* x [T, d], w [d], r [T], dy [T, d] -> dx [T, d] */
 void KERNEL(rmsnorm_grad)(struct kernel_call *call)
 {
-    int64_t d = kernel_last_dim(&call->inputs[0]);
-    cpu_threads_for(call->threads, kernel_rows(&call->inputs[0]), kernel_grain(3 * d), input_gradient_rows,
-                    call);
+    int64_t d = kernel_last_dim(&call->inputs[1]);
+    cpu_threads_for(call->threads, call->inputs[0].count / d, kernel_grain(3 * d), input_gradient_rows, call);
 }
 
 static void add_weight_gradient(const void *payload, int64_t t, int64_t columns, real *sum)
@@ -72,9 +72,27 @@ static void add_weight_gradient(const void *payload, int64_t t, int64_t columns,
 /* x [T, d], r [T], dy [T, d] -> dw [d] */
 void KERNEL(rmsnorm_weight_grad)(struct kernel_call *call)
 {
-    int64_t d = kernel_last_dim(&call->inputs[0]);
+    int64_t d = call->results[0].count;
     real *dw = kernel_result(call, 0);
-    columns_sum(call->threads, dw, 1, kernel_rows(&call->inputs[0]), d, add_weight_gradient, call);
+    columns_sum(call->threads, dw, 1, call->inputs[0].count / d, d, add_weight_gradient, call);
     for (int64_t c = 0; c < d; c++)
         dw[c] = r_flush(dw[c]);
+}
+
+/* x [b, s, n*d], w [d] -> y like x, r [b, s, n] */
+void KERNEL(head_rmsnorm)(struct kernel_call *call)
+{
+    KERNEL(rmsnorm)(call);
+}
+
+/* x [b, s, n*d], w [d], r [b, s, n], dy like x -> dx like x */
+void KERNEL(head_rmsnorm_grad)(struct kernel_call *call)
+{
+    KERNEL(rmsnorm_grad)(call);
+}
+
+/* x [b, s, n*d], r [b, s, n], dy like x -> dw [d] */
+void KERNEL(head_rmsnorm_weight_grad)(struct kernel_call *call)
+{
+    KERNEL(rmsnorm_weight_grad)(call);
 }

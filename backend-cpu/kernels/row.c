@@ -22,6 +22,20 @@ void row_sigmoids(real *y, const real *x, int64_t n)
         y[i] = r_sigmoid(x[i]);
 }
 
+void row_tanhs(real *y, const real *x, int64_t n)
+{
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++)
+        y[i] = r_flush(r_tanh(x[i]));
+}
+
+void row_erfs(real *y, const real *x, int64_t n)
+{
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++)
+        y[i] = r_flush(r_erf(x[i]));
+}
+
 void row_roots(real *y, const real *x, int64_t n)
 {
     ELEMENTWISE

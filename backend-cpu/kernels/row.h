@@ -87,11 +87,15 @@ static inline real row_max(const real *x, int64_t n)
 void row_exponentials(real *e, const real *x, real m, int64_t n);
 void row_exponentials_each(real *e, const real *x, const real *m, int64_t n);
 
-/* y[i] = sigmoid(x[i]), F(sqrt(x[i])), F(rcp(x[i])); y [n] may be x. */
+/* y[i] = sigmoid(x[i]), tanh, erf, F(sqrt(x[i])), F(rcp(x[i])); y [n] may be x. */
 #define row_sigmoids KERNEL(row_sigmoids)
+#define row_tanhs KERNEL(row_tanhs)
+#define row_erfs KERNEL(row_erfs)
 #define row_roots KERNEL(row_roots)
 #define row_reciprocals KERNEL(row_reciprocals)
 void row_sigmoids(real *y, const real *x, int64_t n);
+void row_tanhs(real *y, const real *x, int64_t n);
+void row_erfs(real *y, const real *x, int64_t n);
 void row_roots(real *y, const real *x, int64_t n);
 void row_reciprocals(real *y, const real *x, int64_t n);
 

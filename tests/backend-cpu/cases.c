@@ -11,7 +11,17 @@
 #define NORMS(t, d)                                                                                  \
     {OP_rmsnorm, {.epsilon = 1e-5f}, {S2(t, d), S1(d)}, {S2(t, d), S1(t)}},                          \
     {OP_rmsnorm_grad, {0}, {S2(t, d), S1(d), S1(t), S2(t, d)}, {S2(t, d)}},                          \
-    {OP_rmsnorm_weight_grad, {0}, {S2(t, d), S1(t), S2(t, d)}, {S1(d)}}
+    {OP_rmsnorm_weight_grad, {0}, {S2(t, d), S1(t), S2(t, d)}, {S1(d)}},                             \
+    {OP_layernorm, {.epsilon = 1e-5f}, {S2(t, d), S1(d)}, {S2(t, d), S1(t), S1(t)}},                 \
+    {OP_layernorm_grad, {0}, {S2(t, d), S1(d), S1(t), S1(t), S2(t, d)}, {S2(t, d)}},                 \
+    {OP_layernorm_weight_grad, {0}, {S2(t, d), S1(t), S1(t), S2(t, d)}, {S1(d)}}
+#define HEAD_NORMS(b, s, n, d)                                                                       \
+    {OP_head_rmsnorm, {.epsilon = 1e-5f, .heads = n}, {S3(b, s, (n) * (d)), S1(d)}, {S3(b, s, (n) * (d)), S3(b, s, n)}}, \
+    {OP_head_rmsnorm_grad, {.heads = n}, {S3(b, s, (n) * (d)), S1(d), S3(b, s, n), S3(b, s, (n) * (d))}, {S3(b, s, (n) * (d))}}, \
+    {OP_head_rmsnorm_weight_grad, {.heads = n}, {S3(b, s, (n) * (d)), S3(b, s, n), S3(b, s, (n) * (d))}, {S1(d)}}
+#define POSITIONS(b, s, d, first, p)                                                                 \
+    {OP_add_positions, {.start = first}, {S3(b, s, d), S2(p, d)}, {S3(b, s, d)}},                    \
+    {OP_add_positions_grad, {.start = first, .rows = p}, {S3(b, s, d)}, {S2(p, d)}}
 #define ATTENTIONS(b, s, g, r, h, e, mask)                                                                          \
     {OP_attention, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask},                              \
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))},                                         \
@@ -27,6 +37,14 @@
 #define POINTWISE(...)                                              \
     {OP_silu, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                           \
     {OP_silu_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},         \
+    {OP_relu, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                           \
+    {OP_relu_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},         \
+    {OP_gelu, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                           \
+    {OP_gelu_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},         \
+    {OP_gelu_tanh, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                      \
+    {OP_gelu_tanh_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},    \
+    {OP_tanh, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                           \
+    {OP_tanh_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},         \
     {OP_add, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},               \
     {OP_mul, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},               \
     {OP_scale, {.scale = 0.7f}, {__VA_ARGS__}, {__VA_ARGS__}},              \
@@ -57,6 +75,10 @@ const struct op_case op_cases[] = {
     {OP_rope, {0}, {S3(2, 5, 24), S3(5, 2, 4)}, {S3(2, 5, 24)}},
     {OP_rope, {.inverse = 1}, {S3(1, 3, 34), S3(3, 2, 17)}, {S3(1, 3, 34)}},
     {OP_rope, {0}, {S3(1, 1, 2), S3(1, 2, 1)}, {S3(1, 1, 2)}},
+    {OP_rope_part, {.heads = 2}, {S3(2, 5, 22), S3(5, 2, 4)}, {S3(2, 5, 22)}},
+    {OP_rope_part, {.heads = 3, .inverse = 1}, {S3(1, 70, 15), S3(70, 2, 2)}, {S3(1, 70, 15)}},
+    HEAD_NORMS(1, 1, 1, 2), HEAD_NORMS(2, 5, 3, 7), HEAD_NORMS(1, 300, 4, 16), HEAD_NORMS(3, 9, 2, 130),
+    POSITIONS(1, 1, 1, 0, 1), POSITIONS(3, 5, 7, 2, 9), POSITIONS(2, 300, 33, 0, 300), POSITIONS(600, 2, 3, 1, 4),
     POINTWISE(S1(1)), POINTWISE(S2(3, 13)), POINTWISE(S3(7, 11, 101)), POINTWISE(S2(300, 200)),
     {OP_adamw, {0}, {S1(33), S1(33), S1(33), S1(33), S1(16), S1(2)}, {S1(33), S1(33), S1(33)}},
     {OP_add, {0}, {S3(3, 4, 7), S1(7)}, {S3(3, 4, 7)}}, {OP_mul, {0}, {S2(1000, 65), S1(65)}, {S2(1000, 65)}},
@@ -149,7 +171,9 @@ static float meaningful(const struct op_case *c, uint32_t input, int64_t i, floa
     bool positive =
         (c->op == OP_sum && input == 0) || (c->op == OP_clip && input == 0) ||
         (c->op == OP_adamw && (input == 3 || input == 5)) || (c->op == OP_rmsnorm_grad && input == 2) ||
-        (c->op == OP_rmsnorm_weight_grad && input == 1) ||
+        (c->op == OP_rmsnorm_weight_grad && input == 1) || (c->op == OP_head_rmsnorm_grad && input == 2) ||
+        (c->op == OP_head_rmsnorm_weight_grad && input == 1) || (c->op == OP_layernorm_grad && input == 3) ||
+        (c->op == OP_layernorm_weight_grad && input == 2) ||
         ((c->op == OP_attention_grad_q || c->op == OP_attention_grad_kv) && input == 4 && i % 2 == 1);
     if ((c->op == OP_adamw && input == 4) || (c->op == OP_clip && input == 1))
         return hyper[i];

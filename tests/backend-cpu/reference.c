@@ -92,6 +92,84 @@ static void reference_rmsnorm_weight_grad(struct reference *r)
     EACH(c, d) OUT(0)[c] += IN(0)[t * d + c] * IN(1)[t] * IN(2)[t * d + c];
 }
 
+static void norm_heads(struct reference *r, int64_t d)
+{
+    EACH(t, case_count(r->of->in[0]) / d)
+    {
+        double square = 0;
+        EACH(c, d) square += pow(IN(0)[t * d + c], 2);
+        OUT(1)[t] = 1 / sqrt(square / (double)d + (double)r->of->attributes.epsilon);
+        EACH(c, d) OUT(0)[t * d + c] = IN(0)[t * d + c] * OUT(1)[t] * IN(1)[c];
+    }
+}
+
+static void reference_head_rmsnorm(struct reference *r)
+{
+    norm_heads(r, DIM(1, 0));
+}
+
+static void reference_head_rmsnorm_grad(struct reference *r)
+{
+    int64_t d = DIM(1, 0);
+    EACH(t, case_count(r->of->in[0]) / d)
+    {
+        double mean = 0, s = IN(2)[t];
+        EACH(c, d) mean += IN(3)[t * d + c] * IN(1)[c] * IN(0)[t * d + c] / (double)d;
+        EACH(c, d) OUT(0)[t * d + c] = s * IN(3)[t * d + c] * IN(1)[c] - IN(0)[t * d + c] * pow(s, 3) * mean;
+    }
+}
+
+static void reference_head_rmsnorm_weight_grad(struct reference *r)
+{
+    int64_t d = case_count(r->of->out[0]);
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i % d] += IN(0)[i] * IN(1)[i / d] * IN(2)[i];
+}
+
+static void reference_layernorm(struct reference *r)
+{
+    int64_t d = last(&r->of->in[0]);
+    EACH(t, rows_of(&r->of->in[0]))
+    {
+        double mean = 0, variance = 0;
+        EACH(c, d) mean += IN(0)[t * d + c] / (double)d;
+        EACH(c, d) variance += pow(IN(0)[t * d + c] - mean, 2) / (double)d;
+        OUT(1)[t] = mean;
+        OUT(2)[t] = 1 / sqrt(variance + (double)r->of->attributes.epsilon);
+        EACH(c, d) OUT(0)[t * d + c] = (IN(0)[t * d + c] - mean) * OUT(2)[t] * IN(1)[c];
+    }
+}
+
+static void reference_layernorm_grad(struct reference *r)
+{
+    int64_t d = last(&r->of->in[0]);
+    EACH(t, rows_of(&r->of->in[0]))
+    {
+        double of_g = 0, of_gh = 0, m = IN(2)[t], s = IN(3)[t];
+        const double *x = IN(0) + t * d, *dy = IN(4) + t * d;
+        EACH(c, d) of_g += dy[c] * IN(1)[c] / (double)d;
+        EACH(c, d) of_gh += dy[c] * IN(1)[c] * (x[c] - m) * s / (double)d;
+        EACH(c, d) OUT(0)[t * d + c] = s * (dy[c] * IN(1)[c] - of_g - (x[c] - m) * s * of_gh);
+    }
+}
+
+static void reference_layernorm_weight_grad(struct reference *r)
+{
+    int64_t d = last(&r->of->in[0]);
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i % d] += (IN(0)[i] - IN(1)[i / d]) * IN(2)[i / d] * IN(3)[i];
+}
+
+static void reference_add_positions(struct reference *r)
+{
+    int64_t first = r->of->attributes.start * DIM(0, 2), one = DIM(0, 1) * DIM(0, 2);
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] + IN(1)[first + i % one];
+}
+
+static void reference_add_positions_grad(struct reference *r)
+{
+    int64_t first = r->of->attributes.start * DIM(0, 2), one = DIM(0, 1) * DIM(0, 2);
+    EACH(i, case_count(r->of->in[0])) OUT(0)[first + i % one] += IN(0)[i];
+}
+
 static void reference_rotary_table(struct reference *r)
 {
     int64_t f = DIM(1, 0);
@@ -114,6 +192,21 @@ static void reference_rope(struct reference *r)
         OUT(0)
         [t * d + c] = half ? IN(0)[t * d + c] * cosine + IN(0)[t * d + c - f] * sine
                            : IN(0)[t * d + c] * cosine - IN(0)[t * d + c + f] * sine;
+    }
+}
+
+static void reference_rope_part(struct reference *r)
+{
+    int64_t s = DIM(0, 1), d = DIM(0, 2), f = DIM(1, 2), size = d / r->of->attributes.heads;
+    EACH(t, DIM(0, 0) * s) EACH(c, d)
+    {
+        int64_t e = c % size, j = e % f, p = t % s;
+        const double *x = IN(0) + t * d + c;
+        double cosine = IN(1)[p * 2 * f + j], sine = IN(1)[(p * 2 + 1) * f + j];
+        if (r->of->attributes.inverse)
+            sine = -sine;
+        OUT(0)
+        [t * d + c] = e >= 2 * f ? *x : e >= f ? *x * cosine + x[-f] * sine : *x * cosine - x[f] * sine;
     }
 }
 
@@ -243,6 +336,63 @@ static void reference_silu_grad(struct reference *r)
         double x = IN(0)[i], s = sigmoid(x);
         OUT(0)[i] = IN(1)[i] * (s + x * s * (1 - s));
     }
+}
+
+static void reference_relu(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = fmax(IN(0)[i], 0);
+}
+
+static void reference_relu_grad(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] > 0 ? IN(1)[i] : 0;
+}
+
+/* Constants of the activations are what single precision has for them. */
+static const double root_half = (double)0.70710678f, root_2_pi = (double)0.79788456f,
+                    peak = (double)0.39894228f, cubic = (double)0.044715f, cubic_slope = (double)0.134145f;
+
+static void reference_gelu(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] * 0.5 * (1 + erf(IN(0)[i] * root_half));
+}
+
+static void reference_gelu_grad(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0]))
+    {
+        double z = IN(0)[i] * root_half;
+        OUT(0)[i] = IN(1)[i] * (0.5 * (1 + erf(z)) + IN(0)[i] * exp(-z * z) * peak);
+    }
+}
+
+static double gelu_tangent(double x)
+{
+    return tanh(root_2_pi * x * (1 + cubic * x * x));
+}
+
+static void reference_gelu_tanh(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] * 0.5 * (1 + gelu_tangent(IN(0)[i]));
+}
+
+static void reference_gelu_tanh_grad(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0]))
+    {
+        double x = IN(0)[i], t = gelu_tangent(x);
+        OUT(0)[i] = IN(1)[i] * 0.5 * (1 + t + x * (1 - t * t) * root_2_pi * (1 + cubic_slope * x * x));
+    }
+}
+
+static void reference_tanh(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = tanh(IN(0)[i]);
+}
+
+static void reference_tanh_grad(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(1)[i] * (1 - IN(0)[i] * IN(0)[i]);
 }
 
 static void reference_add(struct reference *r)

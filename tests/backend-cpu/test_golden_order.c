@@ -142,6 +142,74 @@ static void order_of_rmsnorm_grad(const struct case_run *run, float *out[])
     }
 }
 
+static float mean_of(struct row *sum, int64_t d)
+{
+    return gm_flush(gm_flush(row_end(sum)) * gm_rcp(gm_from_uint((uint32_t)d)));
+}
+
+static void order_of_layernorm(const struct case_run *run, float *out[])
+{
+    int64_t d = dim(run, 0, run->of->in[0].rank - 1);
+    for (int64_t t = 0; t < run->call.results[1].count; t++) {
+        const float *x = in(run, 0) + t * d;
+        struct row sum = {0}, square = {0};
+        for (int64_t c = 0; c < d; c++)
+            row_add(&sum, c, x[c]);
+        float m = mean_of(&sum, d);
+        for (int64_t c = 0; c < d; c++)
+            row_add(&square, c, gm_flush(x[c] - m) * gm_flush(x[c] - m));
+        float variance = row_end(&square) * gm_rcp(gm_from_uint((uint32_t)d));
+        float r = gm_flush(gm_rsqrt(variance + run->of->attributes.epsilon));
+        out[1][t] = m;
+        out[2][t] = r;
+        for (int64_t c = 0; c < d; c++)
+            out[0][t * d + c] = gm_flush(gm_flush(gm_flush(x[c] - m) * r) * in(run, 1)[c]);
+    }
+}
+
+static void order_of_layernorm_grad(const struct case_run *run, float *out[])
+{
+    int64_t d = dim(run, 0, 1);
+    for (int64_t t = 0; t < dim(run, 0, 0); t++) {
+        const float *x = in(run, 0) + t * d, *w = in(run, 1), *dy = in(run, 4) + t * d;
+        float m = in(run, 2)[t], r = in(run, 3)[t];
+        struct row sum = {0}, product = {0};
+        for (int64_t c = 0; c < d; c++) {
+            row_add(&sum, c, gm_flush(dy[c] * w[c]));
+            row_add(&product, c, gm_flush(dy[c] * w[c]) * gm_flush(gm_flush(x[c] - m) * r));
+        }
+        float a = mean_of(&sum, d), k = mean_of(&product, d);
+        for (int64_t c = 0; c < d; c++) {
+            float h = gm_flush(gm_flush(x[c] - m) * r), g = gm_flush(dy[c] * w[c]);
+            out[0][t * d + c] = gm_flush(r * gm_flush(gm_flush(g - a) - h * k));
+        }
+    }
+}
+
+static void order_of_layernorm_weight_grad(const struct case_run *run, float *out[])
+{
+    int64_t d = dim(run, 0, 1);
+    for (int64_t c = 0; c < d; c++) {
+        struct product p = {0};
+        for (int64_t t = 0; t < dim(run, 0, 0); t++)
+            product_add(&p, t, gm_flush(gm_flush(in(run, 0)[t * d + c] - in(run, 1)[t]) * in(run, 2)[t]),
+                        in(run, 3)[t * d + c]);
+        out[0][c] = gm_flush(product_end(&p));
+    }
+}
+
+static void order_of_add_positions_grad(const struct case_run *run, float *out[])
+{
+    int64_t b = dim(run, 0, 0), s = dim(run, 0, 1), d = dim(run, 0, 2), start = run->of->attributes.start;
+    for (int64_t row = 0; row < run->of->attributes.rows; row++)
+        for (int64_t c = 0; c < d; c++) {
+            struct product p = {0};
+            for (int64_t i = 0; row >= start && row < start + s && i < b; i++)
+                product_add(&p, i, in(run, 0)[(i * s + row - start) * d + c], 1);
+            out[0][row * d + c] = gm_flush(product_end(&p));
+        }
+}
+
 /* Sizes of attention and its gradients, and the quantities of one pair of query i and key j of query head n.
  */
 struct attention {
@@ -370,6 +438,10 @@ static void (*const orders[OP_COUNT])(const struct case_run *run, float *out[]) 
     [OP_embed_grad] = order_of_embed_grad,
     [OP_rmsnorm] = order_of_rmsnorm,
     [OP_rmsnorm_grad] = order_of_rmsnorm_grad,
+    [OP_layernorm] = order_of_layernorm,
+    [OP_layernorm_grad] = order_of_layernorm_grad,
+    [OP_layernorm_weight_grad] = order_of_layernorm_weight_grad,
+    [OP_add_positions_grad] = order_of_add_positions_grad,
     [OP_attention] = order_of_attention,
     [OP_attention_grad_q] = order_of_attention_grad_q,
     [OP_attention_grad_kv] = order_of_attention_grad_kv,

@@ -240,6 +240,77 @@ static void differentiates_pointwise_ops(void **state)
     close_bench(&b);
 }
 
+static void differentiates_activations(void **state)
+{
+    (void)state;
+    const enum op ops[] = {OP_relu, OP_gelu, OP_gelu_tanh, OP_tanh};
+    for (int k = 0; k < 4; k++) {
+        struct bench b;
+        open_bench(&b);
+        struct build_attributes attributes = {.scale = 2.5f};
+        random_state = 7; /* no element lies so near to zero that a difference steps over relu's kink */
+        uint32_t x = INPUT(&b, "x", 3, 4);
+        uint32_t y = build_unary(b.graph, ops[k], build_op(b.graph, OP_scale, &x, &attributes));
+        check(&b, build_binary(b.graph, OP_mul, y, y)); /* the square of relu is what some models have */
+        close_bench(&b);
+    }
+}
+
+static void differentiates_layernorm_and_its_bias(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_bench(&b);
+    uint32_t inputs[] = {INPUT(&b, "x", 2, 3, 5), INPUT(&b, "w", 5)}, bias = INPUT(&b, "bias", 5);
+    struct build_attributes attributes = {.epsilon = 0x1p-5f};
+    uint32_t y = build_op(b.graph, OP_layernorm, inputs, &attributes);
+    check(&b, build_binary(b.graph, OP_add, y, bias));
+    close_bench(&b);
+}
+
+static void differentiates_norms_of_heads(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_bench(&b);
+    uint32_t inputs[] = {INPUT(&b, "x", 2, 3, 12), INPUT(&b, "w", 4)};
+    struct build_attributes attributes = {.epsilon = 0x1p-5f, .heads = 3};
+    check(&b, build_op(b.graph, OP_head_rmsnorm, inputs, &attributes));
+    close_bench(&b);
+}
+
+static void differentiates_learned_positions(void **state)
+{
+    (void)state;
+    struct bench b;
+    open_bench(&b);
+    uint32_t inputs[] = {INPUT(&b, "x", 2, 3, 4), INPUT(&b, "table", 6, 4)};
+    struct build_attributes attributes = {.start = 2};
+    uint32_t y = build_op(b.graph, OP_add_positions, inputs, &attributes);
+    check(&b, build_unary(b.graph, OP_silu, y));
+    close_bench(&b);
+}
+
+/* Table and rotation as inputs: the gradient of the table is not asked for. */
+static void differentiates_a_rotation_of_parts_of_heads(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct trace trace = {0};
+    open_bench(&b);
+    uint32_t x = INPUT(&b, "x", 2, 3, 12), table = INPUT(&b, "table", 3, 2, 2), dx;
+    struct build_attributes attributes = {.heads = 2};
+    uint32_t inputs[] = {x, table}, y = build_op(b.graph, OP_rope_part, inputs, &attributes);
+    struct gradient_seed seed = {y, y};
+    struct gradient_request request = {.seeds = &seed, .seed_count = 1, .wanted = &x, .wanted_count = 1};
+    assert_ok(gradient_build(&dx, b.graph, &request, &trace), &trace);
+    const struct node *node = &b.graph->nodes.items[graph_value(b.graph, dx)->source];
+    assert_int_equal(node->op, OP_rope_part);
+    assert_int_equal(node_integer(node, ATTRIBUTE_inverse), 1);
+    assert_int_equal(node_integer(node, ATTRIBUTE_heads), 2);
+    close_bench(&b);
+}
+
 static void differentiates_sums_and_products_with_broadcast(void **state)
 {
     (void)state;
@@ -356,6 +427,11 @@ int main(void)
         cmocka_unit_test(differentiates_rope_both_ways),
         cmocka_unit_test(differentiates_attention),
         cmocka_unit_test(differentiates_pointwise_ops),
+        cmocka_unit_test(differentiates_activations),
+        cmocka_unit_test(differentiates_layernorm_and_its_bias),
+        cmocka_unit_test(differentiates_norms_of_heads),
+        cmocka_unit_test(differentiates_learned_positions),
+        cmocka_unit_test(differentiates_a_rotation_of_parts_of_heads),
         cmocka_unit_test(differentiates_sums_and_products_with_broadcast),
         cmocka_unit_test(adds_what_reaches_a_value_twice),
         cmocka_unit_test(sums_the_rows_of_a_table),

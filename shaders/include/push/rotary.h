@@ -10,7 +10,8 @@ PUSH_BLOCK(push_rotary)
     uint batch, sequence, heads; /* b, s, h */
     uint frequencies;            /* f */
     uint flip;                   /* sign bit to turn the sines with: 0x80000000 rotates back */
+    uint rest;                   /* rope_part: elements of a head that are not turned */
 };
-PUSH_CHECK(push_rotary, 16)
+PUSH_CHECK(push_rotary, 17)
 
 #endif
