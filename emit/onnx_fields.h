@@ -23,6 +23,7 @@ enum onnx_field {
     NODE_OP_TYPE = 4,
     NODE_ATTRIBUTE = 5,
     ATTRIBUTE_NAME = 1,
+    ATTRIBUTE_FLOAT = 2,
     ATTRIBUTE_INT = 3,
     ATTRIBUTE_INTS = 8,
     ATTRIBUTE_TYPE = 20,
@@ -45,7 +46,7 @@ enum onnx_field {
 };
 
 enum onnx_kind { ONNX_FLOAT = 1, ONNX_INT64 = 7 }; /* TensorProto.DataType */
-enum onnx_attribute_kind { ONNX_ATTRIBUTE_INT = 2, ONNX_ATTRIBUTE_INTS = 7 };
+enum onnx_attribute_kind { ONNX_ATTRIBUTE_FLOAT = 1, ONNX_ATTRIBUTE_INT = 2, ONNX_ATTRIBUTE_INTS = 7 };
 enum { ONNX_EXTERNAL = 1 }; /* TensorProto.DataLocation */
 
 #endif

@@ -30,11 +30,16 @@ static void add_attribute(struct builder *node, const struct onnx_attribute *att
 {
     struct builder message = {0};
     wire_text(&message, ATTRIBUTE_NAME, attribute->name);
-    if (attribute->count == 0)
+    if (attribute->is_real)
+        wire_float(&message, ATTRIBUTE_FLOAT, attribute->real);
+    else if (attribute->count == 0)
         wire_integer(&message, ATTRIBUTE_INT, attribute->values[0]);
     for (uint32_t i = 0; i < attribute->count; i++)
         wire_integer(&message, ATTRIBUTE_INTS, attribute->values[i]);
-    wire_integer(&message, ATTRIBUTE_TYPE, attribute->count == 0 ? ONNX_ATTRIBUTE_INT : ONNX_ATTRIBUTE_INTS);
+    wire_integer(&message, ATTRIBUTE_TYPE,
+                 attribute->is_real      ? ONNX_ATTRIBUTE_FLOAT
+                 : attribute->count == 0 ? ONNX_ATTRIBUTE_INT
+                                         : ONNX_ATTRIBUTE_INTS);
     wire_message(node, NODE_ATTRIBUTE, &message);
     builder_release(&message);
 }

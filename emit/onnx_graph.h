@@ -11,12 +11,14 @@
 #include "emit/onnx_fields.h"
 #include "ir/tensor.h"
 
-enum { ONNX_MAX_INPUTS = 3, ONNX_MAX_OUTPUTS = 2, ONNX_MAX_ATTRIBUTES = 2, ONNX_MAX_INTEGERS = 5 };
+enum { ONNX_MAX_INPUTS = 3, ONNX_MAX_OUTPUTS = 3, ONNX_MAX_ATTRIBUTES = 2, ONNX_MAX_INTEGERS = 5 };
 
 struct onnx_attribute {
     const char *name; /* NULL: none */
-    uint32_t count;   /* 0: the one integer values[0]; else a list of so many */
+    uint32_t count;   /* 0: the one integer values[0], or `real`; else a list of so many */
     int64_t values[ONNX_MAX_INTEGERS];
+    bool is_real;
+    float real;
 };
 
 struct onnx_node {

@@ -11,7 +11,7 @@ enum status onnx_lower_rotary_table(struct onnx_lower *l, struct trace *trace)
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Cast",
                                                 .inputs = {onnx_lower_positions(l)},
                                                 .outputs = {positions},
-                                                .attributes = {{"to", 0, {ONNX_FLOAT}}}});
+                                                .attributes = {{.name = "to", .values = {ONNX_FLOAT}}}});
     const char *column =
         onnx_lower_reshape(l, positions, 3, (const int64_t[]){-1, 1, 1}, onnx_lower_part(l, "column"));
     const char *angle =
@@ -19,42 +19,69 @@ enum status onnx_lower_rotary_table(struct onnx_lower *l, struct trace *trace)
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Concat",
                                                 .inputs = {angle, angle},
                                                 .outputs = {twice},
-                                                .attributes = {{"axis", 0, {-1}}}});
+                                                .attributes = {{.name = "axis", .values = {-1}}}});
     onnx_lower_apply(l, "Cos", twice, NULL, onnx_lower_result(l));
     l->sines[l->node->results[0]] = onnx_lower_apply(l, "Sin", twice, NULL, onnx_lower_part(l, "sines"));
     return OK;
 }
 
-/* x [b, s, n*(f+f)], table [s, 2, f]: heads * cosines + (-second half, first half) * sines. */
-enum status onnx_lower_rope(struct onnx_lower *l, struct trace *trace)
+static const char *concat(struct onnx_lower *l, const char *a, const char *b, const char *output)
+{
+    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Concat",
+                                                .inputs = {a, b},
+                                                .outputs = {output},
+                                                .attributes = {{.name = "axis", .values = {-1}}}});
+    return output;
+}
+
+/* halves [b, s, n, f+f] = first, second: halves * cosines + (-second, first) * sines. */
+static const char *turn(struct onnx_lower *l, const char *halves, const char *first, const char *second,
+                        const char *sines)
+{
+    const char *negated = onnx_lower_apply(l, "Neg", second, NULL, onnx_lower_part(l, "negated"));
+    const char *turned = concat(l, negated, first, onnx_lower_part(l, "turned"));
+    const char *along =
+        onnx_lower_apply(l, "Mul", halves, onnx_lower_input(l, 1), onnx_lower_part(l, "along"));
+    const char *across = onnx_lower_apply(l, "Mul", turned, sines, onnx_lower_part(l, "across"));
+    return onnx_lower_apply(l, "Add", along, across, onnx_lower_part(l, "sum"));
+}
+
+/* x [b, s, n*(f+f+rest)], table [s, 2, f]; the rest of each head stays as it is. */
+static enum status lower_rope(struct onnx_lower *l, int64_t heads_count, struct trace *trace)
 {
     int64_t half = onnx_lower_size(l, 1, 2), width = onnx_lower_size(l, 0, 2);
+    int64_t rest = width / heads_count - 2 * half;
     const char *sines = l->sines[l->node->inputs[1]];
     const char *first = onnx_lower_part(l, "first"), *second = onnx_lower_part(l, "second");
-    const char *turned = onnx_lower_part(l, "turned");
+    const char *behind = rest > 0 ? onnx_lower_part(l, "rest") : NULL;
     if (!sines)
         return status_fail(trace, UNSUPPORTED, "ONNX export: rope needs the result of a rotary_table");
     if (node_integer(l->node, ATTRIBUTE_inverse))
         return status_fail(trace, UNSUPPORTED, "ONNX export: rope that turns back belongs to gradients");
     const char *heads = onnx_lower_reshape(l, onnx_lower_input(l, 0), 4,
-                                           (const int64_t[]){0, 0, width / (2 * half), 2 * half},
+                                           (const int64_t[]){0, 0, heads_count, 2 * half + rest},
                                            onnx_lower_part(l, "heads"));
-    const char *sizes = onnx_graph_integers(l->onnx, 2, (const int64_t[]){half, half});
+    const char *sizes = onnx_graph_integers(l->onnx, rest > 0 ? 3 : 2, (const int64_t[]){half, half, rest});
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Split",
                                                 .inputs = {heads, sizes},
-                                                .outputs = {first, second},
-                                                .attributes = {{"axis", 0, {-1}}}});
-    const char *negated = onnx_lower_apply(l, "Neg", second, NULL, onnx_lower_part(l, "negated"));
-    onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Concat",
-                                                .inputs = {negated, first},
-                                                .outputs = {turned},
-                                                .attributes = {{"axis", 0, {-1}}}});
-    const char *along =
-        onnx_lower_apply(l, "Mul", heads, onnx_lower_input(l, 1), onnx_lower_part(l, "along"));
-    const char *across = onnx_lower_apply(l, "Mul", turned, sines, onnx_lower_part(l, "across"));
-    const char *sum = onnx_lower_apply(l, "Add", along, across, onnx_lower_part(l, "sum"));
+                                                .outputs = {first, second, behind},
+                                                .attributes = {{.name = "axis", .values = {-1}}}});
+    const char *halves = rest > 0 ? concat(l, first, second, onnx_lower_part(l, "halves")) : heads;
+    const char *sum = turn(l, halves, first, second, sines);
+    if (rest > 0)
+        sum = concat(l, sum, behind, onnx_lower_part(l, "whole"));
     onnx_lower_reshape(l, sum, 3, (const int64_t[]){0, 0, width}, onnx_lower_result(l));
     return OK;
+}
+
+enum status onnx_lower_rope(struct onnx_lower *l, struct trace *trace)
+{
+    return lower_rope(l, onnx_lower_size(l, 0, 2) / (2 * onnx_lower_size(l, 1, 2)), trace);
+}
+
+enum status onnx_lower_rope_part(struct onnx_lower *l, struct trace *trace)
+{
+    return lower_rope(l, node_integer(l->node, ATTRIBUTE_heads), trace);
 }
 
 struct head_sizes {
@@ -102,7 +129,7 @@ static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Softmax",
                                                 .inputs = {scores},
                                                 .outputs = {weights},
-                                                .attributes = {{"axis", 0, {-1}}}});
+                                                .attributes = {{.name = "axis", .values = {-1}}}});
     return weights;
 }
 

@@ -2,7 +2,7 @@
 #include "emit/wire_writer.h"
 #include <string.h>
 
-enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2 };
+enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2, WIRE_FIXED = 5 };
 
 static void add_varint(struct builder *out, uint64_t value)
 {
@@ -29,6 +29,15 @@ void wire_open(struct builder *out, uint32_t field, uint64_t length)
 {
     add_tag(out, field, WIRE_LENGTH);
     add_varint(out, length);
+}
+
+void wire_float(struct builder *out, uint32_t field, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    add_tag(out, field, WIRE_FIXED);
+    for (int shift = 0; shift < 32; shift += 8)
+        builder_add(out, &(const char){(char)(bits >> shift)}, 1);
 }
 
 void wire_text(struct builder *out, uint32_t field, const char *text)

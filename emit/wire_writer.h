@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 void wire_integer(struct builder *out, uint32_t field, int64_t value);
+void wire_float(struct builder *out, uint32_t field, float value);
 void wire_text(struct builder *out, uint32_t field, const char *text);
 void wire_message(struct builder *out, uint32_t field, const struct builder *message);
 /* Tag and length of `length` bytes that the caller adds. */

@@ -53,8 +53,34 @@ void import_note_storage(struct importer *im)
             import_note(im, "weights stored as %s; espalier computes in f32", dtype_name((enum dtype)d));
 }
 
+/* Views with index lists are compared list by list. */
+static bool same_indexed(const struct tensor_view *a, const struct tensor_view *b)
+{
+    if (a->base != b->base || a->offset != b->offset || a->dtype != b->dtype || a->rank != b->rank)
+        return false;
+    for (uint32_t i = 0; i < a->rank; i++) {
+        if (a->dims[i] != b->dims[i] || a->strides[i] != b->strides[i] || !a->index[i] != !b->index[i])
+            return false;
+        if (a->index[i] && memcmp(a->index[i], b->index[i], (size_t)a->dims[i] * sizeof *a->index[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static uint32_t indexed_weight(struct importer *im, const struct tensor_view *view)
+{
+    for (uint32_t i = 0; i < im->weights.count; i++)
+        if (same_indexed(&im->weights.items[i], view))
+            return i;
+    *VEC_PUSH(im->arena, &im->weights) = *view;
+    return im->weights.count - 1;
+}
+
 uint32_t import_weight(struct importer *im, const struct tensor_view *view)
 {
+    for (uint32_t i = 0; i < view->rank; i++)
+        if (view->index[i])
+            return indexed_weight(im, view);
     uint32_t number = im->weights.count;
     struct tensor_view key;
     memset(&key, 0, sizeof key); /* padding takes part in the comparison */

@@ -96,8 +96,32 @@ enum status rule_evaluation(struct rule *rule, uint32_t probe, struct evaluation
 void rule_set(struct rule *rule, uint32_t output, uint32_t term, const struct view *view);
 uint32_t rule_term(struct rule *rule, struct term term); /* adds it, with the node as origin */
 const struct term *rule_get(const struct rule *rule, const struct import_value *value);
-/* A concrete input that is a stored vector of `size`, whatever axes of size 1 it has; its weight number. */
+/* A concrete input that is a vector of `size`, whatever axes of size 1 it has; its weight number. A vector
+ * that the file computes (a weight plus one) becomes a weight of the model's own. */
 bool rule_vector(struct rule *rule, uint32_t slot, int64_t size, uint32_t *weight);
+
+/* A pointwise step over input 0. */
+enum status rule_unary(struct rule *rule, enum term_kind kind) MUST_CHECK;
+
+/* The same value with no other channels than its view shows: a slice of a linear layer is a linear layer with
+ * some rows of its weight, so packed queries, keys and values, packed gate and up, come apart. False when the
+ * expression is not of that kind; *out is then the value as it is. `whole` is how many neighbouring channels
+ * stay together (1, or the channels of a head). frontend/narrow.c */
+bool rule_narrow(struct rule *rule, struct import_value *out, const struct import_value *value,
+                 int64_t whole);
+/* Channels [first, first + count) of each of the heads of `head` channels of a term; TERM_NONE as above. */
+uint32_t rule_take_channels(struct rule *rule, uint32_t term, int64_t head, int64_t first, int64_t count);
+
+/* Does `row` have one element where `x` has a row of channels (of a head)? frontend/rules_norm.c */
+bool rule_is_row_of(const struct import_value *row, const struct import_value *x);
+/* x times such a row, which must be what normalises x. */
+enum status rule_times_row(struct rule *rule, const struct import_value *x,
+                           const struct import_value *row) MUST_CHECK;
+/* x * (1 + erf(...)) and x * (1 + tanh(...)): the GELU that the product of a and b is, times *factor;
+ * TERM_NONE when it is none. frontend/rules_activation.c */
+uint32_t rule_gelu_product(struct rule *rule, uint32_t a, uint32_t b, double *factor);
+/* x plus rows of a stored table, one a position. frontend/rules_positions.c */
+enum status rule_add_positions(struct rule *rule, const struct import_value *x, uint32_t slot) MUST_CHECK;
 
 /* Parts of rules that other rules call. */
 enum status rule_add_mask(struct rule *rule, const struct import_value *scores,
@@ -121,6 +145,10 @@ RULE(Reciprocal);
 RULE(Exp);
 RULE(Sigmoid);
 RULE(Swish);
+RULE(Relu);
+RULE(Tanh);
+RULE(Erf);
+RULE(Gelu);
 RULE(IsNaN);
 RULE(Where);
 RULE(Shape);
@@ -142,6 +170,7 @@ RULE(Softmax);
 RULE(ReduceMean);
 RULE(ReduceSum);
 RULE(RMSNormalization);
+RULE(LayerNormalization);
 RULE(RotaryEmbedding);
 RULE(Attention);
 #undef RULE

@@ -124,6 +124,45 @@ static enum status lower_table(struct lowering *l, uint32_t index, uint32_t term
                     NULL);
 }
 
+/* A vector of ones, for a norm that has no weight. */
+static uint32_t add_ones(struct lowering *l, int64_t size, const char *name)
+{
+    float *ones = ARENA_ARRAY(&l->im->model->arena, float, (size_t)size);
+    for (int64_t i = 0; i < size; i++)
+        ones[i] = 1;
+    struct tensor_view view = {.base = (const uint8_t *)ones,
+                               .base_size = (size_t)size * sizeof *ones,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {size},
+                               .strides = {1}};
+    uint32_t axis = dims_leaf(&l->graph->dims, size);
+    return build_tensor(l->graph, str_from(unique_name(l, name)), &view, &axis);
+}
+
+/* With or without weight, of all channels or of each head, its mean subtracted or not. */
+static enum status lower_norm(struct lowering *l, uint32_t *out, uint32_t term, uint32_t x, const char *name)
+{
+    const struct term *t = get(l, term);
+    bool is_centred = get(l, t->x)->kind == TERM_CENTRED;
+    int64_t size = t->groups > 0 ? t->size / t->groups : t->size;
+    uint32_t weight = t->kind == TERM_RMSNORM ? add_tensor(l, t->weight, name) : add_ones(l, size, name);
+    struct attribute attributes[] = {integer(ATTRIBUTE_heads, t->groups), real(ATTRIBUTE_epsilon, t->number)};
+    if (t->groups > 0)
+        return add_node(l, out, term, OP_head_rmsnorm, x, weight, 0, attributes);
+    return add_node(l, out, term, is_centred ? OP_layernorm : OP_rmsnorm, x, weight, 0, attributes + 1);
+}
+
+static enum status lower_rope(struct lowering *l, uint32_t *out, uint32_t term, uint32_t x)
+{
+    const struct term *t = get(l, term);
+    struct attribute attributes[] = {integer(ATTRIBUTE_heads, t->groups), integer(ATTRIBUTE_inverse, 0)};
+    TRY(lower_table(l, t->index, term));
+    bool is_whole = l->im->frequencies.items[t->index].count * 2 == t->size / t->groups;
+    return add_node(l, out, term, is_whole ? OP_rope : OP_rope_part, x, l->tables[t->index], 0,
+                    attributes + is_whole);
+}
+
 /* One term whose first operand has the value x. */
 static enum status lower_step(struct lowering *l, uint32_t *out, uint32_t term, uint32_t x, const char *name)
 {
@@ -132,21 +171,43 @@ static enum status lower_step(struct lowering *l, uint32_t *out, uint32_t term, 
     switch (t->kind) {
     case TERM_BIAS:
     case TERM_GAIN:
-        name = name ? arena_printf(l->im->arena, "%s.bias", name) : NULL;
+        name = name ? arena_printf(l->im->arena, t->kind == TERM_BIAS ? "%s.bias" : "%s.gain", name) : NULL;
         return add_node(l, out, term, t->kind == TERM_BIAS ? OP_add : OP_mul, x,
                         add_tensor(l, t->weight, name), 0, NULL);
     case TERM_SCALE:
         attribute = real(ATTRIBUTE_scale, t->number);
         return add_node(l, out, term, OP_scale, x, 0, 0, &attribute);
+    case TERM_POSITIONS:
+        attribute = integer(ATTRIBUTE_start, t->index);
+        return add_node(l, out, term, OP_add_positions, x, add_tensor(l, t->weight, name), 0, &attribute);
     case TERM_ROPE:
-        attribute = integer(ATTRIBUTE_inverse, 0);
-        TRY(lower_table(l, t->index, term));
-        return add_node(l, out, term, OP_rope, x, l->tables[t->index], 0, &attribute);
+        return lower_rope(l, out, term, x);
+    case TERM_NORMAL:
+    case TERM_RMSNORM:
+        return lower_norm(l, out, term, x, name);
+    case TERM_SQUARE:
+        return add_node(l, out, term, OP_mul, x, x, 0, NULL);
     case TERM_SILU:
         return add_node(l, out, term, OP_silu, x, 0, 0, NULL);
+    case TERM_RELU:
+        return add_node(l, out, term, OP_relu, x, 0, 0, NULL);
+    case TERM_GELU:
+        return add_node(l, out, term, OP_gelu, x, 0, 0, NULL);
+    case TERM_GELU_TANH:
+        return add_node(l, out, term, OP_gelu_tanh, x, 0, 0, NULL);
+    case TERM_TANH:
+        return add_node(l, out, term, OP_tanh, x, 0, 0, NULL);
     default:
         return fail_at(l, term, "is left that no rule understands");
     }
+}
+
+/* What a term's first operand is in the IR: a layer norm centres by itself. */
+static uint32_t first_operand(const struct lowering *l, uint32_t term)
+{
+    const struct term *t = get(l, term);
+    bool is_norm = t->kind == TERM_NORMAL || t->kind == TERM_RMSNORM;
+    return is_norm && get(l, t->x)->kind == TERM_CENTRED ? get(l, t->x)->x : t->x;
 }
 
 /* A chain of steps over a linear layer, built anew. Other terms are taken as they are. */
@@ -160,8 +221,11 @@ static enum status lower_projection(struct lowering *l, uint32_t *out, uint32_t 
     for (; term != linear; term = get(l, term)->x)
         chain[count++] = term;
     TRY(lower_linear(l, out, linear, name));
-    while (count-- > 0)
-        TRY(lower_step(l, out, chain[count], *out, name));
+    while (count-- > 0) {
+        bool is_norm = get(l, chain[count])->kind == TERM_RMSNORM;
+        TRY(lower_step(l, out, chain[count], *out,
+                       is_norm ? arena_printf(l->im->arena, "%s.norm", name) : name));
+    }
     return OK;
 }
 
@@ -189,10 +253,10 @@ static enum status lower_pair(struct lowering *l, uint32_t term, enum op op)
     const struct term *t = get(l, term);
     uint32_t first = t->x, second = t->y, gate, up;
     if (roles_gated(&l->im->terms, term, &gate, &up)) {
-        uint32_t layer = l->roles.layers[term] > 0 ? l->roles.layers[term] - 1 : 0, value, other;
+        uint32_t layer = roles_mlp_layer(&l->roles, term), value, other;
         TRY(lower_projection(l, &value, gate, arena_printf(l->im->arena, "layers.%u.gate", layer)));
-        uint32_t silu = term_get(&l->im->terms, t->x)->kind == TERM_SILU ? t->x : t->y;
-        TRY(lower_step(l, &value, silu, value, NULL));
+        uint32_t activation = t->x == up ? t->y : t->x;
+        TRY(lower_step(l, &value, activation, value, NULL));
         TRY(lower_projection(l, &other, up, arena_printf(l->im->arena, "layers.%u.up", layer)));
         return add_node(l, &l->values[term], term, op, value, other, 0, NULL);
     }
@@ -208,7 +272,6 @@ static enum status lower_term(struct lowering *l, uint32_t term)
     const struct term *t = get(l, term);
     uint32_t *out = &l->values[term];
     const char *name = l->roles.names[term];
-    struct attribute attribute;
     switch (t->kind) {
     case TERM_TOKENS:
         *out = l->graph->inputs.items[0].value;
@@ -221,10 +284,6 @@ static enum status lower_term(struct lowering *l, uint32_t term)
         return add_node(l, out, term, OP_embed, l->embedding, l->values[t->x], 0, NULL);
     case TERM_LINEAR:
         return lower_linear(l, out, term, name);
-    case TERM_RMSNORM:
-        attribute = real(ATTRIBUTE_epsilon, t->number);
-        return add_node(l, out, term, OP_rmsnorm, l->values[t->x], add_tensor(l, t->weight, name), 0,
-                        &attribute);
     case TERM_ADD:
         return lower_pair(l, term, OP_add);
     case TERM_MULTIPLY:
@@ -232,7 +291,7 @@ static enum status lower_term(struct lowering *l, uint32_t term)
     case TERM_ATTENTION:
         return lower_attention(l, term);
     default:
-        return lower_step(l, out, term, l->values[t->x], name);
+        return lower_step(l, out, term, l->values[first_operand(l, term)], name);
     }
 }
 
@@ -262,6 +321,7 @@ static void mark_operands(struct lowering *l, uint32_t term)
 {
     uint32_t operands[3], gate, up, count = operands_of(get(l, term), operands);
     bool is_gated = roles_gated(&l->im->terms, term, &gate, &up);
+    operands[0] = first_operand(l, term);
     if (is_gated) {
         operands[0] = gate;
         operands[1] = up;

@@ -14,13 +14,18 @@ enum status lower_terms(struct graph **out, struct importer *im, uint32_t logits
 struct roles {
     const char **names; /* of the weight of an EMBED, LINEAR, RMSNORM; NULL: none */
     uint32_t *layers;   /* attentions below the term */
+    uint32_t *mlps;     /* MLPs below the term */
     uint32_t head;      /* LINEAR of the logits, or TERM_NONE */
 };
 void roles_find(struct roles *out, struct importer *im, uint32_t logits);
-/* The linear layer below scales, rotary embeddings and biases; TERM_NONE when there is something else. */
+/* The linear layer below scales, norms, rotary embeddings and biases; TERM_NONE when there is something else.
+ */
 uint32_t roles_projection(const struct term_set *terms, uint32_t term);
-/* A product with a SiLU: *gate is what is under the SiLU, *up the other factor. */
+/* A product with an activation: *gate is what is under the activation, *up the other factor. */
 bool roles_gated(const struct term_set *terms, uint32_t term, uint32_t *gate, uint32_t *up);
+/* The layer of an MLP's term, which may stand behind its layer's attention or beside it. */
+uint32_t roles_mlp_layer(const struct roles *roles, uint32_t term);
+bool roles_is_activation(enum term_kind kind);
 
 /* Are all elements of two weights the same bytes? */
 bool weights_equal(const struct tensor_view *a, const struct tensor_view *b);

@@ -18,9 +18,12 @@ static enum status mix_from(struct rule *rule, const struct import_value *value,
                             struct view *view)
 {
     const struct term_set *terms = &rule->im->terms;
-    const struct view *in = &value->view;
+    struct import_value narrow = *value;
     double factor = 1;
-    uint32_t x = term_strip_scale(terms, value->term, &factor);
+    if (value->view.rank > 0)
+        rule_narrow(rule, &narrow, value, head_size(&value->view, rule_get(rule, value)->size));
+    const struct view *in = &narrow.view;
+    uint32_t x = term_strip_scale(terms, narrow.term, &factor);
     const struct term *t = term_get(terms, x);
     /* One channel has no atom. */
     bool is_single = in->rank > 0 && view_count(in, in->rank - 1) == 0;
@@ -63,32 +66,83 @@ static enum status mix_from(struct rule *rule, const struct import_value *value,
     return OK;
 }
 
-static bool is_complete(const struct mix *mix)
+/* Channels in front that are sums of two products with tables, when all behind them are as they were; 0 when
+ * there is more to come. */
+static int64_t turned_channels(const struct mix *mix)
 {
+    int64_t turned = 0;
     if (mix->count != mix->head)
-        return false;
-    for (int64_t j = 0; j < mix->count; j++)
-        if (mix->entries[j].count != 2)
-            return false;
-    return true;
+        return 0;
+    while (turned < mix->count && mix->entries[turned].count == 2)
+        turned++;
+    for (int64_t j = turned; j < mix->count; j++) {
+        const struct mix_part *part = &mix->entries[j].parts[0];
+        if (mix->entries[j].count != 1 || part->table != MIX_NO_TABLE || part->source != j ||
+            part->factor != 1)
+            return 0;
+    }
+    return turned;
+}
+
+static enum status set_rope(struct rule *rule, const struct mix *mix, int64_t turned, const struct view *view)
+{
+    struct importer *im = rule->im;
+    struct term term = {.kind = TERM_ROPE, .x = mix->x, .size = mix->heads * mix->head, .groups = mix->heads};
+    double factor = 1;
+    TRY(rotary_recognise(rule, mix, turned, &term.index, &factor));
+    if (factor != 1 && turned != mix->count)
+        return rule_refuse(rule, "a rotated part of a head is scaled by %g, the rest is not", factor);
+    rule_set(rule, 0, term_scale(&im->terms, rule_term(rule, term), factor, im->node), view);
+    return OK;
 }
 
 static enum status finish(struct rule *rule, const struct mix *mix, const struct view *view)
 {
     struct importer *im = rule->im;
     struct term term = {.kind = TERM_MIX, .size = mix->heads * mix->count, .index = im->mixes.count};
-    double factor = 1;
-    if (is_complete(mix)) {
-        term = (struct term){
-            .kind = TERM_ROPE, .x = mix->x, .size = mix->heads * mix->head, .groups = mix->heads};
-        TRY(rotary_recognise(rule, mix, &term.index, &factor));
-        rule_set(rule, 0, term_scale(&im->terms, rule_term(rule, term), factor, im->node), view);
-        return OK;
-    }
+    int64_t turned = turned_channels(mix);
+    if (turned > 0)
+        return set_rope(rule, mix, turned, view);
     struct mix *kept = ARENA_NEW(im->arena, struct mix);
     *kept = *mix;
     *VEC_PUSH(im->arena, &im->mixes) = kept;
     rule_set(rule, 0, rule_term(rule, term), view);
+    return OK;
+}
+
+enum status mix_settle(struct rule *rule, struct import_value *value)
+{
+    double scale = 1;
+    uint32_t number = term_strip_scale(&rule->im->terms, value->term, &scale);
+    const struct term *t = term_get(&rule->im->terms, number);
+    if (t->kind != TERM_MIX)
+        return OK;
+    struct mix part = *rule->im->mixes.items[t->index];
+    struct mix_entry *entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)part.count);
+    int64_t first = part.head;
+    for (int64_t j = 0; j < part.count; j++)
+        for (uint32_t p = 0; p < part.entries[j].count; p++)
+            first = part.entries[j].parts[p].source < first ? part.entries[j].parts[p].source : first;
+    for (int64_t j = 0; j < part.count; j++) {
+        entries[j] = part.entries[j];
+        for (uint32_t p = 0; p < entries[j].count; p++)
+            entries[j].parts[p].source -= first;
+    }
+    part.entries = entries;
+    uint32_t x = first + part.count <= part.head
+                     ? rule_take_channels(rule, part.x, part.head, first, part.count)
+                     : TERM_NONE;
+    part.head = part.count;
+    int64_t turned = turned_channels(&part);
+    if (x == TERM_NONE || turned == 0)
+        return rule_refuse(
+            rule, "a part of a rotary embedding is read that is neither whole heads nor neighbouring "
+                  "channels of each head of a linear layer");
+    part.x = x;
+    struct import_value output = rule->outputs[0];
+    TRY(set_rope(rule, &part, turned, &value->view));
+    value->term = term_scale(&rule->im->terms, rule->outputs[0].term, scale, rule->im->node);
+    rule->outputs[0] = output;
     return OK;
 }
 

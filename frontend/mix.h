@@ -1,7 +1,9 @@
 /* Rotary embedding in the making: each channel of a head is a sum of at most two products of a rotary table's
  * column and a channel of the same head of x. Slices, negations, products with tables, sums and
  * concatenations build such mixes in any order; as soon as one is x * cos + rotate(x) * sin in both halves of
- * the head, it becomes a TERM_ROPE. */
+ * the head, it becomes a TERM_ROPE. Channels behind those may stay as they are (a partial rotary embedding).
+ * A mix of a part of each head of x (queries, keys and values of a head packed side by side) waits until
+ * attention reads it. */
 #ifndef FRONTEND_MIX_H
 #define FRONTEND_MIX_H
 
@@ -32,8 +34,12 @@ struct mix {
 /* Sums and concatenates activations, at least one of them a mix or a part of a head. */
 enum status mix_sum(struct rule *rule, const struct import_value *x, const struct import_value *y) MUST_CHECK;
 enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count) MUST_CHECK;
-/* The frequencies of a finished mix (frontend/rotary.c). UNSUPPORTED says what is not a rotary embedding. */
-enum status rotary_recognise(struct rule *rule, const struct mix *mix, uint32_t *frequencies,
+/* A mix that attention reads, of a part of each head: the rotary embedding of those channels alone. Other
+ * values are left as they are. */
+enum status mix_settle(struct rule *rule, struct import_value *value) MUST_CHECK;
+/* The frequencies of a finished mix, whose first `turned` channels are rotated (frontend/rotary.c).
+ * UNSUPPORTED says what is not a rotary embedding. */
+enum status rotary_recognise(struct rule *rule, const struct mix *mix, int64_t turned, uint32_t *frequencies,
                              double *factor) MUST_CHECK;
 /* Reads a concrete input as a rotary table under the axes of `view`. */
 enum status rotary_table_read(struct rule *rule, uint32_t slot, const struct view *view, int64_t columns,

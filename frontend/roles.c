@@ -10,11 +10,17 @@ uint32_t roles_projection(const struct term_set *terms, uint32_t term)
         const struct term *t = term_get(terms, term);
         if (t->kind == TERM_LINEAR)
             return term;
-        if (t->kind != TERM_SCALE && t->kind != TERM_ROPE && t->kind != TERM_BIAS)
+        bool is_norm = t->kind == TERM_RMSNORM && term_get(terms, t->x)->kind != TERM_CENTRED;
+        if (t->kind != TERM_SCALE && t->kind != TERM_ROPE && t->kind != TERM_BIAS && !is_norm)
             return TERM_NONE;
         term = t->x;
     }
     return TERM_NONE;
+}
+
+bool roles_is_activation(enum term_kind kind)
+{
+    return kind == TERM_SILU || kind == TERM_RELU || kind == TERM_GELU || kind == TERM_GELU_TANH;
 }
 
 bool roles_gated(const struct term_set *terms, uint32_t term, uint32_t *gate, uint32_t *up)
@@ -22,21 +28,36 @@ bool roles_gated(const struct term_set *terms, uint32_t term, uint32_t *gate, ui
     const struct term *t = term_get(terms, term);
     if (t->kind != TERM_MULTIPLY)
         return false;
-    bool first = term_get(terms, t->x)->kind == TERM_SILU;
-    if (!first && term_get(terms, t->y)->kind != TERM_SILU)
+    bool first = roles_is_activation(term_get(terms, t->x)->kind);
+    if (!first && !roles_is_activation(term_get(terms, t->y)->kind))
         return false;
     *gate = term_get(terms, first ? t->x : t->y)->x;
     *up = first ? t->y : t->x;
     return true;
 }
 
+/* What an MLP without a gate has under its activation; TERM_NONE when it is none. */
+static uint32_t plain_mlp(const struct term_set *terms, uint32_t term)
+{
+    const struct term *t = term_get(terms, term);
+    if (t->kind == TERM_SQUARE)
+        t = term_get(terms, t->x);
+    return roles_is_activation(t->kind) ? roles_projection(terms, t->x) : TERM_NONE;
+}
+
+/* The norm that a linear layer reads, and its bias. */
 static void name_norm(struct roles *roles, const struct importer *im, uint32_t linear, const char *name)
 {
     const struct term_set *terms = &im->terms;
     if (linear == TERM_NONE)
         return;
     uint32_t x = term_get(terms, linear)->x;
-    if (term_get(terms, x)->kind == TERM_RMSNORM && !roles->names[x])
+    if (term_get(terms, x)->kind == TERM_BIAS) {
+        roles->names[x] = roles->names[x] ? roles->names[x] : name;
+        x = term_get(terms, x)->x;
+    }
+    enum term_kind kind = term_get(terms, x)->kind;
+    if ((kind == TERM_RMSNORM || kind == TERM_NORMAL) && !roles->names[x])
         roles->names[x] = name;
 }
 
@@ -45,21 +66,57 @@ static const char *layer_name(struct importer *im, uint32_t layer, const char *p
     return arena_printf(im->arena, "layers.%u.%s", layer, part);
 }
 
-static void name_term(struct roles *roles, struct importer *im, uint32_t number)
+/* A linear layer that reads an attention or an MLP, or a term that is one. */
+static void name_parts(struct roles *roles, struct importer *im, uint32_t number, uint32_t layer)
 {
     const struct term_set *terms = &im->terms;
     const struct term *t = term_get(terms, number);
-    uint32_t gate, up, layer = roles->layers[number] > 0 ? roles->layers[number] - 1 : 0;
-    if (t->kind == TERM_EMBED)
-        roles->names[number] = "embed";
+    uint32_t gate, up, plain;
     if (t->kind == TERM_ATTENTION)
         name_norm(roles, im, roles_projection(terms, t->x), layer_name(im, layer, "attention_norm"));
     if (roles_gated(terms, number, &gate, &up))
         name_norm(roles, im, roles_projection(terms, gate), layer_name(im, layer, "mlp_norm"));
-    if (t->kind == TERM_LINEAR && term_get(terms, t->x)->kind == TERM_ATTENTION)
+    if (t->kind != TERM_LINEAR)
+        return;
+    if (term_get(terms, t->x)->kind == TERM_ATTENTION)
         roles->names[number] = layer_name(im, layer, "o");
-    if (t->kind == TERM_LINEAR && roles_gated(terms, t->x, &gate, &up))
+    if (roles_gated(terms, t->x, &gate, &up))
         roles->names[number] = layer_name(im, layer, "down");
+    if ((plain = plain_mlp(terms, t->x)) != TERM_NONE) {
+        roles->names[number] = layer_name(im, layer, "down");
+        roles->names[plain] = layer_name(im, layer, "up");
+        name_norm(roles, im, plain, layer_name(im, layer, "mlp_norm"));
+    }
+}
+
+uint32_t roles_mlp_layer(const struct roles *roles, uint32_t term)
+{
+    uint32_t attentions = roles->layers[term];
+    return attentions > roles->mlps[term] ? attentions - 1 : roles->mlps[term];
+}
+
+static void name_term(struct roles *roles, struct importer *im, uint32_t number)
+{
+    const struct term_set *terms = &im->terms;
+    const struct term *t = term_get(terms, number);
+    uint32_t layer = roles->layers[number] > 0 ? roles->layers[number] - 1 : 0;
+    if (t->kind == TERM_LINEAR || t->kind == TERM_MULTIPLY)
+        layer = roles_mlp_layer(roles, number);
+    if (t->kind == TERM_EMBED)
+        roles->names[number] = "embed";
+    if (t->kind == TERM_POSITIONS)
+        roles->names[number] = "positions";
+    name_parts(roles, im, number, layer);
+}
+
+/* A bias is called after its linear layer. */
+static void name_biases(struct roles *roles, const struct importer *im)
+{
+    for (uint32_t i = 0; i < im->terms.terms.count; i++) {
+        const struct term *t = term_get(&im->terms, i);
+        if (t->kind == TERM_BIAS && !roles->names[i])
+            roles->names[i] = roles->names[t->x];
+    }
 }
 
 void roles_find(struct roles *out, struct importer *im, uint32_t logits)
@@ -68,6 +125,7 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
     uint32_t count = terms->terms.count;
     out->names = ARENA_ARRAY(im->arena, const char *, count);
     out->layers = ARENA_ARRAY(im->arena, uint32_t, count);
+    out->mlps = ARENA_ARRAY(im->arena, uint32_t, count);
     out->head = roles_projection(terms, logits);
     if (out->head != TERM_NONE)
         out->names[out->head] = "head";
@@ -75,11 +133,20 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
     for (uint32_t i = 0; i < count; i++) {
         const struct term *t = term_get(terms, i);
         uint32_t operands[] = {t->x, t->y, t->z};
-        for (uint32_t k = 0; k < 3; k++)
-            if (operands[k] < i && out->layers[operands[k]] > out->layers[i])
+        for (uint32_t k = 0; k < 3; k++) {
+            if (operands[k] >= i)
+                continue;
+            if (out->layers[operands[k]] > out->layers[i])
                 out->layers[i] = out->layers[operands[k]];
+            if (out->mlps[operands[k]] > out->mlps[i])
+                out->mlps[i] = out->mlps[operands[k]];
+        }
+        uint32_t gate, up;
         out->layers[i] += t->kind == TERM_ATTENTION;
         if (!out->names[i])
             name_term(out, im, i);
+        out->mlps[i] += t->kind == TERM_LINEAR &&
+                        (roles_gated(terms, t->x, &gate, &up) || plain_mlp(terms, t->x) != TERM_NONE);
     }
+    name_biases(out, im);
 }

@@ -249,9 +249,8 @@ static uint32_t intern(struct importer *im, const float *values, int64_t count)
 }
 
 /* All channels fit together: same factor, both halves the same columns. */
-static enum status pair_channels(struct rule *rule, const struct mix *mix, struct pair *pairs)
+static enum status pair_channels(struct rule *rule, const struct mix *mix, int64_t half, struct pair *pairs)
 {
-    int64_t half = mix->count / 2;
     for (int64_t j = 0; j < half; j++) {
         struct pair second;
         if (!find_pair(&pairs[j], rule->im, &mix->entries[j], j, j + half, -1) ||
@@ -273,14 +272,15 @@ static enum status pair_channels(struct rule *rule, const struct mix *mix, struc
     return OK;
 }
 
-enum status rotary_recognise(struct rule *rule, const struct mix *mix, uint32_t *frequencies, double *factor)
+enum status rotary_recognise(struct rule *rule, const struct mix *mix, int64_t turned, uint32_t *frequencies,
+                             double *factor)
 {
-    int64_t half = mix->count / 2;
-    if (mix->count % 2 != 0)
-        return rule_refuse(rule, "a head of %" PRId64 " channels cannot be rotated in halves", mix->count);
+    int64_t half = turned / 2;
+    if (turned % 2 != 0)
+        return rule_refuse(rule, "a head of %" PRId64 " channels cannot be rotated in halves", turned);
     struct pair *pairs = ARENA_ARRAY(rule->im->arena, struct pair, (size_t)half);
     float *values = ARENA_ARRAY(rule->im->arena, float, (size_t)half);
-    TRY(pair_channels(rule, mix, pairs));
+    TRY(pair_channels(rule, mix, half, pairs));
     const struct rotary_table *cosine = pairs[0].cosine, *sine = pairs[0].sine;
     if (!cosine->angles[0] || !sine->angles[0]) {
         TRY(recover_all(rule, pairs, half, values));

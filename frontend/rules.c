@@ -52,9 +52,30 @@ const struct term *rule_get(const struct rule *rule, const struct import_value *
     return term_get(&rule->im->terms, value->term);
 }
 
+/* Numbers that the file computes, the same at every probe, become a weight on the model's arena. */
+static bool keep_computed(struct rule *rule, struct import_value *value)
+{
+    enum { LONGEST = 1 << 20 };
+    if (value->has_weight || import_materialise(rule->im, value, NULL) != OK)
+        return value->has_weight;
+    const struct array *array = value->at[0];
+    if (!onnx_type_is_float(array->type) || array->count > LONGEST || array->rank > TENSOR_MAX_RANK)
+        return false;
+    for (uint32_t p = 1; p < PROBES; p++)
+        if (value->at[p] != array && !array_equal(value->at[p], array))
+            return false;
+    float *values = ARENA_ARRAY(&rule->im->model->arena, float, (size_t)array->count + 1);
+    for (int64_t i = 0; i < array->count; i++)
+        values[i] = (float)array->data[i];
+    value->has_weight = tensor_view_dense(&value->weight, NULL, (const uint8_t *)values,
+                                          (size_t)array->count * sizeof *values, DTYPE_F32, array->rank,
+                                          array->dims, NULL) == OK;
+    return value->has_weight;
+}
+
 bool rule_vector(struct rule *rule, uint32_t slot, int64_t size, uint32_t *weight)
 {
-    if (!rule_is_concrete(rule, slot) || !rule->inputs[slot]->has_weight)
+    if (!rule_is_concrete(rule, slot) || !keep_computed(rule, rule->inputs[slot]))
         return false;
     struct tensor_view view = rule->inputs[slot]->weight;
     uint32_t wide = 0;

@@ -2,6 +2,7 @@
  * reads is proved from the atoms of the stacked axes; that the mask is causal, from its elements at the
  * probes. */
 #include "frontend/importer.h"
+#include "frontend/mix.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -110,9 +111,19 @@ static bool is_channels(const struct view *view, uint32_t axis)
     return atom && atom->kind == ATOM_STATIC && atom->stride == 1;
 }
 
+/* Queries or keys with no other channels than their view shows. */
+static enum status settle(struct rule *rule, struct import_value *value)
+{
+    struct import_value wide = *value;
+    rule_narrow(rule, value, &wide, 1);
+    return mix_settle(rule, value);
+}
+
 enum status rule_scores(struct rule *rule)
 {
-    const struct import_value *q = rule->inputs[0], *k = rule->inputs[1];
+    struct import_value queries = *rule->inputs[0], keys = *rule->inputs[1], *q = &queries, *k = &keys;
+    TRY(settle(rule, q));
+    TRY(settle(rule, k));
     uint32_t m = q->view.rank, n = k->view.rank;
     if (m < 3 || n < 3 || !view_axis_is(&q->view, m - 2, ATOM_SEQUENCE) || !is_channels(&q->view, m - 1) ||
         !view_axis_is(&k->view, n - 1, ATOM_SEQUENCE) || !is_channels(&k->view, n - 2) ||
@@ -309,7 +320,9 @@ static double snap_scale(double scale, int64_t head)
 
 enum status rule_weigh(struct rule *rule)
 {
-    const struct import_value *w = rule->inputs[0], *v = rule->inputs[1];
+    struct import_value values = *rule->inputs[1];
+    const struct import_value *w = rule->inputs[0], *v = &values;
+    rule_narrow(rule, &values, rule->inputs[1], 1);
     const struct term *softmax = rule_get(rule, w);
     uint32_t m = w->view.rank, n = v->view.rank;
     if (softmax->kind != TERM_SOFTMAX || m < 3 || n < 3 || !view_axis_is(&w->view, m - 1, ATOM_KEYS) ||

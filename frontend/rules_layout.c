@@ -194,25 +194,17 @@ enum status rule_Tile(struct rule *rule)
     return OK;
 }
 
-/* Some channels of a linear layer are a linear layer with some rows of its weight: packed queries, keys and
- * values, packed gate and up, come apart. `view` is a slice of the whole [batch, sequence, channels]. */
+/* Of a whole [batch, sequence, channels] the slice is narrowed at once; other slices may be parts of a head,
+ * and whoever reads them decides. */
 static void set_channels(struct rule *rule, uint32_t output, uint32_t term, const struct view *view)
 {
-    const struct term *t = term_get(&rule->im->terms, term);
-    const struct atom *channels = view->rank == 3 ? view_atom(view, 2) : NULL;
+    struct import_value slice = {.kind = VALUE_ACTIVATION, .term = term, .view = *view}, narrow = slice;
     struct view rows = *view;
+    const struct atom *channels = view->rank == 3 ? view_atom(view, 2) : NULL;
     rows.offset = 0;
-    bool is_part = channels && channels->kind == ATOM_STATIC && channels->size < t->size;
-    if (t->kind != TERM_LINEAR || !is_part || !view_has_rows(&rows, channels->size)) {
-        rule_set(rule, output, term, view);
-        return;
-    }
-    struct tensor_view weight = rule->im->weights.items[t->weight];
-    weight.offset += view->offset * weight.strides[0];
-    weight.dims[0] = channels->size;
-    struct term part = {.kind = TERM_LINEAR, .x = t->x, .size = channels->size};
-    part.weight = import_weight(rule->im, &weight);
-    rule_set(rule, output, rule_term(rule, part), &rows);
+    if (channels && view_has_rows(&rows, channels->size))
+        rule_narrow(rule, &narrow, &slice, 1);
+    rule_set(rule, output, narrow.term, &narrow.view);
 }
 
 enum status rule_Slice(struct rule *rule)

@@ -1,11 +1,14 @@
-/* Rules of operators that read weights or reduce channels: embeddings, linear layers, means, norms. */
+/* Rules of operators that read weights: embeddings and linear layers; and of joining. */
 #include "frontend/importer.h"
 #include "frontend/mix.h"
 #include <inttypes.h>
 #include <string.h>
 
-static enum status need_rows(struct rule *rule, const struct import_value *x)
+static enum status need_rows(struct rule *rule, struct import_value *x)
 {
+    struct import_value narrow;
+    if (rule_narrow(rule, &narrow, x, 1))
+        *x = narrow;
     const struct term *t = rule_get(rule, x);
     if (!view_has_rows(&x->view, t->size))
         return rule_refuse(rule, "the last axis is not all %" PRId64 " channels of %s in order", t->size,
@@ -13,24 +16,22 @@ static enum status need_rows(struct rule *rule, const struct import_value *x)
     return OK;
 }
 
-/* The view of the same rows with another number of channels; 0 removes the axis. */
+/* The view of the same rows with another number of channels. */
 static struct view with_channels(const struct view *view, int64_t size)
 {
     struct view out = *view;
     uint32_t last = out.rank - 1;
     out.ends[last] = view_start(&out, last);
-    if (size > 0)
-        view_append(&out, (struct atom){ATOM_STATIC, size, 1});
-    else
-        view_remove(&out, last);
+    view_append(&out, (struct atom){ATOM_STATIC, size, 1});
     return out;
 }
 
 /* x times a stored matrix; `is_in_out` when it is stored as [in, out]. */
-static enum status linear(struct rule *rule, const struct import_value *x, uint32_t slot, bool is_in_out)
+static enum status linear(struct rule *rule, const struct import_value *operand, uint32_t slot,
+                          bool is_in_out)
 {
     const struct import_value *w = rule->inputs[slot];
-    const struct term *t = rule_get(rule, x);
+    struct import_value rows_of = *operand, *x = &rows_of;
     if (!w->has_weight)
         return rule_refuse(
             rule, "input %u is computed in the file; weights must be stored as FLOAT, FLOAT16 or BFLOAT16",
@@ -38,6 +39,7 @@ static enum status linear(struct rule *rule, const struct import_value *x, uint3
     if (w->weight.rank != 2)
         return rule_refuse(rule, "the weight in input %u has %u axes, expected two", slot, w->weight.rank);
     TRY(need_rows(rule, x));
+    const struct term *t = rule_get(rule, x);
     struct tensor_view view = is_in_out ? tensor_view_transpose(&w->weight) : w->weight;
     if (view.dims[1] != t->size)
         return status_fail(rule->trace, INVALID,
@@ -144,52 +146,6 @@ enum status rule_Gather(struct rule *rule)
     if (rule_is_activation(rule, 0) && rule_is_concrete(rule, 1))
         return pick(rule);
     return rule_refuse(rule, "an activation indexed by an activation is not supported");
-}
-
-enum status rule_ReduceMean(struct rule *rule)
-{
-    if (!rule_is_activation(rule, 0))
-        return rule_refuse(rule, "its first input is not an activation");
-    const struct import_value *x = rule->inputs[0];
-    struct evaluation e;
-    uint32_t axes[ONNX_MAX_RANK], count;
-    bool given;
-    TRY(rule_evaluation(rule, 0, &e));
-    TRY(evaluate_axes(&e, 1, x->view.rank, axes, &count, &given));
-    if (count != 1 || axes[0] + 1 != x->view.rank)
-        return rule_refuse(rule, "only the last axis can be reduced");
-    TRY(need_rows(rule, x));
-    bool keep = onnx_integer(rule->node, "keepdims", 1) != 0;
-    struct view view = with_channels(&x->view, keep ? 1 : 0);
-    rule_set(rule, 0, rule_term(rule, (struct term){.kind = TERM_MEAN, .x = x->term, .size = 1}), &view);
-    return OK;
-}
-
-enum status rule_ReduceSum(struct rule *rule)
-{
-    TRY(rule_ReduceMean(rule));
-    struct import_value mean = rule->outputs[0];
-    double count = (double)rule_get(rule, rule->inputs[0])->size;
-    rule_set(rule, 0, term_scale(&rule->im->terms, mean.term, count, rule->im->node), &mean.view);
-    return OK;
-}
-
-enum status rule_RMSNormalization(struct rule *rule)
-{
-    if (rule->input_count != 2 || !rule_is_activation(rule, 0) || !rule_is_concrete(rule, 1) ||
-        rule->output_count != 1)
-        return rule_refuse(rule, "expected an activation, a stored weight and one output");
-    const struct import_value *x = rule->inputs[0];
-    int64_t axis = onnx_integer(rule->node, "axis", -1);
-    struct term term = {.kind = TERM_RMSNORM, .x = x->term, .size = rule_get(rule, x)->size};
-    TRY(need_rows(rule, x));
-    if (axis != -1 && axis + 1 != x->view.rank)
-        return rule_refuse(rule, "only the last axis can be normalised");
-    if (!rule_vector(rule, 1, term.size, &term.weight))
-        return rule_refuse(rule, "input 1 is not a stored vector of %" PRId64 " elements", term.size);
-    term.number = (double)onnx_real(rule->node, "epsilon", 1e-5f);
-    rule_set(rule, 0, rule_term(rule, term), &x->view);
-    return OK;
 }
 
 /* An empty cache in front of keys or values adds nothing; otherwise parts of a head come together. */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-static enum status unary(struct rule *rule, enum term_kind kind)
+enum status rule_unary(struct rule *rule, enum term_kind kind)
 {
     if (!rule_is_activation(rule, 0))
         return rule_refuse(rule, "its first input is not an activation");
@@ -35,9 +35,11 @@ static enum status with_vector(struct rule *rule, enum term_kind kind, const str
 {
     const struct term *t = rule_get(rule, x);
     struct term term = {.kind = kind, .x = x->term, .weight = weight, .size = t->size};
-    if (kind == TERM_GAIN && t->kind == TERM_NORMAL)
-        term = (struct term){
-            .kind = TERM_RMSNORM, .x = t->x, .number = t->number, .weight = weight, .size = t->size};
+    if (kind == TERM_GAIN && t->kind == TERM_NORMAL) {
+        term = *t;
+        term.kind = TERM_RMSNORM;
+        term.weight = weight;
+    }
     rule_set(rule, 0, rule_term(rule, term), &x->view);
     return OK;
 }
@@ -59,24 +61,24 @@ enum status rule_Neg(struct rule *rule)
 
 enum status rule_Exp(struct rule *rule)
 {
-    return unary(rule, TERM_EXP);
+    return rule_unary(rule, TERM_EXP);
 }
 
 enum status rule_Sigmoid(struct rule *rule)
 {
-    return unary(rule, TERM_SIGMOID);
+    return rule_unary(rule, TERM_SIGMOID);
 }
 
 enum status rule_Swish(struct rule *rule)
 {
     if (onnx_real(rule->node, "alpha", 1) != 1)
         return rule_refuse(rule, "only alpha = 1 is supported");
-    return unary(rule, TERM_SILU);
+    return rule_unary(rule, TERM_SILU);
 }
 
 enum status rule_IsNaN(struct rule *rule)
 {
-    return unary(rule, TERM_IS_NAN);
+    return rule_unary(rule, TERM_IS_NAN);
 }
 
 /* 1 / sqrt and sqrt of 1 / are the same thing: the root is kept inside. */
@@ -102,7 +104,7 @@ enum status rule_Sqrt(struct rule *rule)
 
 enum status rule_Reciprocal(struct rule *rule)
 {
-    return unary(rule, TERM_INVERSE);
+    return rule_unary(rule, TERM_INVERSE);
 }
 
 enum status rule_Pow(struct rule *rule)
@@ -112,9 +114,11 @@ enum status rule_Pow(struct rule *rule)
         return rule_refuse(rule, "only an activation to the power of one number is supported");
     const struct import_value *x = rule->inputs[0];
     if (exponent == 2)
-        return unary(rule, TERM_SQUARE);
+        return rule_unary(rule, TERM_SQUARE);
+    if (exponent == 3)
+        return rule_unary(rule, TERM_CUBE);
     if (exponent == -1)
-        return unary(rule, TERM_INVERSE);
+        return rule_unary(rule, TERM_INVERSE);
     if (exponent != 0.5 && exponent != -0.5)
         return rule_refuse(rule, "the power of %g is not supported", exponent);
     uint32_t root = root_of(rule, x->term);
@@ -123,73 +127,55 @@ enum status rule_Pow(struct rule *rule)
     return OK;
 }
 
-/* x / sqrt(mean(x * x) + epsilon), when `row` is the second factor. */
-static bool is_norm_of(struct rule *rule, uint32_t x, uint32_t row, double *epsilon)
+/* Of an x and y without scales: squares, cubes and activations that are products. */
+static uint32_t product_term(struct rule *rule, uint32_t x, uint32_t y, double *factor)
 {
     const struct term_set *terms = &rule->im->terms;
-    const struct term *t = term_get(terms, row);
-    *epsilon = 0;
-    if (t->kind != TERM_INVERSE || (t = term_get(terms, t->x))->kind != TERM_ROOT)
-        return false;
-    t = term_get(terms, t->x);
-    if (t->kind == TERM_OFFSET) {
-        *epsilon = t->number;
-        t = term_get(terms, t->x);
+    const struct term *a = term_get(terms, x), *b = term_get(terms, y);
+    struct term term = {.kind = TERM_MULTIPLY, .x = x < y ? x : y, .y = x < y ? y : x, .size = a->size};
+    uint32_t gelu = rule_gelu_product(rule, x, y, factor);
+    if (gelu != TERM_NONE)
+        return gelu;
+    if (x == y)
+        term = (struct term){.kind = TERM_SQUARE, .x = x, .size = a->size};
+    else if ((b->kind == TERM_SQUARE && b->x == x) || (a->kind == TERM_SQUARE && a->x == y))
+        term = (struct term){
+            .kind = TERM_CUBE, .x = b->kind == TERM_SQUARE && b->x == x ? x : y, .size = a->size};
+    else if (b->kind == TERM_SIGMOID && b->x == x)
+        term = (struct term){.kind = TERM_SILU, .x = x, .size = a->size};
+    else if (a->kind == TERM_SIGMOID && a->x == y)
+        term = (struct term){.kind = TERM_SILU, .x = y, .size = a->size};
+    return rule_term(rule, term);
+}
+
+/* Two values of one shape: when their views differ, each is narrowed to what its view shows. */
+static enum status match_views(struct rule *rule, struct import_value *x, struct import_value *y)
+{
+    struct import_value a, b;
+    if (view_equal(&x->view, &y->view))
+        return OK;
+    if (rule_narrow(rule, &a, x, 1) && rule_narrow(rule, &b, y, 1) && view_equal(&a.view, &b.view)) {
+        *x = a;
+        *y = b;
+        return OK;
     }
-    if (t->kind != TERM_MEAN || (t = term_get(terms, t->x))->kind != TERM_SQUARE)
-        return false;
-    return t->x == x && *epsilon >= 0;
-}
-
-/* Does `row` have one element where `x` has a row? */
-static bool is_row_of(const struct import_value *row, const struct import_value *x)
-{
-    if (row->view.rank != x->view.rank || x->view.rank == 0)
-        return false;
-    struct view without = x->view;
-    uint32_t last = without.rank - 1;
-    without.ends[last] = view_start(&without, last);
-    return view_equal(&without, &row->view);
-}
-
-static enum status times_row(struct rule *rule, const struct import_value *x, const struct import_value *row)
-{
-    const struct term *t = rule_get(rule, x);
-    double epsilon;
-    bool has_gain = t->kind == TERM_GAIN;
-    if (!is_norm_of(rule, has_gain ? t->x : x->term, row->term, &epsilon))
-        return rule_refuse(rule, "rows are multiplied by %s, which is no root mean square norm of them",
-                           term_kind_name(rule_get(rule, row)->kind));
-    struct term term = {
-        .kind = has_gain ? TERM_RMSNORM : TERM_NORMAL, .x = has_gain ? t->x : x->term, .size = t->size};
-    term.number = epsilon;
-    term.weight = has_gain ? t->weight : 0;
-    rule_set(rule, 0, rule_term(rule, term), &x->view);
-    return OK;
+    return rule_refuse(rule, "the axes of its operands (%s, %s) do not match",
+                       term_kind_name(rule_get(rule, x)->kind), term_kind_name(rule_get(rule, y)->kind));
 }
 
 static enum status product(struct rule *rule, const struct import_value *x, const struct import_value *y)
 {
-    const struct term *a = rule_get(rule, x), *b = rule_get(rule, y);
-    if (is_row_of(y, x))
-        return times_row(rule, x, y);
-    if (is_row_of(x, y))
-        return times_row(rule, y, x);
-    if (!view_equal(&x->view, &y->view))
-        return rule_refuse(rule, "the axes of its operands (%s, %s) do not match", term_kind_name(a->kind),
-                           term_kind_name(b->kind));
-    struct term term = {.kind = TERM_MULTIPLY, .x = x->term, .y = y->term, .size = a->size};
-    if (x->term == y->term)
-        term = (struct term){.kind = TERM_SQUARE, .x = x->term, .size = a->size};
-    else if (b->kind == TERM_SIGMOID && b->x == x->term)
-        term = (struct term){.kind = TERM_SILU, .x = x->term, .size = a->size};
-    else if (a->kind == TERM_SIGMOID && a->x == y->term)
-        term = (struct term){.kind = TERM_SILU, .x = y->term, .size = a->size};
-    else if (x->term > y->term) {
-        term.x = y->term;
-        term.y = x->term;
-    }
-    rule_set(rule, 0, rule_term(rule, term), &x->view);
+    if (rule_is_row_of(y, x))
+        return rule_times_row(rule, x, y);
+    if (rule_is_row_of(x, y))
+        return rule_times_row(rule, y, x);
+    struct import_value a = *x, b = *y;
+    TRY(match_views(rule, &a, &b));
+    double factor = 1;
+    a.term = term_strip_scale(&rule->im->terms, a.term, &factor);
+    b.term = term_strip_scale(&rule->im->terms, b.term, &factor);
+    uint32_t term = product_term(rule, a.term, b.term, &factor);
+    rule_set(rule, 0, term_scale(&rule->im->terms, term, factor, rule->im->node), &a.view);
     return OK;
 }
 
@@ -204,6 +190,10 @@ enum status rule_Mul(struct rule *rule)
     double number;
     if (rule_number(rule, other, &number))
         return scaled(rule, x, number);
+    const struct term *t = rule_get(rule, x);
+    bool is_head_norm = t->kind == TERM_NORMAL && t->groups > 0;
+    if (is_head_norm && rule_vector(rule, other, size / t->groups, &weight))
+        return with_vector(rule, TERM_GAIN, x, weight);
     if (view_has_rows(&x->view, size) && rule_vector(rule, other, size, &weight))
         return with_vector(rule, TERM_GAIN, x, weight);
     return rule_table_product(rule, x, other);
@@ -215,10 +205,10 @@ static enum status quotient(struct rule *rule, const struct import_value *x, con
     const struct term_set *terms = &rule->im->terms;
     const struct term *b = rule_get(rule, y), *inner;
     double sign = 1;
-    if (is_row_of(y, x)) {
+    if (rule_is_row_of(y, x)) {
         struct import_value inverse = *y;
         inverse.term = rule_term(rule, (struct term){.kind = TERM_INVERSE, .x = y->term, .size = b->size});
-        return times_row(rule, x, &inverse);
+        return rule_times_row(rule, x, &inverse);
     }
     if (view_equal(&x->view, &y->view) && b->kind == TERM_OFFSET && b->number == 1 &&
         (inner = term_get(terms, b->x))->kind == TERM_EXP &&
@@ -263,15 +253,13 @@ enum status rule_Div(struct rule *rule)
 
 static enum status sum(struct rule *rule, const struct import_value *x, const struct import_value *y)
 {
-    const struct term *a = rule_get(rule, x), *b = rule_get(rule, y);
-    if (!view_equal(&x->view, &y->view))
-        return rule_refuse(rule, "the axes of its operands (%s, %s) do not match", term_kind_name(a->kind),
-                           term_kind_name(b->kind));
-    if (a->kind == TERM_MIX || b->kind == TERM_MIX)
+    struct import_value a = *x, b = *y;
+    if (rule_get(rule, x)->kind == TERM_MIX || rule_get(rule, y)->kind == TERM_MIX)
         return mix_sum(rule, x, y);
-    uint32_t low = x->term < y->term ? x->term : y->term, high = x->term < y->term ? y->term : x->term;
-    rule_set(rule, 0, rule_term(rule, (struct term){.kind = TERM_ADD, .x = low, .y = high, .size = a->size}),
-             &x->view);
+    TRY(match_views(rule, &a, &b));
+    uint32_t low = a.term < b.term ? a.term : b.term, high = a.term < b.term ? b.term : a.term;
+    struct term term = {.kind = TERM_ADD, .x = low, .y = high, .size = rule_get(rule, &a)->size};
+    rule_set(rule, 0, rule_term(rule, term), &a.view);
     return OK;
 }
 
@@ -287,13 +275,7 @@ static enum status sum_with_concrete(struct rule *rule, uint32_t slot)
         return offset(rule, x, number);
     if (view_has_rows(&x->view, size) && rule_vector(rule, 1 - slot, size, &weight))
         return with_vector(rule, TERM_BIAS, x, weight);
-    TRY(import_materialise(rule->im, rule->inputs[1 - slot], rule->trace));
-    const struct onnx_data *table =
-        rule->inputs[1 - slot]->at[0] ? rule->inputs[1 - slot]->at[0]->table : NULL;
-    return rule_refuse(
-        rule, "%s plus a constant that is neither a number nor a stored vector of its %lld channels%s%s%s",
-        term_kind_name(rule_get(rule, x)->kind), (long long)size, table ? " (rows of '" : "",
-        table ? table->name.data : "", table ? "': learned positions are not supported)" : "");
+    return rule_add_positions(rule, x, 1 - slot);
 }
 
 enum status rule_Add(struct rule *rule)
@@ -311,11 +293,13 @@ enum status rule_Sub(struct rule *rule)
     if (rule_is_activation(rule, 0) && rule_is_activation(rule, 1)) {
         const struct import_value *x = rule->inputs[0];
         struct import_value negative = *rule->inputs[1];
-        if (is_row_of(&negative, x))
-            return rule_refuse(
-                rule,
-                "%s is subtracted from rows: norms that subtract the mean (LayerNorm) are not supported",
-                term_kind_name(rule_get(rule, &negative)->kind));
+        if (rule_is_row_of(&negative, x)) {
+            const struct term *mean = rule_get(rule, &negative);
+            if (mean->kind != TERM_MEAN || mean->x != x->term || mean->groups > 0)
+                return rule_refuse(rule, "%s is subtracted from rows, which is not their mean",
+                                   term_kind_name(mean->kind));
+            return rule_unary(rule, TERM_CENTRED);
+        }
         negative.term = term_scale(&rule->im->terms, negative.term, -1, rule->im->node);
         return sum(rule, x, &negative);
     }

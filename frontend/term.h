@@ -24,19 +24,27 @@ enum term_kind {
     TERM_SCALE,    /* x * number */
     TERM_OFFSET,   /* x + number */
     TERM_SQUARE,   /* x * x */
-    TERM_MEAN,     /* over all channels; size 1 */
+    TERM_CUBE,     /* x * x * x */
+    TERM_MEAN,     /* over all channels, size 1; groups: over those of each of so many heads */
+    TERM_CENTRED,  /* x minus its mean over all channels */
     TERM_ROOT,     /* sqrt(x) */
     TERM_INVERSE,  /* 1 / x */
     TERM_EXP,
     TERM_SIGMOID,
     TERM_SILU,
-    TERM_NORMAL,  /* x / sqrt(mean(x * x) + number) */
-    TERM_RMSNORM, /* the same times weight */
-    TERM_MIX,     /* index: a sum of rotary tables times channels of x (frontend/mix.h) */
-    TERM_ROPE,    /* index: frequencies; groups: heads of x */
-    TERM_SCORES,  /* x: queries, y: keys; channels are the query heads */
-    TERM_MASKED,  /* x + mask number `index` */
-    TERM_SOFTMAX, /* of scores x times number, causal */
+    TERM_RELU,
+    TERM_TANH,
+    TERM_ERF,
+    TERM_GELU,      /* x * (1 + erf(x / sqrt(2))) / 2 */
+    TERM_GELU_TANH, /* x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2 */
+    TERM_NORMAL,    /* x / sqrt(mean(x * x) + number); groups as for a mean. Of a centred x: a layer norm */
+    TERM_RMSNORM,   /* the same times weight */
+    TERM_POSITIONS, /* x plus row index + position of weight */
+    TERM_MIX,       /* index: a sum of rotary tables times channels of x (frontend/mix.h) */
+    TERM_ROPE,      /* index: frequencies; groups: heads of x */
+    TERM_SCORES,    /* x: queries, y: keys; channels are the query heads */
+    TERM_MASKED,    /* x + mask number `index` */
+    TERM_SOFTMAX,   /* of scores x times number, causal */
     TERM_IS_NAN,
     TERM_ATTENTION, /* x: queries, y: keys, z: values, number: scale */
 };
@@ -47,9 +55,10 @@ struct term {
     uint32_t x, y, z; /* operands; 0 where there is none */
     uint32_t weight;  /* of the importer's weights */
     uint32_t index;
-    int64_t size;   /* channels */
-    int64_t groups; /* key-value heads of scores and attention; heads of a rope */
-    int64_t heads;  /* query heads of scores and attention */
+    int64_t size; /* channels */
+    int64_t
+        groups;    /* key-value heads of scores and attention; heads of a rope, a mean or a norm (0: whole) */
+    int64_t heads; /* query heads of scores and attention */
     double number;
 };
 

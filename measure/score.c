@@ -69,33 +69,55 @@ static void add_heads(struct scorer *s, const char *score, const struct node *at
                    build_op(s->graph, OP_head_norms, &output, &(struct build_attributes){.heads = heads}));
 }
 
+static uint32_t last_axis(const struct graph *graph, uint32_t value)
+{
+    const struct value *v = graph_value(graph, value);
+    return dims_find(&graph->dims, v->axes[v->rank - 1]);
+}
+
 static const char *name_of(struct scorer *s, uint32_t layer, const char *role)
 {
     return arena_printf(s->arena, "layers.%" PRIu32 ".%s", layer, role);
 }
 
-/* The neurons of an MLP are what its closing projection reads. */
+/* The neurons of an MLP are what its closing projection reads: the product over them that leads back to the
+ * stream. */
 static void add_neurons(struct scorer *s, const struct graph *model, const struct branch *branch)
 {
-    const struct value *v = graph_value(model, branch->value);
-    const struct node *node = &model->nodes.items[v->source];
-    if (node->op == OP_add) /* the projection's bias */
-        node = &model->nodes.items[graph_value(model, node->inputs[0])->source];
-    if (node->op == OP_matmul_nt)
-        add_activation(s, name_of(s, branch->layer, "ffn"), s->copy.values[node->inputs[0]]);
+    const struct prunable *neurons = classes_get_layer(&s->classes, branch->layer, "ffn");
+    for (uint32_t i = branch->node_count; neurons && i-- > 0;) {
+        const struct node *node = &model->nodes.items[branch->nodes[i]];
+        if ((node->op != OP_matmul_nt && node->op != OP_matmul_nn) ||
+            last_axis(model, node->inputs[0]) != neurons->leaf ||
+            last_axis(model, node->results[0]) != s->classes.structure.hidden)
+            continue;
+        add_activation(s, neurons->name, s->copy.values[node->inputs[0]]);
+        return;
+    }
+}
+
+/* A norm's result as the branch reads it: with its bias, if there is one. */
+static uint32_t norm_output(const struct graph *model, const struct branch *branch, uint32_t norm)
+{
+    for (uint32_t i = 0; i < branch->node_count; i++) {
+        const struct node *node = &model->nodes.items[branch->nodes[i]];
+        if (node->op == OP_add && node->inputs[0] == norm && graph_value(model, node->inputs[1])->rank == 1)
+            return node->results[0];
+    }
+    return norm;
 }
 
 static void add_branch(struct scorer *s, const struct graph *model, const struct branch *branch)
 {
     for (uint32_t i = 0; i < branch->node_count; i++) {
         const struct node *node = &model->nodes.items[branch->nodes[i]];
-        if (node->op == OP_rmsnorm)
-            add_activation(s, "hidden", s->copy.values[node->results[0]]);
+        bool is_norm = node->op == OP_rmsnorm || node->op == OP_layernorm;
+        if (is_norm && last_axis(model, node->results[0]) == s->classes.structure.hidden)
+            add_activation(s, "hidden", s->copy.values[norm_output(model, branch, node->results[0])]);
     }
     if (branch->attention != ID_NONE)
         add_heads(s, name_of(s, branch->layer, "heads"), &model->nodes.items[branch->attention]);
-    else
-        add_neurons(s, model, branch);
+    add_neurons(s, model, branch);
 }
 
 /* Block importance: the stream before the layer's first branch against the stream after its last. */

@@ -69,11 +69,9 @@ static const char *describe_facts(struct finder *f, uint32_t leaf)
     static const struct {
         enum dim_fact fact;
         const char *name;
-    } names[] = {{FACT_CONTRACTED, "contracted"},
-                 {FACT_NORMALISER, "normaliser"},
-                 {FACT_DOMAIN, "index domain"},
-                 {FACT_PAIRED, "paired"},
-                 {FACT_FROZEN, "frozen"}};
+    } names[] = {{FACT_CONTRACTED, "contracted"}, {FACT_NORMALISER, "normaliser"},
+                 {FACT_DOMAIN, "index domain"},   {FACT_PAIRED, "paired"},
+                 {FACT_POSITION, "position"},     {FACT_FROZEN, "frozen"}};
     const char *text = "";
     uint32_t facts = f->graph->dims.terms.items[leaf].facts;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -125,6 +123,8 @@ static void judge(struct finder *f, struct prunable *item)
         if (facts & FACT_FROZEN) {
             const struct str *reason = leaf->facts & FACT_FROZEN ? &leaf->reason : &leaf_out->reason;
             why = arena_printf(f->arena, "frozen: " STR_FORMAT, STR_ARGUMENT(*reason));
+        } else if (facts & FACT_POSITION) {
+            why = "positions of a sequence index it, so its length is how far the model reads";
         } else if (is_interface(f->graph, item->leaf) || is_interface(f->graph, item->leaf_out)) {
             item->exactness = INTERFACE;
         } else if (facts & FACT_NORMALISER) {
@@ -229,12 +229,12 @@ static struct attention_leaves read_attention(const struct graph *graph, const s
     return l;
 }
 
-/* (f+f): f, and whether several layers share it does not matter here. */
-static uint32_t rotary_leaf(const struct dims *dims, uint32_t h)
+/* (f+f) or (f+f+n): f, and whether several layers share it does not matter here. *rest is n or DIM_NONE. */
+static uint32_t rotary_leaf(const struct dims *dims, uint32_t h, uint32_t *rest)
 {
-    uint32_t parts[DIM_MAX_FACTORS];
-    if (h == DIM_NONE || dims_parts(dims, h, parts) != 2 ||
-        dims_find(dims, parts[0]) != dims_find(dims, parts[1]))
+    uint32_t parts[DIM_MAX_FACTORS], count = h == DIM_NONE ? 0 : dims_parts(dims, h, parts);
+    *rest = count == 3 ? dims_find(dims, parts[2]) : DIM_NONE;
+    if (count < 2 || count > 3 || dims_find(dims, parts[0]) != dims_find(dims, parts[1]))
         return DIM_NONE;
     return dims_find(dims, parts[0]);
 }
@@ -245,8 +245,8 @@ static bool in_other_layer(const struct finder *f, uint32_t leaf, uint32_t layer
         const struct branch *branch = &f->structure->branches[b];
         if (branch->attention == ID_NONE || branch->layer == layer)
             continue;
-        uint32_t h = read_attention(f->graph, &f->graph->nodes.items[branch->attention]).h;
-        if (rotary_leaf(&f->graph->dims, h) == leaf)
+        uint32_t h = read_attention(f->graph, &f->graph->nodes.items[branch->attention]).h, rest;
+        if (rotary_leaf(&f->graph->dims, h, &rest) == leaf)
             return true;
     }
     return false;
@@ -261,7 +261,9 @@ static void add_attention(struct finder *f, uint32_t layer, const struct node *n
     add_layer_leaf(f, layer, "kv_heads", l.g, DIM_NONE);
     add_layer_leaf(f, layer, "heads", l.r, l.g);
     add_layer_leaf(f, layer, "value_size", l.e, l.g);
-    uint32_t pairs = rotary_leaf(&f->graph->dims, l.h);
+    uint32_t rest, pairs = rotary_leaf(&f->graph->dims, l.h, &rest);
+    if (pairs != DIM_NONE)
+        add_layer_leaf(f, layer, "head_rest", rest, l.g);
     if (pairs == DIM_NONE)
         add_layer_leaf(f, layer, "head_size", l.h, l.g);
     else if (f->structure->layer_count == 1 || in_other_layer(f, pairs, layer))
@@ -317,10 +319,14 @@ static void add_others(struct finder *f)
         const struct value *v = graph_value(f->graph, f->graph->tensors.items[t].value);
         for (uint32_t a = 0; a < v->rank; a++) {
             uint32_t count = dims_leaves(&f->graph->dims, v->axes[a], leaves);
-            for (uint32_t l = 0; l < count; l++)
-                if (dims_size(&f->graph->dims, leaves[l]) != 1 && !is_claimed(f, leaves[l]))
-                    add_pair(f, arena_printf(f->arena, "leaf.%" PRIu32, number++), ID_NONE, leaves[l],
-                             leaves[l], DIM_NONE);
+            for (uint32_t l = 0; l < count; l++) {
+                if (dims_size(&f->graph->dims, leaves[l]) == 1 || is_claimed(f, leaves[l]))
+                    continue;
+                bool is_position = f->graph->dims.terms.items[leaves[l]].facts & FACT_POSITION;
+                const char *name =
+                    is_position ? "positions" : arena_printf(f->arena, "leaf.%" PRIu32, number++);
+                add_pair(f, name, ID_NONE, leaves[l], leaves[l], DIM_NONE);
+            }
         }
     }
 }

@@ -32,7 +32,8 @@ static void note_use(struct use *use, const struct graph *graph, const struct no
 {
     if (use->first == ID_NONE)
         use->first = order;
-    use->is_norm |= node->op == OP_rmsnorm && slot == 1;
+    bool is_norm = node->op == OP_rmsnorm || node->op == OP_head_rmsnorm || node->op == OP_layernorm;
+    use->is_norm |= is_norm && slot == 1;
     use->is_rotary |= node->op == OP_rotary_table && slot == 1;
     if (node->op == OP_matmul_nt && slot == 1)
         use->is_matrix_of_sum |= is_added(graph, node->results[0]);

@@ -42,7 +42,9 @@ static void find_residuals(struct signals *out, struct arena *arena, const struc
 {
     uint32_t at = out->hidden;
     const struct node *node = producer(graph, at);
-    if (node && node->op == OP_rmsnorm)
+    if (node && node->op == OP_add && graph_value(graph, node->inputs[1])->rank == 1)
+        node = producer(graph, node->inputs[0]); /* the bias of the last norm */
+    if (node && (node->op == OP_rmsnorm || node->op == OP_layernorm))
         at = node->inputs[0];
     while (at != ID_NONE && is_sum_or_embedding(graph, at)) {
         *VEC_PUSH(arena, &out->residuals) = at;

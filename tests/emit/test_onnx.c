@@ -100,6 +100,70 @@ static void biases_and_layers_of_different_sizes_read_back(void **state)
     round_trip(*state, &shape);
 }
 
+/* ---- other families ---- */
+
+static uint32_t layer_norm(struct graph *g, uint32_t x, const char *name, int64_t size)
+{
+    uint32_t inputs[2] = {x, model_weight(g, name, DTYPE_F32, size, 0)};
+    uint32_t y = build_op(g, OP_layernorm, inputs, &(struct build_attributes){.epsilon = 1e-3f});
+    return build_binary(g, OP_add, y, model_weight(g, "norm_bias", DTYPE_F32, size, 0));
+}
+
+static uint32_t biased(struct graph *g, uint32_t x, const char *name, int64_t out, int64_t in)
+{
+    uint32_t y = build_binary(g, OP_matmul_nt, x, model_weight(g, name, DTYPE_F32, out, in));
+    return build_binary(g, OP_add, y, model_weight(g, "bias", DTYPE_F32, out, 0));
+}
+
+static uint32_t normed_heads(struct graph *g, uint32_t x, const char *name, int64_t heads, int64_t size)
+{
+    uint32_t inputs[2] = {x, model_weight(g, name, DTYPE_F32, size, 0)};
+    return build_op(g, OP_head_rmsnorm, inputs, &(struct build_attributes){.heads = heads, .epsilon = 1e-6f});
+}
+
+/* Learned positions, layer norms with biases, norms of heads, a rotation of the first `turned` channels of 6,
+ * and an activation. */
+static struct graph *other_model(enum op activation, bool is_squared, int64_t turned)
+{
+    struct graph *g = graph_create();
+    uint32_t axes[2] = {dims_symbol(&g->dims, STR("batch")), dims_symbol(&g->dims, STR("sequence"))};
+    uint32_t tokens = build_input(g, "tokens", DTYPE_I32, 2, axes);
+    uint32_t embedding = model_weight(g, "embed", DTYPE_F32, 50, 20);
+    uint32_t first[2] = {build_binary(g, OP_embed, embedding, tokens),
+                         model_weight(g, "wpe", DTYPE_F32, 40, 20)};
+    uint32_t x = build_op(g, OP_add_positions, first, &(struct build_attributes){.start = 2});
+    uint32_t n = layer_norm(g, x, "norm0", 20), q = biased(g, n, "q", 24, 20), k = biased(g, n, "k", 12, 20);
+    q = normed_heads(g, q, "q_norm", 4, 6);
+    if (turned > 0) {
+        const struct model_shape shape = {.head_size = turned};
+        uint32_t table = build_binary(g, OP_rotary_table, tokens, model_frequencies(g, &shape));
+        uint32_t of_q[2] = {q, table}, of_k[2] = {k, table};
+        q = build_op(g, OP_rope_part, of_q, &(struct build_attributes){.heads = 4});
+        k = build_op(g, OP_rope_part, of_k, &(struct build_attributes){.heads = 2});
+    }
+    uint32_t in[3] = {q, k, biased(g, n, "v", 12, 20)};
+    uint32_t y = build_op(g, OP_attention, in,
+                          &(struct build_attributes){.heads = 4, .kv_heads = 2, .causal = 1, .scale = 0.5f});
+    x = build_binary(g, OP_add, x, biased(g, y, "o", 20, 24));
+    uint32_t h = build_unary(g, activation, biased(g, layer_norm(g, x, "norm1", 20), "up", 33, 20));
+    h = is_squared ? build_binary(g, OP_mul, h, h) : h;
+    x = build_binary(g, OP_add, x, biased(g, h, "down", 20, 33));
+    build_output(g, "logits", build_binary(g, OP_matmul_nt, layer_norm(g, x, "norm", 20), embedding));
+    return g;
+}
+
+static void models_of_other_families_read_back(void **state)
+{
+    struct fixture *f = *state;
+    static const enum op activations[] = {OP_gelu_tanh, OP_gelu, OP_relu, OP_silu};
+    for (int i = 0; i < 4; i++) {
+        struct graph *graph = other_model(activations[i], activations[i] == OP_relu, i % 2 ? 4 : 0);
+        assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
+        assert_reads_back(f, graph);
+        graph_destroy(graph);
+    }
+}
+
 /* ---- an independent reader ---- */
 
 struct field {
@@ -391,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(grouped_queries_read_back),
         TEST(one_query_head_a_group_reads_back),
+        TEST(models_of_other_families_read_back),
         TEST(tied_model_with_one_group_reads_back),
         TEST(biases_and_layers_of_different_sizes_read_back),
         TEST(says_ir_version_opset_and_interface),

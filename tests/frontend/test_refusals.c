@@ -111,9 +111,9 @@ static void names_the_operator_without_a_rule(void **state)
     small_create(&s);
     small_matrix(&s, "table", 7, 6);
     node(&s, "Gather", "x", "table", "input_ids");
-    node(&s, "Erf", "logits", "x", NULL);
+    node(&s, "Softplus", "logits", "x", NULL);
     onnx_output(&s.w, "logits");
-    small_expect(&s, UNSUPPORTED, "node '/n/Erf_1' (Erf, number 1): no rule for this operator");
+    small_expect(&s, UNSUPPORTED, "node '/n/Softplus_1' (Softplus, number 1): no rule for this operator");
 }
 
 static void refuses_control_flow_and_other_domains(void **state)
@@ -127,18 +127,76 @@ static void refuses_control_flow_and_other_domains(void **state)
     small_expect(&s, UNSUPPORTED, "(If, number 0): no rule");
 }
 
-static void refuses_layer_norms(void **state)
+static void names_what_is_left_over(void **state)
 {
     (void)state;
     struct small s;
     small_create(&s);
     small_matrix(&s, "table", 7, 6);
     node(&s, "Gather", "x", "table", "input_ids");
+    node(&s, "Erf", "logits", "x", NULL);
+    onnx_output(&s.w, "logits");
+    small_expect(&s, UNSUPPORTED, "node '/n/Erf_1' (Erf, number 1): an error function is left");
+}
+
+/* The mean that is subtracted is of something else. */
+static void refuses_norms_by_the_mean_of_another_value(void **state)
+{
+    (void)state;
+    struct small s;
+    small_create(&s);
+    small_matrix(&s, "table", 7, 6);
+    node(&s, "Gather", "x", "table", "input_ids");
+    node(&s, "Relu", "other", "x", NULL);
     onnx_attribute_ints(&s.w, "axes", 1, (const int64_t[]){-1});
-    node(&s, "ReduceMean", "mean", "x", NULL);
+    node(&s, "ReduceMean", "mean", "other", NULL);
     node(&s, "Sub", "logits", "x", "mean");
     onnx_output(&s.w, "logits");
-    small_expect(&s, UNSUPPORTED, "LayerNorm");
+    small_expect(&s, UNSUPPORTED, "a mean is subtracted from rows, which is not their mean");
+}
+
+static void refuses_statistics_of_norms(void **state)
+{
+    (void)state;
+    struct small s;
+    small_create(&s);
+    small_matrix(&s, "table", 7, 6);
+    node(&s, "Gather", "x", "table", "input_ids");
+    const float ones[6] = {1, 1, 1, 1, 1, 1};
+    onnx_tensor(&s.w, "w", ONNX_TEST_FLOAT, 1, (const int64_t[]){6}, ones, sizeof ones);
+    const char *inputs[2] = {"x", "w"}, *outputs[2] = {"logits", "mean"};
+    onnx_op_named(&s.w, "LayerNormalization", 2, outputs, 2, inputs);
+    onnx_output(&s.w, "logits");
+    small_expect(&s, UNSUPPORTED, "output 1 (a statistic) is not supported");
+}
+
+/* Rows that are not one a position, and rows that lie in the table twice. */
+static void refuses_other_rows_of_a_table_of_positions(void **state)
+{
+    (void)state;
+    for (int equal = 0; equal < 2; equal++) {
+        struct small s;
+        small_create(&s);
+        small_matrix(&s, "table", 7, 6);
+        float rows[16 * 6];
+        for (int i = 0; i < 16 * 6; i++)
+            rows[i] = equal ? 1 : (float)i;
+        onnx_tensor(&s.w, "wpe", ONNX_TEST_FLOAT, 2, (const int64_t[]){16, 6}, rows, sizeof rows);
+        node(&s, "Gather", "x", "table", "input_ids");
+        node(&s, "Shape", "shape", "input_ids", NULL);
+        onnx_attribute_int(&s.w, "axis", 0);
+        const char *length = onnx_op(&s.w, "Gather", "shape", onnx_const_index(&s.w, 1), NULL);
+        const char *ids =
+            onnx_op(&s.w, "Range", onnx_const_index(&s.w, 0), length, onnx_const_index(&s.w, 1), NULL);
+        if (!equal)
+            ids = onnx_op(&s.w, "Mul", ids, onnx_const_index(&s.w, 2), NULL);
+        node(&s, "Gather", "rows", "wpe", ids);
+        node(&s, "Add", "logits", "x", "rows");
+        onnx_output(&s.w, "logits");
+        small_expect(&s, UNSUPPORTED,
+                     equal ? "lie in 'wpe' more than once"
+                           : "not neighbouring rows of 'wpe', one a position");
+    }
 }
 
 static void refuses_shapes_that_mix_batch_and_channels(void **state)
@@ -295,7 +353,10 @@ int main(void)
         cmocka_unit_test(refuses_operator_sets_out_of_range),
         cmocka_unit_test(names_the_operator_without_a_rule),
         cmocka_unit_test(refuses_control_flow_and_other_domains),
-        cmocka_unit_test(refuses_layer_norms),
+        cmocka_unit_test(names_what_is_left_over),
+        cmocka_unit_test(refuses_norms_by_the_mean_of_another_value),
+        cmocka_unit_test(refuses_statistics_of_norms),
+        cmocka_unit_test(refuses_other_rows_of_a_table_of_positions),
         cmocka_unit_test(refuses_shapes_that_mix_batch_and_channels),
         cmocka_unit_test(rejects_weights_that_do_not_fit),
         cmocka_unit_test(rejects_cycles_and_names_them),

@@ -95,6 +95,13 @@ void onnx_attribute_float(struct onnx_writer *w, const char *name, float value)
     add_attribute(w, &attribute, name, 1);
 }
 
+void onnx_attribute_text(struct onnx_writer *w, const char *name, const char *value)
+{
+    struct builder attribute = {0};
+    proto_text(&attribute, 4, value);
+    add_attribute(w, &attribute, name, 3);
+}
+
 void onnx_attribute_ints(struct onnx_writer *w, const char *name, uint32_t count, const int64_t *values)
 {
     struct builder attribute = {0};

@@ -38,6 +38,7 @@ void onnx_input(struct onnx_writer *w, const char *name, int32_t type,
 void onnx_output(struct onnx_writer *w, const char *name);
 void onnx_attribute_int(struct onnx_writer *w, const char *name, int64_t value);
 void onnx_attribute_float(struct onnx_writer *w, const char *name, float value);
+void onnx_attribute_text(struct onnx_writer *w, const char *name, const char *value);
 void onnx_attribute_ints(struct onnx_writer *w, const char *name, uint32_t count, const int64_t *values);
 void onnx_attribute_tensor(struct onnx_writer *w, const char *name, int32_t type, uint32_t rank,
                            const int64_t *dims, const void *bytes, size_t length);
