@@ -100,6 +100,15 @@ uint32_t import_weight(struct importer *im, const struct tensor_view *view)
     return number;
 }
 
+enum status import_evaluate(struct importer *im, const Onnx__NodeProto *node, struct evaluation *e)
+{
+    (void)im;
+    const struct operator* op = find_operator(node);
+    if (!op || !op->evaluate)
+        return status_fail(e->trace, UNSUPPORTED, "no rule for this operator on constants");
+    return op->evaluate(e);
+}
+
 /* The value of an input name, or NULL when the optional input is absent. */
 static struct import_value *find_value(struct importer *im, const char *name)
 {

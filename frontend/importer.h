@@ -56,8 +56,9 @@ struct importer {
     VEC(struct mix *) mixes;
     VEC(struct rotary_table) tables;
     VEC(struct frequencies) frequencies;
-    VEC(struct array *) masks; /* [sequence, sequence] at each probe: entry 2 * n + probe */
-    uint32_t node;             /* being interpreted */
+    VEC(struct array *) masks;   /* [sequence, sequence] at each probe: entry 2 * n + probe */
+    VEC(uint32_t) checked_masks; /* values that mask_check_limits found right */
+    uint32_t node;               /* being interpreted */
     struct trace *trace;
 };
 
@@ -80,6 +81,9 @@ void import_note_storage(struct importer *im); /* of weights that are not stored
 enum status import_materialise(struct importer *im, struct import_value *value,
                                struct trace *trace) MUST_CHECK;
 uint32_t import_weight(struct importer *im, const struct tensor_view *view); /* number of a weight */
+/* Carries out a node on arrays. */
+enum status import_evaluate(struct importer *im, const Onnx__NodeProto *node,
+                            struct evaluation *e) MUST_CHECK;
 
 /* frontend/order.c: names, declared inputs, topological order, specialised inputs. */
 enum status import_order(struct importer *im, struct trace *trace) MUST_CHECK;
@@ -131,6 +135,9 @@ enum status rule_scores(struct rule *rule) MUST_CHECK;
 enum status rule_weigh(struct rule *rule) MUST_CHECK;
 enum status rule_table_product(struct rule *rule, const struct import_value *x,
                                uint32_t table_slot) MUST_CHECK;
+
+/* A mask that is right at the probes must stay so at every length (frontend/mask_limits.c). */
+enum status mask_check_limits(struct rule *rule, const struct import_value *value) MUST_CHECK;
 
 /* The rules, one an operator with activations. */
 #define RULE(name) enum status rule_##name(struct rule *rule) MUST_CHECK

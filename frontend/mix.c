@@ -40,8 +40,7 @@ static enum status mix_from(struct rule *rule, const struct import_value *value,
         view_open_axis(view);
         for (uint32_t i = view_start(in, axis); i < in->ends[axis]; i++) {
             struct atom atom = in->atoms[i];
-            if (atom.kind == ATOM_REPEAT || atom.kind == ATOM_KEYS ||
-                (atom.kind == ATOM_STATIC && atom.stride % head != 0))
+            if (atom.kind == ATOM_KEYS || (atom.kind == ATOM_STATIC && atom.stride % head != 0))
                 return rule_refuse(rule, "the axes of %s are not batch, sequence, heads and channels",
                                    term_kind_name(t->kind));
             heads *= atom.kind == ATOM_STATIC ? atom.size : 1;

@@ -208,6 +208,7 @@ static enum status add_mask(struct rule *rule, const struct import_value *scores
     struct importer *im = rule->im;
     struct array *read[PROBES];
     TRY(import_materialise(im, rule->inputs[slot], rule->trace));
+    TRY(mask_check_limits(rule, rule->inputs[slot]));
     for (uint32_t p = 0; p < PROBES; p++)
         TRY(read_mask(rule, &read[p], rule->inputs[slot]->at[p], &scores->view, p, map));
     struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};

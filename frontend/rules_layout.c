@@ -207,6 +207,21 @@ static void set_channels(struct rule *rule, uint32_t output, uint32_t term, cons
     rule_set(rule, output, narrow.term, &narrow.view);
 }
 
+/* A slice of no elements is a constant without elements: what it is joined to stays as it is. */
+static enum status set_empty(struct rule *rule, const struct shape *shape, uint32_t axis)
+{
+    for (uint32_t p = 0; p < PROBES; p++) {
+        int64_t dims[ONNX_MAX_RANK];
+        struct array *empty;
+        memcpy(dims, shape->dims[p], sizeof dims);
+        dims[axis] = 0;
+        TRY(array_create(&empty, &rule->im->room, ONNX_FLOAT, shape->rank, dims, rule->trace));
+        rule->outputs[0].at[p] = empty;
+    }
+    rule->outputs[0].kind = VALUE_CONCRETE;
+    return OK;
+}
+
 enum status rule_Slice(struct rule *rule)
 {
     TRY(need_activation(rule));
@@ -225,6 +240,8 @@ enum status rule_Slice(struct rule *rule)
                      t->step == 1 && t->count == shape.dims[1][t->axis];
         if (whole)
             continue;
+        if (s->axis == t->axis && s->count == 0 && t->count == 0)
+            return set_empty(rule, &shape, s->axis);
         if (s->axis != t->axis || s->start != t->start || s->count != t->count || s->step != 1 ||
             t->step != 1 || !view_slice(&view, s->axis, s->start, s->count))
             return rule_refuse(

@@ -346,7 +346,7 @@ static void make_mask(struct emitter *e)
         float buffer[16 * 16];
         const int64_t dims[4] = {1, 1, 16, 16};
         for (int i = 0; i < 256; i++)
-            buffer[i] = i % 16 > i / 16 ? -INFINITY : 0;
+            buffer[i] = i % 16 > i / 16 || (e->m->window && i / 16 - i % 16 >= e->m->window) ? -INFINITY : 0;
         onnx_tensor(w, "mask_buffer", ONNX_TEST_FLOAT, 4, dims, buffer, sizeof buffer);
         const char *rows =
             onnx_op(w, "Slice", "mask_buffer", onnx_const_int(w, 0), e->sequence, onnx_const_int(w, 2), NULL);
@@ -364,7 +364,7 @@ static void make_mask(struct emitter *e)
     onnx_attribute_int(w, "upper", 1);
     e->mask = onnx_op(w, "Trilu", full, diagonal, NULL);
     if (e->m->mask == MASK_WINDOW) {
-        diagonal = onnx_const_index(w, -3);
+        diagonal = onnx_const_index(w, e->m->window ? -e->m->window : -3);
         onnx_attribute_int(w, "upper", 0);
         e->mask = onnx_op(w, "Add", e->mask, onnx_op(w, "Trilu", full, diagonal, NULL), NULL);
     }

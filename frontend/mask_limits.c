@@ -1,0 +1,229 @@
+/* What the probes cannot see of a mask: a window longer than they are. A number that positions are compared
+ * with, or that is added to them, shows when it is made small: the mask must stay as it was. A stored
+ * triangle must be one in every row. */
+#include "frontend/importer.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEAST_HIDDEN = 4 /* i - j <= 4 is always true at the last probe */ };
+
+/* The nodes that a mask is made of. */
+struct history {
+    struct importer *im;
+    const Onnx__GraphProto *graph;
+    bool *nodes;             /* of the graph */
+    uint32_t end;            /* in im->order: nodes before it have been interpreted */
+    const struct array **by; /* of each value, with a number replaced; NULL: as it was */
+    struct trace scratch;
+};
+
+static struct import_value *value_of(const struct history *h, const char *name, uint32_t *index)
+{
+    if (!*name || !map_find_text(&h->im->names, str_from(name), index))
+        return NULL;
+    return &h->im->values.items[*index];
+}
+
+static void mark_history(struct history *h, uint32_t mask)
+{
+    struct importer *im = h->im;
+    bool *needed = ARENA_ARRAY(im->arena, bool, im->values.count);
+    needed[mask] = true;
+    for (uint32_t n = h->end; n-- > 0;) {
+        const Onnx__NodeProto *node = h->graph->node[im->order[n]];
+        uint32_t index;
+        for (size_t o = 0; o < node->n_output; o++)
+            if (value_of(h, node->output[o], &index) && needed[index])
+                h->nodes[im->order[n]] = true;
+        for (size_t k = 0; h->nodes[im->order[n]] && k < node->n_input; k++) {
+            const struct import_value *value = value_of(h, node->input[k], &index);
+            if (value && value->kind == VALUE_CONCRETE)
+                needed[index] = true;
+        }
+    }
+}
+
+/* Operators in which a number meets positions. */
+static bool meets_positions(const char *op, size_t slot)
+{
+    static const char *const both[] = {"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Add",
+                                       "Sub",  "Min",         "Max"};
+    static const char *const second[] = {"Trilu", "Mod", "Div"};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++)
+        if (strcmp(op, both[i]) == 0)
+            return true;
+    for (size_t i = 0; slot == 1 && i < sizeof second / sizeof *second; i++)
+        if (strcmp(op, second[i]) == 0)
+            return true;
+    return false;
+}
+
+/* One number, the same at every probe, that is beyond what they show. */
+static bool is_hidden_number(struct importer *im, struct import_value *value, double *number)
+{
+    if (value->kind != VALUE_CONCRETE || import_materialise(im, value, NULL) != OK)
+        return false;
+    for (uint32_t p = 0; p < PROBES; p++)
+        if (value->at[p]->count != 1 || value->at[p]->data[0] != value->at[0]->data[0])
+            return false;
+    *number = value->at[0]->data[0];
+    return fabs(*number) >= LEAST_HIDDEN && fabs(*number) < 0x1p31 && floor(*number) == *number;
+}
+
+static bool same_array(const struct array *a, const struct array *b)
+{
+    return a == b || (a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0 &&
+                      memcmp(a->data, b->data, (size_t)a->count * sizeof *a->data) == 0);
+}
+
+/* Carries a node out at the last probe with what was replaced; false when it cannot be. */
+static bool evaluate_node(struct history *h, const Onnx__NodeProto *node, const struct array *replaced,
+                          size_t slot)
+{
+    struct importer *im = h->im;
+    struct evaluation e = {.room = &im->room, .file = im->file, .node = node, .trace = &h->scratch};
+    e.input_count = (uint32_t)node->n_input;
+    e.output_count = (uint32_t)node->n_output;
+    uint32_t index;
+    for (size_t k = 0; k < node->n_input; k++) {
+        const struct import_value *value = value_of(h, node->input[k], &index);
+        if (value && (value->kind != VALUE_CONCRETE || !value->at[PROBES - 1]))
+            return false;
+        e.inputs[k] = !value ? NULL : h->by[index] ? h->by[index] : value->at[PROBES - 1];
+        if (replaced && k == slot)
+            e.inputs[k] = replaced;
+    }
+    if (import_evaluate(im, node, &e) != OK)
+        return false;
+    for (size_t o = 0; o < node->n_output; o++)
+        if (value_of(h, node->output[o], &index) && e.outputs[o])
+            h->by[index] = e.outputs[o];
+    return true;
+}
+
+static bool reads_replaced(const struct history *h, const Onnx__NodeProto *node)
+{
+    uint32_t index;
+    for (size_t k = 0; k < node->n_input; k++)
+        if (value_of(h, node->input[k], &index) && h->by[index])
+            return true;
+    return false;
+}
+
+/* Does the mask change when input `slot` of node `start` (a place in the order) is `number`? */
+static bool changes_mask(struct history *h, uint32_t mask, uint32_t start, size_t slot, double number)
+{
+    struct importer *im = h->im;
+    const Onnx__NodeProto *node = h->graph->node[im->order[start]];
+    uint32_t index;
+    struct array *small;
+    const struct array *usual = value_of(h, node->input[slot], &index)->at[PROBES - 1];
+    if (array_create(&small, &im->room, usual->type, usual->rank, usual->dims, &h->scratch) != OK)
+        return true;
+    small->data[0] = number;
+    memset(h->by, 0, im->values.count * sizeof *h->by);
+    if (!evaluate_node(h, node, small, slot))
+        return false; /* a size: with another one the graph contradicts itself */
+    for (uint32_t n = start + 1; n < h->end; n++) {
+        const Onnx__NodeProto *next = h->graph->node[im->order[n]];
+        if (h->nodes[im->order[n]] && reads_replaced(h, next) && !evaluate_node(h, next, NULL, 0))
+            return false;
+    }
+    return h->by[mask] && !same_array(h->by[mask], im->values.items[mask].at[PROBES - 1]);
+}
+
+static enum status check_numbers(struct history *h, struct rule *rule, uint32_t mask)
+{
+    for (uint32_t n = 0; n < h->end; n++) {
+        const Onnx__NodeProto *node = h->graph->node[h->im->order[n]];
+        for (size_t k = 0; h->nodes[h->im->order[n]] && k < node->n_input && k < EVALUATE_MAX_INPUTS; k++) {
+            uint32_t index;
+            double number;
+            struct import_value *value = value_of(h, node->input[k], &index);
+            if (!value || !meets_positions(node->op_type, k) || !is_hidden_number(h->im, value, &number))
+                continue;
+            double sign = number < 0 ? -1 : 1;
+            if (changes_mask(h, mask, n, k, sign) || changes_mask(h, mask, n, k, 2 * sign))
+                return rule_refuse(
+                    rule,
+                    "attention mask is not causal: it depends on the number %.9g in node '%s' (%s), as "
+                    "a window or chunks of positions do",
+                    number, onnx_node_name(node), node->op_type);
+        }
+    }
+    return OK;
+}
+
+/* [.., rows, columns] with one number where column <= row and one elsewhere. */
+static bool is_triangle(const double *values, int64_t rows, int64_t columns, int64_t *row)
+{
+    double low = values[0], high = columns > 1 ? values[1] : 0;
+    for (*row = 0; *row < rows; ++*row)
+        for (int64_t j = 0; j < columns; j++) {
+            double wanted = j <= *row ? low : high;
+            if (!(values[*row * columns + j] == wanted))
+                return false;
+        }
+    return true;
+}
+
+static enum status check_stored(struct rule *rule, const struct onnx_data *data)
+{
+    int64_t columns = data->rank >= 2 ? data->dims[data->rank - 1] : 0,
+            rows = data->rank >= 2 ? data->dims[data->rank - 2] : 0, row = 0;
+    if (rows < 2 || columns < 2 || data->count <= 0 || data->count > ARRAY_MAX_COUNT)
+        return OK;
+    double *values = malloc((size_t)data->count * sizeof *values);
+    if (!values)
+        BUG("out of memory");
+    enum status status = onnx_data_decode(values, data, rule->trace);
+    for (int64_t at = 0; status == OK && at < data->count; at += rows * columns)
+        if (!is_triangle(values + at, rows, columns, &row)) {
+            status = rule_refuse(
+                rule, "attention mask is not causal: row %" PRId64 " of the stored tensor '%s' is not", row,
+                data->name.data);
+            break;
+        }
+    free(values);
+    return status;
+}
+
+static enum status check_tables(struct history *h, struct rule *rule)
+{
+    for (uint32_t n = 0; n < h->end; n++) {
+        const Onnx__NodeProto *node = h->graph->node[h->im->order[n]];
+        for (size_t k = 0; h->nodes[h->im->order[n]] && k < node->n_input; k++) {
+            uint32_t index;
+            const struct import_value *value = value_of(h, node->input[k], &index);
+            if (value && value->kind == VALUE_CONCRETE && value->data)
+                TRY(check_stored(rule, value->data));
+        }
+    }
+    return OK;
+}
+
+enum status mask_check_limits(struct rule *rule, const struct import_value *value)
+{
+    struct importer *im = rule->im;
+    uint32_t mask = (uint32_t)(value - im->values.items);
+    if (value < im->values.items || mask >= im->values.count)
+        return OK; /* made by a rule: the triangle of an operator */
+    for (uint32_t i = 0; i < im->checked_masks.count; i++)
+        if (im->checked_masks.items[i] == mask)
+            return OK;
+    struct history *h = ARENA_NEW(im->arena, struct history);
+    *h = (struct history){.im = im, .graph = im->file->proto->graph};
+    h->nodes = ARENA_ARRAY(im->arena, bool, h->graph->n_node + 1);
+    h->by = ARENA_ARRAY(im->arena, const struct array *, im->values.count);
+    while (h->end < im->order_count && im->order[h->end] != im->node)
+        h->end++;
+    mark_history(h, mask);
+    TRY(check_tables(h, rule));
+    TRY(check_numbers(h, rule, mask));
+    if (value->data)
+        TRY(check_stored(rule, value->data));
+    *VEC_PUSH(im->arena, &im->checked_masks) = mask;
+    return OK;
+}
