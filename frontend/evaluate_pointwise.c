@@ -1,5 +1,6 @@
 /* Operators that work element by element, with broadcasting. */
 #include "frontend/evaluate.h"
+#include "frontend/exact.h"
 #include <math.h>
 #include <string.h>
 
@@ -83,12 +84,12 @@ static enum status map_angle(struct evaluation *e, double (*function)(double), e
 
 enum status evaluate_Cos(struct evaluation *e)
 {
-    return map_angle(e, cos, ARRAY_COSINE);
+    return map_angle(e, exact_cos, ARRAY_COSINE);
 }
 
 enum status evaluate_Sin(struct evaluation *e)
 {
-    return map_angle(e, sin, ARRAY_SINE);
+    return map_angle(e, exact_sin, ARRAY_SINE);
 }
 
 enum status evaluate_Where(struct evaluation *e)

@@ -4,12 +4,14 @@
  *
  * An ONNX file is interpreted, not matched: what depends on shapes only (shape arithmetic, masks, rotary
  * tables) is executed on small concrete sizes, and what depends on the tokens becomes an expression whose
- * axes are bookkeeping. Norms, rotary embedding and attention are recognised in that expression, whatever
- * nodes spelled it. The result is canonical: input "tokens" i32 [batch, sequence], output "logits" [batch,
- * sequence, vocabulary], linear weights as [out, in], weights named by their role ("embed", "layers.0.q",
- * "norm", "head"). Whatever is not understood is refused, naming the node.
+ * axes are bookkeeping. Norms, activations, learned positions, rotary embedding and attention are recognised
+ * in that expression, whatever nodes spelled it; packed projections come apart. The result is canonical:
+ * input "tokens" i32 [batch, sequence], output "logits" [batch, sequence, vocabulary], linear weights as
+ * [out, in], weights named by their role ("embed", "layers.0.q", "norm", "head"). Whatever is not understood
+ * is refused, naming the node.
  *
- * Weights are never copied: the graph's tensors are views of the mapped files, which the imported model owns.
+ * Weights are not copied: the graph's tensors are views of the mapped files, which the imported model owns.
+ * Only vectors that the file computes (a norm's weight plus one) lie on the model's arena.
  */
 #ifndef FRONTEND_FRONTEND_H
 #define FRONTEND_FRONTEND_H

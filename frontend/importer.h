@@ -171,6 +171,7 @@ RULE(Slice);
 RULE(Split);
 RULE(Concat);
 RULE(Gather);
+RULE(GatherND);
 RULE(MatMul);
 RULE(Gemm);
 RULE(Softmax);

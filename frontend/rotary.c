@@ -1,5 +1,6 @@
 /* Rotary tables and the frequencies behind them (Su et al. 2021, RoFormer, equation 34; halves of a head
  * paired). */
+#include "frontend/exact.h"
 #include "frontend/mix.h"
 #include <inttypes.h>
 #include <math.h>
@@ -182,8 +183,8 @@ static bool frequency_explains(const struct stored_table *cosines, int64_t c,
 {
     for (int64_t row = 0; row < cosines->rows && row < sines->rows; row++) {
         double angle = (double)((float)row * frequency);
-        if (!is_near(cosines->values[row * cosines->columns + c], cos(angle)) ||
-            !is_near(sines->values[row * sines->columns + s], sin(angle)))
+        if (!is_near(cosines->values[row * cosines->columns + c], exact_cos(angle)) ||
+            !is_near(sines->values[row * sines->columns + s], exact_sin(angle)))
             return false;
     }
     return true;
@@ -195,7 +196,8 @@ static bool recover_frequency(float *out, const struct stored_table *cosines, in
 {
     if (cosines->rows < 2 || cosines->rows != sines->rows)
         return false;
-    float middle = (float)atan2(sines->values[sines->columns + s], cosines->values[cosines->columns + c]);
+    float middle =
+        (float)exact_angle(sines->values[sines->columns + s], cosines->values[cosines->columns + c]);
     float up = middle, down = middle;
     for (uint32_t step = 0; step <= 16; step++) {
         float candidates[2] = {up, down};

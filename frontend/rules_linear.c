@@ -139,6 +139,29 @@ static enum status pick(struct rule *rule)
     return OK;
 }
 
+/* One constant index of the first axis. */
+enum status rule_GatherND(struct rule *rule)
+{
+    if (!rule_is_activation(rule, 0) || !rule_is_concrete(rule, 1) ||
+        onnx_integer(rule->node, "batch_dims", 0) != 0)
+        return rule_refuse(rule, "only an activation picked from by a constant is supported");
+    struct view view = rule->inputs[0]->view;
+    struct shape shape = view_shape(&view);
+    struct evaluation e;
+    int64_t index;
+    TRY(rule_evaluation(rule, 0, &e));
+    const struct array *indices = e.inputs[1];
+    if (indices->count != 1 || indices->rank < 1 || indices->rank > 2 ||
+        rule->inputs[1]->at[0] != rule->inputs[1]->at[1] || view.rank == 0 ||
+        !array_integer(indices, 0, &index) ||
+        !view_slice(&view, 0, index < 0 ? index + shape.dims[0][0] : index, 1))
+        return rule_refuse(rule, "only one group of channels on the first axis can be picked by a constant");
+    if (indices->rank == 1)
+        view_remove(&view, 0);
+    rule_set(rule, 0, rule->inputs[0]->term, &view);
+    return OK;
+}
+
 enum status rule_Gather(struct rule *rule)
 {
     if (rule_is_concrete(rule, 0) && rule_is_activation(rule, 1))

@@ -339,7 +339,8 @@ static void imports_every_form_of_learned_positions(void **state)
 static void takes_interleaved_parts_of_a_linear_layer(void **state)
 {
     (void)state;
-    for (int gather = 0; gather < 2; gather++) {
+    enum { SLICE, GATHER, GATHER_ND };
+    for (int how = SLICE; how <= GATHER_ND; how++) {
         struct form s;
         form_create(&s, 17);
         struct onnx_writer *w = &s.w;
@@ -348,7 +349,10 @@ static void takes_interleaved_parts_of_a_linear_layer(void **state)
         matrix(&s, "back", 8, HIDDEN);
         const char *y = op2(&s, "Add", op2(&s, "MatMul", "x", "packed"), "bias");
         y = op2(&s, "Reshape", y, onnx_const_ints(w, 5, (const int64_t[]){0, 0, 2, 3, 4}));
-        if (gather) {
+        if (how == GATHER_ND) { /* of the first axis, so that one comes first */
+            onnx_attribute_ints(w, "perm", 5, (const int64_t[]){3, 0, 1, 2, 4});
+            y = op2(&s, "GatherND", op1(&s, "Transpose", y), onnx_const_ints(w, 1, (const int64_t[]){1}));
+        } else if (how == GATHER) {
             onnx_attribute_int(w, "axis", 3);
             y = op2(&s, "Gather", y, onnx_const_index(w, 1));
         } else {

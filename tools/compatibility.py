@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Makes docs/compatibility.md: small random models of many families, made by transformers, exported by torch, imported.
+
+    tools/compatibility.py [FAMILY...] > docs/compatibility.md
+
+Needs torch, transformers, onnx, onnxscript and onnxruntime in the Python that runs it, and out/espalier. Not part of any
+test: what it prints is what was seen with the versions that it names. Each row: is the file imported; do the logits of
+what `espalier export` writes equal those of the original in onnxruntime, at batches and lengths that the exporter did not
+see; does the twin's loss equal onnxruntime's; and are MLP neurons that are cut off the same as neurons that are zeroed.
+"""
+import inspect
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import transformers
+
+ESPALIER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "espalier")
+VOCABULARY, LENGTH = 256, 16
+PLAIN = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64)
+GROUPED = dict(PLAIN, num_key_value_heads=2)
+FAMILIES = {  # row: model type, configuration
+    "gpt2": ("gpt2", dict(n_embd=32, n_layer=2, n_head=4, n_positions=64)),
+    "gpt_neo": ("gpt_neo", dict(hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=64,
+                                attention_types=[[["global", "local"], 1]], window_size=8)),
+    "gpt_neox": ("gpt_neox", PLAIN),
+    "phi": ("phi", PLAIN),
+    "phi3": ("phi3", dict(GROUPED, original_max_position_embeddings=64, pad_token_id=0)),
+    "qwen2": ("qwen2", GROUPED),
+    "qwen3": ("qwen3", dict(GROUPED, head_dim=8)),
+    "gemma": ("gemma", dict(GROUPED, head_dim=8)),
+    "gemma2": ("gemma2", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8)),
+    "gemma3": ("gemma3_text", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8, sliding_window=8)),
+    "olmo": ("olmo", PLAIN),
+    "olmo2": ("olmo2", PLAIN),
+    "opt": ("opt", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=48, word_embed_proj_dim=32,
+                        max_position_embeddings=64)),
+    "falcon, one key head": ("falcon", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=False,
+                                            new_decoder_architecture=False, multi_query=True)),
+    "falcon, groups": ("falcon", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2,
+                                      alibi=False, new_decoder_architecture=True)),
+    "bloom": ("bloom", dict(hidden_size=32, n_layer=2, n_head=4)),
+    "mistral": ("mistral", dict(GROUPED, head_dim=8, sliding_window=None)),
+    "mistral, window": ("mistral", dict(GROUPED, head_dim=8, sliding_window=9)),
+    "llama": ("llama", GROUPED),
+    "smollm3": ("smollm3", dict(GROUPED, pad_token_id=0)),
+    "nemotron": ("nemotron", dict(GROUPED, head_dim=8)),
+    "stablelm": ("stablelm", GROUPED),
+    "starcoder2": ("starcoder2", dict(GROUPED, sliding_window=None)),
+}
+
+
+class Model(torch.nn.Module):
+    def __init__(self, kind, settings):
+        super().__init__()
+        torch.manual_seed(0)
+        config = transformers.AutoConfig.for_model(kind, vocab_size=VOCABULARY, **settings)
+        self.inner = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().float()
+        self.names = ["input_ids", "attention_mask"]
+        if "position_ids" in inspect.signature(self.inner.forward).parameters:
+            self.names.append("position_ids")
+        with torch.no_grad():  # so that a norm's weight, a bias or a projection left out shows
+            for parameter in self.inner.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+                else:
+                    parameter.mul_(4)
+
+    def forward(self, input_ids, attention_mask, position_ids=None):
+        more = {"position_ids": position_ids} if "position_ids" in self.names else {}
+        return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **more).logits
+
+
+def export(model, exporter, path):
+    ids = torch.randint(0, VOCABULARY, (2, 6))
+    arguments = [ids, torch.ones_like(ids), torch.arange(6).repeat(2, 1)][:len(model.names)]
+    common = dict(input_names=model.names, output_names=["logits"])
+    if exporter == "legacy":
+        axes = {name: {0: "batch", 1: "sequence"} for name in model.names + ["logits"]}
+        torch.onnx.export(model, tuple(arguments), path, dynamic_axes=axes, opset_version=17, dynamo=False, **common)
+    else:
+        sizes = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("sequence", min=1, max=63)}
+        shapes = {name: sizes for name in model.names}
+        torch.onnx.export(model, tuple(arguments), path, dynamic_shapes=shapes, dynamo=True, verbose=False, **common)
+
+
+def logits(path, ids):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feed = {}
+    for item in session.get_inputs():
+        value = {"attention_mask": np.ones_like(ids), "position_ids": np.tile(np.arange(ids.shape[1]), (len(ids), 1))}
+        feed[item.name] = value.get(item.name, ids).astype(np.int64)
+    return session.run(["logits"], feed)[0].astype(np.float64)
+
+
+def difference(a, b):
+    random = np.random.default_rng(0)
+    return max(np.abs(logits(a, ids) - logits(b, ids)).max()
+               for ids in (random.integers(0, VOCABULARY, shape) for shape in [(1, 1), (3, 7), (1, 40), (4, 23)]))
+
+
+def espalier(*arguments):
+    done = subprocess.run([ESPALIER, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("note")]
+        raise RuntimeError(lines[0].removeprefix("error: ") if lines else "exit status %d" % done.returncode)
+    return done.stdout
+
+
+def loss_difference(path, folder):
+    """The twin's loss per token over windows of random letters, against onnxruntime's."""
+    text = np.random.default_rng(1).integers(97, 123, 40 * LENGTH).astype(np.uint8)
+    text.tofile(os.path.join(folder, "text"))
+    found = json.loads(espalier("eval", path, "--text", os.path.join(folder, "text"), "--tokenizer", "bytes", "--length",
+                                str(LENGTH), "--join", "none", "--device", "cpu", "--json", "--store",
+                                os.path.join(folder, "store")).splitlines()[-1])["loss"]
+    windows = text.astype(np.int64).reshape(-1, LENGTH)
+    scores = logits(path, windows)
+    scores -= scores.max(-1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
+    return abs(found + np.take_along_axis(scores[:, :-1], windows[:, 1:, None], -1).mean())
+
+
+def mask_difference(path, whole, folder):
+    """Every third MLP neuron cut off, against the same zeroed in what closes the MLP."""
+    shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
+    keep = [i for i in range(shape["ffn"]) if i % 3 != 1]
+    cut, masked = os.path.join(folder, "cut.onnx"), os.path.join(folder, "masked.onnx")
+    espalier("opt", path, "--passes", "prune_ffn{keep=%s}" % "+".join(map(str, keep)), "-o", cut)
+    model = onnx.load(whole)
+    zeroed = 0
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith(".down"):
+            values = onnx.numpy_helper.to_array(tensor).copy()
+            values[[i for i in range(shape["ffn"]) if i % 3 == 1]] = 0
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+            zeroed += 1
+    if zeroed != shape["layers"]:
+        raise RuntimeError("%d closing projections found for %d layers" % (zeroed, shape["layers"]))
+    onnx.save(model, masked)
+    return difference(cut, masked)
+
+
+def row(name, exporter, folder):
+    path, again = os.path.join(folder, "model.onnx"), os.path.join(folder, "again.onnx")
+    kind, settings = FAMILIES[name]
+    try:
+        export(Model(kind, settings), exporter, path)
+    except Exception as problem:  # of the exporter: a row that says so
+        return "not exported", type(problem).__name__, "", "", ""
+    try:
+        shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
+    except RuntimeError as problem:
+        return "refused", "", "", "", str(problem)
+    note = "cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]) if shape["refused"] else ""
+    cells = []
+    for measure in (lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
+                    lambda: loss_difference(path, folder), lambda: mask_difference(path, again, folder)):
+        try:
+            cells.append("%.1e" % measure())
+        except RuntimeError as problem:
+            cells.append("failed")
+            note += ("; " if note else "") + str(problem)
+    return ("yes", *cells, note)
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    names = sys.argv[1:] or list(FAMILIES)
+    sys.stdout, out = sys.stderr, sys.stdout  # exporters print
+    rows = []
+    for name in names:
+        for exporter in ("legacy", "dynamo"):
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append((name, exporter, *row(name, exporter, folder)))
+            print("| %s |" % " | ".join(rows[-1]))
+    versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime)]
+    print("# What imports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. Models are small and "
+          "have random weights. A row that says refused or failed is a gap; the reason is what `espalier` printed.\n\n"
+          "| model | torch exporter | imports | logits of the export | loss of the twin | cut against zeroed | remarks |\n"
+          "|---|---|---|---|---|---|---|" % ", ".join(versions), file=out)
+    for cells in rows:
+        print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
+
+
+if __name__ == "__main__":
+    main()
