@@ -113,5 +113,5 @@ double exact_angle(double sine, double cosine)
     }
     for (int step = 0; step < 6; step++) /* adds the sine of what is missing */
         angle += sine * exact_cos(angle) - cosine * exact_sin(angle);
-    return angle;
+    return sine < 0 && angle > 0 ? angle - 0x1.921fb54442d18p2 : angle; /* 2 pi */
 }

@@ -55,6 +55,66 @@ static void names_the_classes_of_a_llama(void **state)
     found_release(&f);
 }
 
+/* One layer with learned positions, norms that centre, a rotation of a part of each head, and an MLP without
+ * a gate. */
+static struct graph *parse_other(struct trace *trace)
+{
+    static const char text[] =
+        "espalier-ir 1\n"
+        "input %0: i32[b, s] tokens\n"
+        "tensor %1: f32[d0:30, d1:8] -\n"
+        "tensor %2: f32[d2:16, d3:8] -\n"
+        "tensor %3: f32[d4:8] -\n"
+        "tensor %4: f32[d5:24, d6:8] -\n"
+        "tensor %5: f32[d7:12, d8:8] -\n"
+        "tensor %6: f32[d9:6, d10:8] -\n"
+        "tensor %7: f32[d11:8, d12:12] -\n"
+        "tensor %8: f32[d13:2] -\n"
+        "tensor %9: f32[d14:8] -\n"
+        "tensor %10: f32[d15:11, d16:8] -\n"
+        "tensor %11: f32[d17:8, d18:11] -\n"
+        "%12: f32[b, s, d1] = embed %1 %0\n"
+        "%13: f32[b, s, d1] = add_positions %12 %2 start=0\n"
+        "%14: f32[b, s, d1], %15: f32[b, s], %16: f32[b, s] = layernorm %13 %3 epsilon=1e-05\n"
+        "%17: f32[b, s, d5] = matmul_nt %14 %4\n"
+        "%18: f32[b, s, d7] = matmul_nt %14 %5\n"
+        "%19: f32[b, s, d9] = matmul_nt %14 %6\n"
+        "%20: f32[s, 2, d13] = rotary_table %0 %8\n"
+        "%21: f32[b, s, d5] = rope_part %17 %20 heads=4 inverse=0\n"
+        "%22: f32[b, s, d7] = rope_part %18 %20 heads=2 inverse=0\n"
+        "%23: f32[b, s, 12], %24: f32[b, s, 4, 2] = attention %21 %22 %19 heads=4 kv_heads=2 "
+        "scale=0.5 causal=1\n"
+        "%25: f32[b, s, 8] = matmul_nt %23 %7\n"
+        "%26: f32[b, s, 8] = add %13 %25\n"
+        "%27: f32[b, s, 8], %28: f32[b, s], %29: f32[b, s] = layernorm %26 %9 epsilon=1e-05\n"
+        "%30: f32[b, s, 11] = matmul_nt %27 %10\n"
+        "%31: f32[b, s, 11] = relu %30\n"
+        "%32: f32[b, s, 8] = matmul_nt %31 %11\n"
+        "%33: f32[b, s, 8] = add %26 %32\n"
+        "%34: f32[b, s, 30] = matmul_nt %33 %1\n"
+        "output %34 logits\n";
+    struct graph *graph = NULL;
+    assert_ok(graph_parse(&graph, str_from(text), "other", trace), trace);
+    return graph;
+}
+
+static void names_the_classes_of_other_families(void **state)
+{
+    (void)state;
+    struct found f;
+    struct trace trace = {0};
+    find_in(&f, parse_other(&trace));
+    assert_class(&f, "hidden", 8, 10, RENORMALISES);
+    assert_class(&f, "layers.0.kv_heads", 2, 4, EXACT);
+    assert_class(&f, "layers.0.heads", 2, 2, EXACT);
+    assert_class(&f, "layers.0.value_size", 3, 2, EXACT);
+    assert_class(&f, "layers.0.head_rest", 2, 2, EXACT);
+    assert_class(&f, "layers.0.ffn", 11, 2, EXACT);
+    assert_class(&f, "positions", 16, 1, REFUSED);
+    assert_non_null(strstr(classes_get(&f.classes, "positions")->reason, "positions of a sequence index it"));
+    found_release(&f);
+}
+
 static void tells_the_shape(void **state)
 {
     (void)state;
@@ -131,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_the_classes_of_a_llama),
+        cmocka_unit_test(names_the_classes_of_other_families),
         cmocka_unit_test(tells_the_shape),
         cmocka_unit_test(leaves_out_factors_of_size_one),
         cmocka_unit_test(refuses_with_reason_and_path),
