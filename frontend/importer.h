@@ -38,7 +38,8 @@ struct frequencies {
     float *values;
 };
 
-struct mix; /* frontend/mix.h */
+struct mix;          /* frontend/mix.h */
+struct mask_history; /* frontend/mask_limits.c */
 
 struct importer {
     struct onnx_file *file; /* NULL when the terms come from a description (frontend/decoder.h) */
@@ -56,7 +57,9 @@ struct importer {
     VEC(struct mix *) mixes;
     VEC(struct rotary_table) tables;
     VEC(struct frequencies) frequencies;
-    VEC(struct array *) masks;   /* [sequence, sequence] at each probe: entry 2 * n + probe */
+    VEC(struct array *) masks; /* [sequence, sequence] at each probe: entry 2 * n + probe */
+    int64_t narrowed;          /* channels in lists of kept ones */
+    struct mask_history *mask_history;
     VEC(uint32_t) checked_masks; /* values that mask_check_limits found right */
     uint32_t node;               /* being interpreted */
     struct trace *trace;

@@ -9,27 +9,34 @@
 
 enum { LEAST_HIDDEN = 4 /* i - j <= 4 is always true at the last probe */ };
 
-/* The nodes that a mask is made of. */
-struct history {
+enum { MOST_VISITS = 200000000 };
+
+/* The nodes that a mask is made of. One an import, used for one mask after the other. */
+struct mask_history {
     struct importer *im;
     const Onnx__GraphProto *graph;
     bool *nodes;             /* of the graph */
+    bool *needed;            /* values */
     uint32_t end;            /* in im->order: nodes before it have been interpreted */
     const struct array **by; /* of each value, with a number replaced; NULL: as it was */
+    int64_t visits;          /* of nodes, for all masks: what a hostile file could make quadratic */
     struct trace scratch;
 };
 
-static struct import_value *value_of(const struct history *h, const char *name, uint32_t *index)
+static struct import_value *value_of(const struct mask_history *h, const char *name, uint32_t *index)
 {
     if (!*name || !map_find_text(&h->im->names, str_from(name), index))
         return NULL;
     return &h->im->values.items[*index];
 }
 
-static void mark_history(struct history *h, uint32_t mask)
+static void mark_history(struct mask_history *h, uint32_t mask)
 {
     struct importer *im = h->im;
-    bool *needed = ARENA_ARRAY(im->arena, bool, im->values.count);
+    bool *needed = h->needed;
+    memset(needed, 0, im->values.count * sizeof *needed);
+    memset(h->nodes, 0, h->graph->n_node * sizeof *h->nodes);
+    h->visits += h->end;
     needed[mask] = true;
     for (uint32_t n = h->end; n-- > 0;) {
         const Onnx__NodeProto *node = h->graph->node[im->order[n]];
@@ -79,7 +86,7 @@ static bool same_array(const struct array *a, const struct array *b)
 }
 
 /* Carries a node out at the last probe with what was replaced; false when it cannot be. */
-static bool evaluate_node(struct history *h, const Onnx__NodeProto *node, const struct array *replaced,
+static bool evaluate_node(struct mask_history *h, const Onnx__NodeProto *node, const struct array *replaced,
                           size_t slot)
 {
     struct importer *im = h->im;
@@ -103,7 +110,7 @@ static bool evaluate_node(struct history *h, const Onnx__NodeProto *node, const 
     return true;
 }
 
-static bool reads_replaced(const struct history *h, const Onnx__NodeProto *node)
+static bool reads_replaced(const struct mask_history *h, const Onnx__NodeProto *node)
 {
     uint32_t index;
     for (size_t k = 0; k < node->n_input; k++)
@@ -113,7 +120,7 @@ static bool reads_replaced(const struct history *h, const Onnx__NodeProto *node)
 }
 
 /* Does the mask change when input `slot` of node `start` (a place in the order) is `number`? */
-static bool changes_mask(struct history *h, uint32_t mask, uint32_t start, size_t slot, double number)
+static bool changes_mask(struct mask_history *h, uint32_t mask, uint32_t start, size_t slot, double number)
 {
     struct importer *im = h->im;
     const Onnx__NodeProto *node = h->graph->node[im->order[start]];
@@ -124,6 +131,7 @@ static bool changes_mask(struct history *h, uint32_t mask, uint32_t start, size_
         return true;
     small->data[0] = number;
     memset(h->by, 0, im->values.count * sizeof *h->by);
+    h->visits += h->end - start;
     if (!evaluate_node(h, node, small, slot))
         return false; /* a size: with another one the graph contradicts itself */
     for (uint32_t n = start + 1; n < h->end; n++) {
@@ -134,7 +142,7 @@ static bool changes_mask(struct history *h, uint32_t mask, uint32_t start, size_
     return h->by[mask] && !same_array(h->by[mask], im->values.items[mask].at[PROBES - 1]);
 }
 
-static enum status check_numbers(struct history *h, struct rule *rule, uint32_t mask)
+static enum status check_numbers(struct mask_history *h, struct rule *rule, uint32_t mask)
 {
     for (uint32_t n = 0; n < h->end; n++) {
         const Onnx__NodeProto *node = h->graph->node[h->im->order[n]];
@@ -190,7 +198,7 @@ static enum status check_stored(struct rule *rule, const struct onnx_data *data)
     return status;
 }
 
-static enum status check_tables(struct history *h, struct rule *rule)
+static enum status check_tables(struct mask_history *h, struct rule *rule)
 {
     for (uint32_t n = 0; n < h->end; n++) {
         const Onnx__NodeProto *node = h->graph->node[h->im->order[n]];
@@ -204,6 +212,19 @@ static enum status check_tables(struct history *h, struct rule *rule)
     return OK;
 }
 
+static struct mask_history *history_of(struct importer *im)
+{
+    if (im->mask_history)
+        return im->mask_history;
+    struct mask_history *h = ARENA_NEW(im->arena, struct mask_history);
+    *h = (struct mask_history){.im = im, .graph = im->file->proto->graph};
+    h->nodes = ARENA_ARRAY(im->arena, bool, h->graph->n_node + 1);
+    h->needed = ARENA_ARRAY(im->arena, bool, im->values.count);
+    h->by = ARENA_ARRAY(im->arena, const struct array *, im->values.count);
+    im->mask_history = h;
+    return h;
+}
+
 enum status mask_check_limits(struct rule *rule, const struct import_value *value)
 {
     struct importer *im = rule->im;
@@ -213,15 +234,15 @@ enum status mask_check_limits(struct rule *rule, const struct import_value *valu
     for (uint32_t i = 0; i < im->checked_masks.count; i++)
         if (im->checked_masks.items[i] == mask)
             return OK;
-    struct history *h = ARENA_NEW(im->arena, struct history);
-    *h = (struct history){.im = im, .graph = im->file->proto->graph};
-    h->nodes = ARENA_ARRAY(im->arena, bool, h->graph->n_node + 1);
-    h->by = ARENA_ARRAY(im->arena, const struct array *, im->values.count);
+    struct mask_history *h = history_of(im);
+    h->end = 0;
     while (h->end < im->order_count && im->order[h->end] != im->node)
         h->end++;
     mark_history(h, mask);
     TRY(check_tables(h, rule));
     TRY(check_numbers(h, rule, mask));
+    if (h->visits > MOST_VISITS)
+        return rule_refuse(rule, "attention masks of too many kinds");
     if (value->data)
         TRY(check_stored(rule, value->data));
     *VEC_PUSH(im->arena, &im->checked_masks) = mask;

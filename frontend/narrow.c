@@ -2,13 +2,25 @@
 #include "frontend/importer.h"
 #include <string.h>
 
-enum { NARROW_MAX_CHANNELS = 1 << 20 };
+enum { NARROW_MAX_CHANNELS = 1 << 20, NARROW_MAX_TOTAL = 1 << 26 };
 
 /* Channels to keep, ascending. */
 struct channels {
     int64_t count;
     uint32_t *items; /* on the model's arena: views keep them */
 };
+
+/* Room for a list; false when it, or all of them together, are too long. */
+static bool make_room(struct rule *rule, struct channels *keep, int64_t size)
+{
+    struct importer *im = rule->im;
+    if (keep->count > NARROW_MAX_CHANNELS || size > UINT32_MAX ||
+        im->narrowed + keep->count > NARROW_MAX_TOTAL)
+        return false;
+    im->narrowed += keep->count;
+    keep->items = ARENA_ARRAY(&im->model->arena, uint32_t, (size_t)keep->count);
+    return true;
+}
 
 static bool is_run(const struct channels *keep)
 {
@@ -59,9 +71,8 @@ uint32_t rule_take_channels(struct rule *rule, uint32_t term, int64_t head, int6
     struct channels keep = {.count = heads * count};
     if (first == 0 && count == head)
         return term;
-    if (!has_linear(&rule->im->terms, term) || keep.count > NARROW_MAX_CHANNELS)
+    if (!has_linear(&rule->im->terms, term) || !make_room(rule, &keep, heads * head))
         return TERM_NONE;
-    keep.items = ARENA_ARRAY(&rule->im->model->arena, uint32_t, (size_t)keep.count);
     for (int64_t i = 0; i < keep.count; i++)
         keep.items[i] = (uint32_t)(i / count * head + first + i % count);
     return take(rule, term, &keep);
@@ -104,7 +115,7 @@ static bool renumber(const struct grid *grid, int64_t whole, int64_t strides[VIE
         strides[i] = *count;
         *count *= atom->size;
     }
-    return *count <= NARROW_MAX_CHANNELS;
+    return true;
 }
 
 /* The same atoms, neighbours that are one run now merged. */
@@ -147,9 +158,8 @@ bool rule_narrow(struct rule *rule, struct import_value *out, const struct impor
         return false;
     if (keep.count == size && first == 0)
         return true;
-    if (keep.count >= size || !has_linear(terms, value->term))
+    if (keep.count >= size || !has_linear(terms, value->term) || !make_room(rule, &keep, size))
         return false;
-    keep.items = ARENA_ARRAY(&rule->im->model->arena, uint32_t, (size_t)keep.count);
     for (int64_t n = 0; n < keep.count; n++) {
         int64_t channel = first + wide_channel(&grid, strides, whole, n);
         if (channel >= size)
