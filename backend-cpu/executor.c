@@ -24,7 +24,7 @@ static struct cpu_executor *cpu_of(struct executor *executor)
 static uint32_t free_slot(struct cpu_executor *cpu)
 {
     for (uint32_t i = 0; i < cpu->host.tensor_count; i++)
-        if (!cpu->tensors[i].data)
+        if (!cpu_tensor_is_there(&cpu->tensors[i]))
             return i;
     if (cpu->host.tensor_count == cpu->capacity) {
         cpu->capacity = cpu->capacity ? 2 * cpu->capacity : 64;
@@ -52,7 +52,19 @@ static enum status tensor_create(struct executor *executor, enum dtype dtype, in
         return status_fail(trace, DEVICE, "out of memory: a tensor of %zu bytes", size);
     memset(data, 0, size);
     *out = free_slot(cpu);
-    cpu->tensors[*out] = (struct cpu_tensor){data, dtype, count};
+    cpu->tensors[*out] = (struct cpu_tensor){.data = data, .dtype = dtype, .count = count};
+    return OK;
+}
+
+static enum status tensor_lend(struct executor *executor, const struct tensor_view *view, uint32_t *out,
+                               struct trace *trace)
+{
+    struct cpu_executor *cpu = cpu_of(executor);
+    int64_t count = tensor_view_count(view);
+    if (!view->base || count <= 0)
+        return status_fail(trace, INVALID, "expected a weight with elements, found %" PRId64, count);
+    *out = free_slot(cpu);
+    cpu->tensors[*out] = (struct cpu_tensor){.dtype = DTYPE_F32, .count = count, .lent = view};
     return OK;
 }
 
@@ -69,7 +81,7 @@ static enum status find_range(const struct cpu_tensor **out, struct executor *ex
                               int64_t first, int64_t count, struct trace *trace)
 {
     struct cpu_executor *cpu = cpu_of(executor);
-    if (tensor >= cpu->host.tensor_count || !cpu->tensors[tensor].data)
+    if (tensor >= cpu->host.tensor_count || !cpu_tensor_is_there(&cpu->tensors[tensor]))
         return status_fail(trace, BROKEN, "there is no tensor %" PRIu32, tensor);
     const struct cpu_tensor *t = &cpu->tensors[tensor];
     if (first < 0 || count < 0 || first > t->count || count > t->count - first)
@@ -86,6 +98,8 @@ static enum status tensor_write(struct executor *executor, uint32_t tensor, int6
 {
     const struct cpu_tensor *t = NULL;
     TRY(find_range(&t, executor, tensor, first, count, trace));
+    if (t->lent)
+        return status_fail(trace, BROKEN, "tensor %" PRIu32 " is a lent weight", tensor);
     if (t->dtype == DTYPE_I32) {
         memcpy((int32_t *)t->data + first, data, (size_t)count * sizeof(int32_t));
         return OK;
@@ -104,6 +118,10 @@ static enum status tensor_read(struct executor *executor, uint32_t tensor, int64
     TRY(find_range(&t, executor, tensor, first, count, trace));
     if (t->dtype == DTYPE_I32) {
         memcpy(data, (const int32_t *)t->data + first, (size_t)count * sizeof(int32_t));
+        return OK;
+    }
+    if (t->lent) {
+        executor_read_weight(t->lent, first, count, data);
         return OK;
     }
     const real *from = (const real *)t->data + first;
@@ -152,6 +170,7 @@ static const struct executor_interface interface = {
     .kind = "cpu",
     .tensor_create = tensor_create,
     .tensor_destroy = tensor_destroy,
+    .tensor_lend = tensor_lend,
     .tensor_write = tensor_write,
     .tensor_read = tensor_read,
     .compile = compile,
@@ -190,7 +209,7 @@ enum status cpu_double_tensor_write(struct executor *executor, uint32_t tensor, 
 {
     const struct cpu_tensor *t = NULL;
     TRY(find_range(&t, executor, tensor, first, count, trace));
-    if (t->dtype != DTYPE_F32)
+    if (t->dtype != DTYPE_F32 || t->lent)
         return status_fail(trace, BROKEN, "tensor %" PRIu32 " does not hold floats", tensor);
     memcpy((real *)t->data + first, data, (size_t)count * sizeof *data);
     return OK;
@@ -201,7 +220,7 @@ enum status cpu_double_tensor_read(struct executor *executor, uint32_t tensor, i
 {
     const struct cpu_tensor *t = NULL;
     TRY(find_range(&t, executor, tensor, first, count, trace));
-    if (t->dtype != DTYPE_F32)
+    if (t->dtype != DTYPE_F32 || t->lent)
         return status_fail(trace, BROKEN, "tensor %" PRIu32 " does not hold floats", tensor);
     memcpy(data, (const real *)t->data + first, (size_t)count * sizeof *data);
     return OK;

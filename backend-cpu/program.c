@@ -24,6 +24,12 @@ static enum status allocate_scratch(struct program *program, const struct memory
     return OK;
 }
 
+/* Changes when the tensor is another one. */
+static const void *tensor_place(const struct cpu_tensor *tensor)
+{
+    return tensor->data ? tensor->data : (const void *)tensor->lent;
+}
+
 /* Every bound tensor exists, has the type of its value and is large enough. */
 static enum status check_bindings(struct program *program, const struct program_host *host,
                                   const struct program_spec *spec, const struct memory_plan *plan,
@@ -34,7 +40,7 @@ static enum status check_bindings(struct program *program, const struct program_
         struct binding b = spec->bindings[i];
         const struct value *value = graph_value(spec->graph, b.value);
         const struct place *place = &plan->places[b.value];
-        if (b.tensor >= host->tensor_count || !host->tensors[b.tensor].data)
+        if (b.tensor >= host->tensor_count || !cpu_tensor_is_there(&host->tensors[b.tensor]))
             return status_fail(trace, BROKEN,
                                "%%%" PRIu32 " is bound to tensor %" PRIu32 ", which does not exist", b.value,
                                b.tensor);
@@ -45,7 +51,10 @@ static enum status check_bindings(struct program *program, const struct program_
                 trace, BROKEN,
                 "%%%" PRIu32 ": expected a tensor of %" PRId64 " %s elements, found %" PRId64 " %s", b.value,
                 place->count, dtype_name(dtype), tensor->count, dtype_name(tensor->dtype));
-        program->uses[program->use_count++] = (struct cpu_use){b.tensor, tensor->data};
+        if (tensor->lent && value->origin != VALUE_TENSOR)
+            return status_fail(trace, BROKEN, "%%%" PRIu32 " is bound to tensor %" PRIu32 ", a lent weight",
+                               b.value, b.tensor);
+        program->uses[program->use_count++] = (struct cpu_use){b.tensor, tensor_place(tensor)};
     }
     return OK;
 }
@@ -58,7 +67,8 @@ static struct kernel_operand operand_of(const struct program *program, const str
     size_t offset = (size_t)place->offset * element_size(graph_value(spec->graph, value)->dtype);
     char *base =
         place->kind == PLACE_SCRATCH ? program->scratch[place->tensor] : host->tensors[place->tensor].data;
-    struct kernel_operand operand = {.data = base + offset, .count = place->count, .rank = place->rank};
+    struct kernel_operand operand = {
+        .data = base ? base + offset : NULL, .count = place->count, .rank = place->rank};
     memcpy(operand.dims, place->dims, sizeof operand.dims);
     return operand;
 }
@@ -82,6 +92,23 @@ static struct kernel_attributes attributes_of(const struct node *node)
     return attributes;
 }
 
+/* Operands that have no data are lent. */
+static void note_lent(struct program *program, struct cpu_step *step, const struct program_host *host,
+                      const struct memory_plan *plan, const struct node *node)
+{
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        const struct place *place = &plan->places[node->inputs[i]];
+        if (step->call.inputs[i].data)
+            continue;
+        if (!step->lent) {
+            step->lent = ARENA_NEW(&program->arena, struct lent);
+            *step->lent = (struct lent){.op = node->op};
+        }
+        step->lent->views[i] = host->tensors[place->tensor].lent;
+        step->lent->first[i] = place->offset;
+    }
+}
+
 static void add_step(struct program *program, const struct program_host *host,
                      const struct program_spec *spec, const struct memory_plan *plan, const struct node *node)
 {
@@ -100,6 +127,7 @@ static void add_step(struct program *program, const struct program_host *host,
         step->call.inputs[i] = operand_of(program, host, spec, plan, node->inputs[i]);
     for (uint32_t i = 0; i < node->result_count; i++)
         step->call.results[i] = operand_of(program, host, spec, plan, node->results[i]);
+    note_lent(program, step, host, plan, node);
 }
 
 static enum status compile(struct program *program, const struct program_host *host,
@@ -164,13 +192,17 @@ enum status program_run(struct program *program, const struct program_host *host
 {
     for (uint32_t i = 0; i < program->use_count; i++)
         if (program->uses[i].tensor >= host->tensor_count ||
-            host->tensors[program->uses[i].tensor].data != program->uses[i].data)
+            tensor_place(&host->tensors[program->uses[i].tensor]) != program->uses[i].data)
             return status_fail(trace, BROKEN, "tensor %" PRIu32 " was destroyed while a program used it",
                                program->uses[i].tensor);
     for (uint32_t i = 0; i < program->step_count; i++) {
         struct cpu_step *step = &program->steps[i];
         step->call.fault.raised = false;
-        step->kernel(&step->call);
+        if (step->lent)
+            TRY_WITH(trace, lent_run(step->kernel, &step->call, step->lent, &program->room, trace), "in %s",
+                     step->label);
+        else
+            step->kernel(&step->call);
         TRY(check_step(step, host, trace));
     }
     return OK;
@@ -182,6 +214,7 @@ void program_release(struct program *program)
         return;
     for (uint32_t i = 0; i < program->scratch_count; i++)
         free(program->scratch[i]);
+    lent_room_release(&program->room);
     arena_release(&program->arena);
     free(program);
 }

@@ -4,6 +4,7 @@
 
 #include "backend-cpu/cpu.h"
 #include "backend-cpu/kernels.h"
+#include "backend-cpu/lent.h"
 #include "ir/executor.h"
 
 #ifdef ESPALIER_DOUBLE
@@ -13,24 +14,31 @@
 #define program_release program_double_release
 #endif
 
-/* A tensor of the executor: `count` elements, real or int32_t. */
+/* A tensor of the executor: `count` elements, real or int32_t; or a lent weight. Neither: destroyed. */
 struct cpu_tensor {
-    void *data; /* NULL: destroyed */
+    void *data;
     enum dtype dtype;
     int64_t count;
+    const struct tensor_view *lent;
 };
+
+static inline bool cpu_tensor_is_there(const struct cpu_tensor *tensor)
+{
+    return tensor->data || tensor->lent;
+}
 
 /* An instruction: what to call and what to say when it goes wrong. */
 struct cpu_step {
     kernel_function *kernel;
     struct kernel_call call;
     const char *label; /* "%12 = matmul_nt (layers.0.q)" */
+    struct lent *lent; /* NULL: every operand has its data */
 };
 
 /* A place that the program reads or writes: must be as it was when the program is run. */
 struct cpu_use {
     uint32_t tensor;
-    const void *data;
+    const void *data; /* or the view that is lent */
 };
 
 struct program {
@@ -41,6 +49,7 @@ struct program {
     uint32_t use_count;
     void **scratch;
     uint32_t scratch_count;
+    struct lent_room room;
 };
 
 /* What a program needs of its executor. */

@@ -61,13 +61,6 @@ static enum status add_panels(struct output_file *file, const struct tensor_view
     return OK;
 }
 
-/* What panels shared, and so did not drop. */
-static void drop_source(const struct tensor_view *view)
-{
-    if (view->mapping && !tensor_view_is_dense(view))
-        mapping_drop(view->mapping, (size_t)(view->base - view->mapping->data), view->base_size);
-}
-
 enum status output_add_weight(struct output_file *file, const struct tensor_view *view, float factor,
                               const struct encoding *encoding, struct trace *trace)
 {
@@ -84,7 +77,7 @@ enum status output_add_weight(struct output_file *file, const struct tensor_view
     enum status status = add_panels(file, view, factor, encoding, &p, trace);
     free(p.elements);
     free(p.encoded);
-    drop_source(view);
+    tensor_view_drop_source(view);
     return status;
 }
 

@@ -66,6 +66,20 @@ static void flush_panel(float *panel, int64_t count)
     }
 }
 
+void executor_read_weight(const struct tensor_view *view, int64_t first, int64_t count, float *out)
+{
+    tensor_view_read_f32(view, first, count, out);
+    flush_panel(out, count);
+}
+
+enum status executor_lend(struct executor *executor, const struct tensor_view *view, uint32_t *out,
+                          struct trace *trace)
+{
+    if (!executor->interface->tensor_lend || view->dtype == DTYPE_I32)
+        return executor_upload(executor, view, out, trace);
+    return executor->interface->tensor_lend(executor, view, out, trace);
+}
+
 enum status executor_upload(struct executor *executor, const struct tensor_view *view, uint32_t *out,
                             struct trace *trace)
 {
@@ -81,10 +95,8 @@ enum status executor_upload(struct executor *executor, const struct tensor_view 
         int64_t n = count - first < PANEL ? count - first : PANEL;
         if (view->dtype == DTYPE_I32)
             tensor_view_read_raw(view, first, n, panel);
-        else {
-            tensor_view_read_f32(view, first, n, panel);
-            flush_panel(panel, n);
-        }
+        else
+            executor_read_weight(view, first, n, panel);
         status = executor_tensor_write(executor, *out, first, n, panel, trace);
         tensor_view_drop(view, first, n);
     }

@@ -42,6 +42,9 @@ struct executor_interface {
     enum status (*tensor_create)(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
                                  struct trace *trace);
     void (*tensor_destroy)(struct executor *executor, uint32_t tensor);
+    /* See executor_lend(). NULL where weights must be uploaded. */
+    enum status (*tensor_lend)(struct executor *executor, const struct tensor_view *view, uint32_t *out,
+                               struct trace *trace);
     /* Elements [first, first + count); data is float or int32_t. Floats are flushed to the threshold of
      * squares (golden: gm_flush_square) on the way in, so that a second moment comes back as it was read;
      * executor_upload flushes weights to 2^-51. */
@@ -83,5 +86,12 @@ void executor_destroy(struct executor *executor); /* accepts NULL */
 /* Creates a tensor of the view's size and streams the view into it, panel by panel. */
 enum status executor_upload(struct executor *executor, const struct tensor_view *view, uint32_t *out,
                             struct trace *trace) MUST_CHECK;
+/* A tensor to be read by programs, whose elements may stay where they are: the twin reads them from the view,
+ * piece by piece, in every run, and drops their pages; other executors upload. The view stays as it is until
+ * the tensor is destroyed. For programs that run once or twice on a model that is too large to be copied. */
+enum status executor_lend(struct executor *executor, const struct tensor_view *view, uint32_t *out,
+                          struct trace *trace) MUST_CHECK;
+/* Elements [first, first + count) of a weight as programs see it: widened, flushed to 2^-51. */
+void executor_read_weight(const struct tensor_view *view, int64_t first, int64_t count, float *out);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PANEL_BYTES = 1 << 20, ACROSS_BYTES = 64 << 20, ACROSS_ROWS = 64 };
+enum { PANEL_BYTES = 1 << 20, ACROSS_BYTES = 64 << 20, ACROSS_ROWS = 16 };
 
 enum status tensor_view_dense(struct tensor_view *out, const struct mapping *mapping, const uint8_t *base,
                               size_t base_size, enum dtype dtype, uint32_t rank, const int64_t *dims,
@@ -102,8 +102,7 @@ static void copy_row(const struct tensor_view *view, int64_t row_offset, int64_t
     }
 }
 
-/* A matrix whose rows lie across those of the source. */
-static bool is_across(const struct tensor_view *view)
+bool tensor_view_is_across(const struct tensor_view *view)
 {
     return view->rank == 2 && view->strides[0] < view->strides[1];
 }
@@ -160,8 +159,9 @@ void tensor_view_read_raw(const struct tensor_view *view, int64_t first, int64_t
     uint8_t *to = out;
     if (count == 0)
         return;
-    bool has_rows = is_across(view) && first % view->dims[1] == 0 && count % view->dims[1] == 0;
-    if (has_rows && (count / view->dims[1] >= ACROSS_ROWS || count == tensor_view_count(view))) {
+    bool has_rows = tensor_view_is_across(view) && first % view->dims[1] == 0 && count % view->dims[1] == 0;
+    bool is_last = first + count == tensor_view_count(view); /* what is left of a stream of panels */
+    if (has_rows && (is_last || count / view->dims[1] >= ACROSS_ROWS)) {
         read_across(view, first / view->dims[1], count / view->dims[1], out);
         return;
     }
@@ -194,11 +194,15 @@ void tensor_view_read_f32(const struct tensor_view *view, int64_t first, int64_t
         tensor_view_read_raw(view, first, count, out);
         return;
     }
+    /* Into the second half of the buffer at once, so that whole rows are read as such, then widened from the
+     * front: what is written never reaches what is still to be read. */
     enum { PIECE = 1024 };
     uint16_t piece[PIECE];
+    uint8_t *stored = (uint8_t *)out + (size_t)count * sizeof *piece;
+    tensor_view_read_raw(view, first, count, stored);
     for (int64_t done = 0; done < count;) {
         int64_t n = count - done < PIECE ? count - done : PIECE;
-        tensor_view_read_raw(view, first + done, n, piece);
+        memcpy(piece, stored + (size_t)done * sizeof *piece, (size_t)n * sizeof *piece);
         widen(view->dtype, n, piece, out + done);
         done += n;
     }
@@ -209,7 +213,7 @@ void tensor_view_drop(const struct tensor_view *view, int64_t first, int64_t cou
     if (!view->mapping || count == 0)
         return;
     if (!tensor_view_is_dense(view)) {
-        if (view->rank == 2 && !is_across(view))
+        if (view->rank == 2 && !tensor_view_is_across(view))
             drop_positions(view, 0, first / view->dims[1], (first % view->dims[1] + count) / view->dims[1]);
         return;
     }
@@ -218,10 +222,16 @@ void tensor_view_drop(const struct tensor_view *view, int64_t first, int64_t cou
     mapping_drop(view->mapping, start, (size_t)count * size);
 }
 
+void tensor_view_drop_source(const struct tensor_view *view)
+{
+    if (view->mapping)
+        mapping_drop(view->mapping, (size_t)(view->base - view->mapping->data), view->base_size);
+}
+
 int64_t tensor_view_panel(const struct tensor_view *view)
 {
     int64_t size = (int64_t)dtype_size(view->dtype), rows;
-    if (!is_across(view) || view->dims[1] == 0)
+    if (!tensor_view_is_across(view) || view->dims[1] == 0)
         return PANEL_BYTES / size;
     rows = ACROSS_BYTES / size / view->dims[1];
     rows = rows < view->dims[0] ? rows : view->dims[0];
@@ -244,8 +254,7 @@ enum status tensor_view_stream(const struct tensor_view *view, struct tensor_sin
         status = sink.write(sink.payload, buffer, (size_t)(n * size), trace);
         tensor_view_drop(view, first, n);
     }
-    if (view->mapping && !tensor_view_is_dense(view))
-        mapping_drop(view->mapping, (size_t)(view->base - view->mapping->data), view->base_size);
+    tensor_view_drop_source(view);
     free(buffer);
     return status;
 }

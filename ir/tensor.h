@@ -39,6 +39,8 @@ struct tensor_view tensor_view_take(const struct tensor_view *view, struct arena
 bool tensor_view_is_dense(const struct tensor_view *view); /* row-major, no gaps, no index lists */
 int64_t tensor_view_count(const struct tensor_view *view);
 size_t tensor_view_bytes(const struct tensor_view *view); /* count * element size */
+/* A matrix whose rows lie across those of its source, as after a transposition. */
+bool tensor_view_is_across(const struct tensor_view *view);
 
 /* Elements [first, first + count) in row-major order of the view. _raw gives stored elements (little endian),
  * _f32 widens to f32 exactly (f16, bf16) without flushing. The caller's buffer holds `count` elements. */
@@ -47,6 +49,8 @@ void tensor_view_read_f32(const struct tensor_view *view, int64_t first, int64_t
 /* Lets the kernel drop the pages behind elements [first, first + count) that no later element is likely to
  * need; reading whole rows of a transposed view drops its pages itself. */
 void tensor_view_drop(const struct tensor_view *view, int64_t first, int64_t count);
+/* The same for the whole source: what pieces shared, and so did not drop. */
+void tensor_view_drop_source(const struct tensor_view *view);
 /* How many elements to read at a time: 1 MiB; of a transposed view whole rows, up to 64 MiB, as every panel
  * reads the whole source. */
 int64_t tensor_view_panel(const struct tensor_view *view);

@@ -129,7 +129,7 @@ static enum status prepare(struct evaluator *e, struct executor *executor, const
     TRY(build_graph(&e->graph, model, (int64_t)options->rows * options->length, trace));
     struct dim_binding dims[2];
     uint32_t count = session_dims(dims, e->graph, options->rows, options->length);
-    return session_create(&e->session, executor, e->graph, dims, count, trace);
+    return session_create(&e->session, executor, e->graph, dims, count, SESSION_UPLOAD, trace);
 }
 
 enum status measure_evaluate(struct evaluation *out, struct executor *executor, const struct graph *model,

@@ -19,7 +19,7 @@ static enum status run_model(float **out, struct executor *executor, const struc
     struct session session = {0};
     struct dim_binding dims[2];
     uint32_t count = session_dims(dims, graph, PROBE_ROWS, PROBE_LENGTH);
-    TRY(session_create(&session, executor, graph, dims, count, trace));
+    TRY(session_create(&session, executor, graph, dims, count, SESSION_LEND, trace));
     *out = malloc((size_t)(TOKENS * columns_of(graph)) * sizeof **out);
     if (!*out)
         BUG("out of memory");

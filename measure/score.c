@@ -229,7 +229,7 @@ static enum status prepare(struct scorer *s, struct executor *executor, const st
     s->tokens = ARENA_ARRAY(s->arena, double, (size_t)s->classes.shape.vocab);
     struct dim_binding dims[2];
     uint32_t count = session_dims(dims, s->graph, options->rows, options->length);
-    return session_create(&s->session, executor, s->graph, dims, count, trace);
+    return session_create(&s->session, executor, s->graph, dims, count, SESSION_UPLOAD, trace);
 }
 
 /* ---- scores ---- */

@@ -29,6 +29,16 @@ static int64_t count_of(const struct graph *graph, uint32_t value, const struct 
     return count;
 }
 
+static enum status bind_weight(struct session *s, const struct tensor *weight, uint32_t *out,
+                               struct trace *trace)
+{
+    enum status status = s->weights == SESSION_LEND ? executor_lend(s->executor, &weight->view, out, trace)
+                                                    : executor_upload(s->executor, &weight->view, out, trace);
+    if (status != OK)
+        trace_add(trace, "while uploading weight \"" STR_FORMAT "\"", STR_ARGUMENT(weight->name));
+    return status;
+}
+
 static enum status bind(struct session *s, uint32_t value, int64_t count, struct trace *trace)
 {
     const struct value *v = graph_value(s->graph, value);
@@ -38,10 +48,7 @@ static enum status bind(struct session *s, uint32_t value, int64_t count, struct
     b->value = value;
     s->counts[s->binding_count] = count;
     if (v->origin == VALUE_TENSOR)
-        TRY_WITH(trace,
-                 executor_upload(s->executor, &s->graph->tensors.items[v->source].view, &b->tensor, trace),
-                 "while uploading weight \"" STR_FORMAT "\"",
-                 STR_ARGUMENT(s->graph->tensors.items[v->source].name));
+        TRY(bind_weight(s, &s->graph->tensors.items[v->source], &b->tensor, trace));
     else
         TRY(executor_tensor_create(s->executor, v->dtype, count, &b->tensor, trace));
     s->binding_count++;
@@ -78,9 +85,10 @@ static enum status bind_all(struct session *s, const struct dim_binding *dims, u
 }
 
 enum status session_create(struct session *out, struct executor *executor, const struct graph *graph,
-                           const struct dim_binding *dims, uint32_t dim_count, struct trace *trace)
+                           const struct dim_binding *dims, uint32_t dim_count, enum session_weights weights,
+                           struct trace *trace)
 {
-    *out = (struct session){.executor = executor, .graph = graph};
+    *out = (struct session){.executor = executor, .graph = graph, .weights = weights};
     out->bindings = ARENA_ARRAY(&out->arena, struct binding, graph->values.count + 1);
     out->counts = ARENA_ARRAY(&out->arena, int64_t, graph->values.count + 1);
     enum status status = bind_all(out, dims, dim_count, trace);

@@ -7,6 +7,10 @@
 #include "base/status.h"
 #include "ir/executor.h"
 
+/* Weights are copied to the device, or, for a run or two, lent (executor_lend): then the graph outlives the
+ * session. */
+enum session_weights { SESSION_UPLOAD, SESSION_LEND };
+
 struct session {
     struct executor *executor; /* borrowed */
     const struct graph *graph; /* borrowed */
@@ -15,6 +19,7 @@ struct session {
     struct binding *bindings; /* by place: used inputs, used weights, outputs */
     int64_t *counts;          /* elements of each */
     uint32_t binding_count;
+    enum session_weights weights;
 };
 
 /* Sizes of the two axes of input "tokens", whatever its symbols are called; returns how many of them are
@@ -22,7 +27,7 @@ struct session {
 uint32_t session_dims(struct dim_binding out[2], const struct graph *graph, int64_t batch, int64_t length);
 
 enum status session_create(struct session *out, struct executor *executor, const struct graph *graph,
-                           const struct dim_binding *dims, uint32_t dim_count,
+                           const struct dim_binding *dims, uint32_t dim_count, enum session_weights weights,
                            struct trace *trace) MUST_CHECK;
 void session_release(struct session *session); /* accepts zeroed memory */
 

@@ -21,7 +21,8 @@ static double reference_loss(struct fixture *f, uint32_t length, uint64_t *score
     struct session session;
     struct dim_binding dims[2];
     uint32_t dim_count = session_dims(dims, f->model, 1, length);
-    assert_ok(session_create(&session, f->executor, f->model, dims, dim_count, &trace), &trace);
+    assert_ok(session_create(&session, f->executor, f->model, dims, dim_count, SESSION_UPLOAD, &trace),
+              &trace);
     float *logits = malloc(sizeof *logits * length * VOCAB);
     double sum = 0;
     *scored = 0;

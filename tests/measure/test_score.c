@@ -63,7 +63,8 @@ static void observe(struct observed *o, struct fixture *f)
     uint32_t dim_count = session_dims(dims, o->graph, ROWS, LENGTH);
     assert_ok(batcher_open(&batcher, &f->corpus, &options, &trace), &trace);
     batch_init(&batch, ROWS, LENGTH);
-    assert_ok(session_create(&session, f->executor, o->graph, dims, dim_count, &trace), &trace);
+    assert_ok(session_create(&session, f->executor, o->graph, dims, dim_count, SESSION_UPLOAD, &trace),
+              &trace);
     for (int step = 0; step < SAMPLES / ROWS; step++) {
         batcher_fill(&batcher, (uint64_t)step, 0, &batch);
         assert_ok(session_write(&session, "tokens", batch.ids, &trace), &trace);
