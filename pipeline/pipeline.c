@@ -15,6 +15,7 @@ enum { FILE_LIMIT = 4 << 20, NAME_LIMIT = 64 };
 
 struct reader {
     struct pipeline *out;
+    const char *const *also; /* keys of the caller; NULL: a pipeline file */
     struct trace *trace;
 };
 
@@ -72,6 +73,11 @@ static enum status read_head(struct reader *r, const struct yaml_value *root)
         bool known = false;
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             known = known || str_is(root->keys[i]->text, keys[k]);
+        for (const char *const *a = r->also; a && *a; a++)
+            known = known || str_is(root->keys[i]->text, *a);
+        if (!known && !r->also && str_is(root->keys[i]->text, "search"))
+            return yaml_fail(r->trace, r->out->path, root->keys[i],
+                             "this is a search file: see \"espalier help search\"");
         if (!known)
             return yaml_fail(r->trace, r->out->path, root->keys[i],
                              "unknown key \"" STR_FORMAT
@@ -341,7 +347,9 @@ static enum status read_root(struct reader *r, const struct yaml_value *root)
         return fail(r, root, "", "a map with espalier, inputs and stages");
     TRY(read_head(r, root));
     TRY(read_inputs(r, yaml_find(root, "inputs")));
-    const struct yaml_value *stages;
+    const struct yaml_value *stages = yaml_find(root, "stages");
+    if (!stages && r->also)
+        return OK;
     TRY(find_key(&stages, r, root, "stages", "a list of stages"));
     if (stages->kind != YAML_LIST || stages->count == 0)
         return fail(r, stages, "stages", "a list of stages");
@@ -352,14 +360,21 @@ static enum status read_root(struct reader *r, const struct yaml_value *root)
 
 enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace)
 {
+    return pipeline_read_also(out, path, NULL, trace);
+}
+
+enum status pipeline_read_also(struct pipeline *out, const char *path, const char *const *also,
+                               struct trace *trace)
+{
     *out = (struct pipeline){0};
     out->path = arena_printf(&out->arena, "%s", path);
     struct builder text = {0};
-    struct reader r = {.out = out, .trace = trace};
+    struct reader r = {.out = out, .also = also, .trace = trace};
     struct yaml_value *root = NULL;
     enum status status = file_read(&text, path, FILE_LIMIT, trace);
     if (status == OK)
         status = yaml_read(&root, &out->arena, (struct str){text.data, text.length}, out->path, trace);
+    out->root = root;
     if (status == OK)
         status = read_root(&r, root);
     builder_release(&text);

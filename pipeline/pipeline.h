@@ -34,6 +34,7 @@ struct stage_entry {
 struct pipeline {
     struct arena arena;
     const char *path, *name, *numerics;
+    const struct yaml_value *root; /* the file's text */
     int64_t seed;
     VEC(struct input_entry) inputs;
     VEC(struct stage_entry) stages;
@@ -55,6 +56,10 @@ extern const uint32_t stage_kind_count;
 
 /* INVALID or NOT_FOUND; *out is released on failure. */
 enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace) MUST_CHECK;
+/* The same of a file that has the caller's keys `also` (NULL-terminated) beside a pipeline's, and may have no
+ * stages. */
+enum status pipeline_read_also(struct pipeline *out, const char *path, const char *const *also,
+                               struct trace *trace) MUST_CHECK;
 void pipeline_release(struct pipeline *pipeline);                                /* accepts zeroed memory */
 uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
 

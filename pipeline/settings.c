@@ -3,6 +3,7 @@
 #include "pipeline/settings.h"
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,17 +47,25 @@ static bool is_choice(const char *choices, struct str word)
     return false;
 }
 
-/* A limit as people write it: 1000000000 and 1e-9, not 1e+09 and 1e-09. */
+/* A limit as people write it: 1000000000, 1e18 and 1e-9, not 1e+09, 1e+18 and 1e-09. */
 static void print_limit(char out[32], double value)
 {
-    if (value == (double)(int64_t)value) {
+    if (fabs(value) < 1e12 && value == (double)(int64_t)value) {
         snprintf(out, 32, "%" PRId64, (int64_t)value);
         return;
     }
     snprintf(out, 32, "%.9g", value);
+    char *plus = strstr(out, "e+");
+    if (plus)
+        memmove(plus + 1, plus + 2, strlen(plus + 2) + 1);
     char *exponent = strstr(out, "e-0");
     if (exponent)
         memmove(exponent + 2, exponent + 3, strlen(exponent + 3) + 1);
+}
+
+static bool is_real(const struct setting_info *info)
+{
+    return info->type == SETTING_REAL || info->type == SETTING_REALS;
 }
 
 static enum status read_number(struct reader *r, const struct yaml_value *v, const char *path,
@@ -65,11 +74,11 @@ static enum status read_number(struct reader *r, const struct yaml_value *v, con
     char expected[128], low[32], high[32];
     print_limit(low, info->low);
     print_limit(high, info->high);
-    snprintf(expected, sizeof expected, "%s from %s to %s",
-             info->type == SETTING_REAL ? "a number" : "an integer", low, high);
+    snprintf(expected, sizeof expected, "%s from %s to %s", is_real(info) ? "a number" : "an integer", low,
+             high);
     int64_t integer;
     bool good = v->kind == YAML_TEXT && !v->quoted;
-    if (good && info->type == SETTING_REAL)
+    if (good && is_real(info))
         good = str_to_double(v->text, out);
     else if (good && (good = str_to_i64(v->text, &integer)))
         *out = (double)integer;
@@ -81,16 +90,18 @@ static enum status read_list(struct reader *r, const struct yaml_value *v, const
 {
     bool single = v->kind == YAML_TEXT;
     if (v->kind == YAML_MAP || (!single && v->count == 0))
-        return fail(r, v, path, "an integer, or a list of integers");
+        return fail(r, v, path,
+                    is_real(s->info) ? "a number, or a list of numbers"
+                                     : "an integer, or a list of integers");
     s->list_count = single ? 1 : v->count;
     s->list = ARENA_ARRAY(r->arena, int64_t, s->list_count);
+    s->reals = ARENA_ARRAY(r->arena, double, s->list_count);
     struct builder text = {0};
     enum status status = OK;
     for (uint32_t i = 0; i < s->list_count && status == OK; i++) {
-        double number = 0;
-        status = read_number(r, single ? v : v->items[i], path, s->info, &number);
-        s->list[i] = (int64_t)number;
-        builder_printf(&text, "%s%" PRId64, i == 0 ? "" : ",", s->list[i]);
+        status = read_number(r, single ? v : v->items[i], path, s->info, &s->reals[i]);
+        s->list[i] = (int64_t)s->reals[i];
+        builder_printf(&text, "%s%.17g", i == 0 ? "" : ",", s->reals[i]);
     }
     s->text = (struct str){arena_copy_string(r->arena, text.data ? text.data : "", text.length), text.length};
     builder_release(&text);
@@ -121,7 +132,7 @@ static enum status read_scalar(struct reader *r, const struct yaml_value *v, con
     const struct setting_info *info = s->info;
     if (info->type == SETTING_WORDS)
         return read_words(r, v, path, s);
-    if (info->type == SETTING_LIST)
+    if (info->type == SETTING_LIST || info->type == SETTING_REALS)
         return read_list(r, v, path, s);
     if (info->type == SETTING_INTEGER || info->type == SETTING_REAL) {
         TRY(read_number(r, v, path, info, &s->real));

@@ -17,6 +17,7 @@ enum setting_type {
     SETTING_WORDS,
     SETTING_TEXT,
     SETTING_LIST,
+    SETTING_REALS,
     SETTING_CHOICE,
     SETTING_PATH,
     SETTING_TOKENIZER,
@@ -42,6 +43,7 @@ struct setting {
     int64_t integer;
     double real;
     int64_t *list; /* SETTING_LIST */
+    double *reals; /* SETTING_REALS */
     uint32_t list_count;
 };
 

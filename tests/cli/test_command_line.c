@@ -219,6 +219,24 @@ static void options_may_stand_anywhere(void **state)
     program_expect(2, "--dry-run", "run -- --dry-run");
 }
 
+static void search_lists_candidates(void **state)
+{
+    (void)state;
+    struct outcome o = program_run("search examples/search/minitron-4b.yaml --json");
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    assert_int_equal(json_array_size(lines), 18);
+    const json_t *chosen = json_find(lines, "candidate", "l32-d3072-h24-f9216");
+    assert_non_null(chosen);
+    assert_int_equal(json_integer_value(json_object_get(chosen, "parameters")), 4190109696);
+    json_decref(lines);
+    outcome_release(&o);
+    o = program_run("search examples/search/minitron-8b.yaml");
+    assert_non_null(strstr(builder_text(&o.out), "15 candidates of 160 combinations"));
+    outcome_release(&o);
+    program_expect(2, "nowhere.yaml", "search nowhere.yaml");
+}
+
 static void devices_names_the_twin(void **state)
 {
     (void)state;
@@ -255,6 +273,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(errors_of_a_pipeline_say_where),
         FIXTURE_TEST(auto_does_without_vulkan),
         FIXTURE_TEST(options_may_stand_anywhere),
+        cmocka_unit_test(search_lists_candidates),
         cmocka_unit_test(devices_names_the_twin),
     };
     program_begin(argc, argv);
