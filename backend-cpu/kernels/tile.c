@@ -22,7 +22,7 @@ static inline ALWAYS_INLINE void store_full(const struct tile *tile, real *c,
     else if (tile->blocks & TILE_SCALED)
         for (int i = 0; i < rows; i++)
             for (int v = 0; v < vectors; v++)
-                vec_store(c + i * step + v * LANES, vec_flush(vec_flush(sum[i][v]) * tile->scale));
+                vec_store(c + i * step + v * LANES, vec_flush_scaled(sum[i][v], tile->scale));
     else
         for (int i = 0; i < rows; i++)
             for (int v = 0; v < vectors; v++)
@@ -64,10 +64,12 @@ static inline ALWAYS_INLINE void sum_panel(const struct tile *tile, const real *
         for (int v = 0; v < vectors; v++)
             column[v] = vec_load(b + v * LANES);
 #pragma GCC unroll 12
-        for (int i = 0; i < rows; i++)
+        for (int i = 0; i < rows; i++) {
+            vec row = vec_broadcast(a + i * step);
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++)
-                running[i][v] = running[i][v] + a[i * step] * column[v];
+                running[i][v] = running[i][v] + row * column[v];
+        }
         a += stride;
         b += tile->b_row;
     }

@@ -1,14 +1,17 @@
 /* Vectors of `real` of the width of this instruction set, and what every kernel does with them.
  *
  * With AVX-512 it is its 32 registers that are used, at 256 bits: a product and a sum apiece in a tile of 12
- * x 16 then reach the ceiling of Zen 4, where a 512-bit broadcast takes a turn of the unit that multiplies
- * (0.67 of it at 512 bits). Plain loops over rows still compile to 512 bits. */
+ * x 16 then reach the ceiling of Zen 4 (0.67 of it at 512 bits, see vec_broadcast()). Plain loops over rows
+ * still compile to 512 bits. */
 #ifndef BACKEND_CPU_KERNELS_VECTOR_H
 #define BACKEND_CPU_KERNELS_VECTOR_H
 
 #include "shaders/scalar/real.h"
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512VL__
+#include <immintrin.h>
+#endif
 
 #if defined __AVX512VL__
 #define VECTOR_BYTES 32
@@ -36,6 +39,20 @@ static inline __attribute__((always_inline)) void vec_store(real *to, vec value)
     *(vec_anywhere *)to = value;
 }
 
+/* *from in every lane. */
+static inline __attribute__((always_inline)) vec vec_broadcast(const real *from)
+{
+#if defined __AVX512VL__ && !defined ESPALIER_DOUBLE
+    /* Into one of the lower 16 registers, whatever the compiler would like: the longer encoding that the
+     * others need is no plain load on Zen 4 but takes a turn of the unit that multiplies, at 256 bits too. */
+    vec value;
+    __asm__("vbroadcastss %1, %0" : "=x"(value) : "m"(*from));
+    return value;
+#else
+    return *from - (vec){0};
+#endif
+}
+
 #ifdef ESPALIER_DOUBLE
 typedef int64_t vec_mask __attribute__((vector_size(VECTOR_BYTES)));
 #else
@@ -49,7 +66,28 @@ static inline __attribute__((always_inline)) vec vec_max(vec a, vec b)
     return (vec)((smaller & (vec_mask)b) | (~smaller & (vec_mask)a));
 }
 
-/* r_flush() of each lane. */
+#if defined __AVX512VL__ && !defined ESPALIER_DOUBLE
+/* Lanes that r_flush() does not turn into +0. */
+static inline __attribute__((always_inline)) __mmask8 vec_is_kept(vec x)
+{
+    __m256i size = _mm256_and_si256((__m256i)x, _mm256_set1_epi32((int32_t)GM_ABS));
+    return _mm256_cmpge_epu32_mask(size, _mm256_set1_epi32((int32_t)GM_TINY));
+}
+
+/* r_flush() of each lane. The fix-up table has an entry a class of numbers, from the lowest bits on: quiet
+ * and signalling NaN take the first operand (0), all others the second (1). */
+static inline __attribute__((always_inline)) vec vec_flush(vec x)
+{
+    return _mm256_maskz_fixupimm_ps(vec_is_kept(x), (vec)_mm256_set1_epi32((int32_t)GM_NAN), x,
+                                    _mm256_set1_epi32(0x11111100), 0);
+}
+
+/* r_flush(r_flush(x) * scale) of each lane. */
+static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale)
+{
+    return vec_flush(_mm256_maskz_mul_ps(vec_is_kept(x), x, _mm256_set1_ps(scale)));
+}
+#else
 static inline __attribute__((always_inline)) vec vec_flush(vec x)
 {
 #ifdef ESPALIER_DOUBLE
@@ -59,6 +97,12 @@ static inline __attribute__((always_inline)) vec vec_flush(vec x)
     return (vec)((u & (a >= (int32_t)GM_TINY) & ~nan) | (nan & (int32_t)GM_NAN));
 #endif
 }
+
+static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale)
+{
+    return vec_flush(vec_flush(x) * scale);
+}
+#endif
 
 /* A loop whose iterations touch only their own elements, though results may lie over operands. */
 #define ELEMENTWISE _Pragma("GCC ivdep")
