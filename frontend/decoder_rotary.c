@@ -3,7 +3,7 @@
  * that a graph exported from it has the same: there, a number divided by a tensor is its reciprocal times the
  * number. Powers are rounded once, from double. */
 #include "frontend/decoder.h"
-#include <math.h>
+#include "frontend/exact.h"
 
 /* Long wavelengths are divided by the factor, short ones kept, those between interpolated (Llama 3.1). */
 static float scale_llama3(float w, const struct decoder_rotary *rotary)
@@ -24,7 +24,7 @@ void decoder_frequencies(float *out, const struct decoder_rotary *rotary, int64_
 {
     for (int64_t j = 0; j < head_dim / 2; j++) {
         float exponent = (float)(2 * j) / (float)head_dim;
-        out[j] = 1 / (float)pow((double)(float)rotary->theta, (double)exponent);
+        out[j] = 1 / (float)exact_pow((double)(float)rotary->theta, (double)exponent);
         if (rotary->scaling == ROTARY_LINEAR)
             out[j] /= (float)rotary->factor;
         else if (rotary->scaling == ROTARY_LLAMA3)
