@@ -87,8 +87,7 @@ static enum status run_linear(kernel_function *kernel, struct kernel_call *call,
     const struct tensor_view *view = lent->views[1];
     const struct kernel_operand *y = &call->results[0];
     int64_t n = call->inputs[1].dims[0], k = call->inputs[1].dims[1], rows = y->count / n;
-    int64_t most = PANEL_BYTES / (int64_t)sizeof(real) / k, wide = tensor_view_panel(view) / k;
-    most = most > wide ? most : wide;
+    int64_t most = PANEL_BYTES / (int64_t)sizeof(real) / k;
     most = most < 1 ? 1 : most < n ? most : n;
     TRY(grow(&room->weight, &room->weight_size, most * k, trace));
     TRY(grow(&room->result, &room->result_size, most < n ? most * rows : 0, trace));
