@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ZEROS = 4096 };
+enum { ZEROS = 4096, ENCODED = 8192 }; /* ENCODED: elements, a multiple of every block */
 
 enum status output_open(struct output_file *out, const char *path, struct trace *trace)
 {
@@ -30,32 +30,34 @@ enum status output_pad(struct output_file *file, uint64_t length, struct trace *
     return OK;
 }
 
-struct panels {
-    float *elements;
-    uint8_t *encoded; /* of as many elements */
-    int64_t most;     /* elements, whole blocks */
-};
-
-static enum status add_panel(struct output_file *file, const struct panels *p, int64_t n, float factor,
-                             const struct encoding *encoding, struct trace *trace)
+/* Elements, whole blocks of any encoding, through a small buffer. */
+static enum status add_encoded(struct output_file *file, const float *elements, int64_t count,
+                               const struct encoding *encoding, struct trace *trace)
 {
-    if (factor != 1)
-        for (int64_t i = 0; i < n; i++)
-            p->elements[i] *= factor;
-    if (!encoding->encode(p->encoded, p->elements, (size_t)n))
-        return status_fail(trace, INVALID, "an element is too large for %s", encoding->name);
-    return output_add(file, p->encoded, (size_t)n / encoding->block * encoding->bytes, trace);
+    uint8_t encoded[ENCODED * sizeof(float)];
+    for (int64_t at = 0; at < count; at += ENCODED) {
+        size_t n = (size_t)(count - at < ENCODED ? count - at : ENCODED);
+        if (!encoding->encode(encoded, elements + at, n))
+            return status_fail(trace, INVALID, "an element is too large for %s", encoding->name);
+        TRY(output_add(file, encoded, n / encoding->block * encoding->bytes, trace));
+    }
+    return OK;
 }
 
+/* `panel` has room for `most` elements, whole blocks. */
 static enum status add_panels(struct output_file *file, const struct tensor_view *view, float factor,
-                              const struct encoding *encoding, const struct panels *p, struct trace *trace)
+                              const struct encoding *encoding, float *panel, int64_t most,
+                              struct trace *trace)
 {
     int64_t count = tensor_view_count(view);
     assert(count % encoding->block == 0);
-    for (int64_t first = 0; first < count; first += p->most) {
-        int64_t n = count - first < p->most ? count - first : p->most;
-        tensor_view_read_f32(view, first, n, p->elements);
-        TRY(add_panel(file, p, n, factor, encoding, trace));
+    for (int64_t first = 0; first < count; first += most) {
+        int64_t n = count - first < most ? count - first : most;
+        tensor_view_read_f32(view, first, n, panel);
+        if (factor != 1)
+            for (int64_t i = 0; i < n; i++)
+                panel[i] *= factor;
+        TRY(add_encoded(file, panel, n, encoding, trace));
         tensor_view_drop(view, first, n);
     }
     return OK;
@@ -68,15 +70,13 @@ enum status output_add_weight(struct output_file *file, const struct tensor_view
         return status_fail(trace, INVALID, "the weight has a shape but no content");
     if (view->mapping)
         TRY(mapping_check(view->mapping, "the file of the weights", trace));
-    struct panels p = {.most = tensor_view_panel(view)};
-    p.most += (encoding->block - p.most % encoding->block) % encoding->block;
-    p.elements = malloc((size_t)p.most * sizeof *p.elements);
-    p.encoded = malloc((size_t)p.most / encoding->block * encoding->bytes);
-    if (!p.elements || !p.encoded)
+    int64_t most = tensor_view_panel(view);
+    most += (encoding->block - most % encoding->block) % encoding->block;
+    float *panel = malloc((size_t)most * sizeof *panel);
+    if (!panel)
         BUG("out of memory");
-    enum status status = add_panels(file, view, factor, encoding, &p, trace);
-    free(p.elements);
-    free(p.encoded);
+    enum status status = add_panels(file, view, factor, encoding, panel, most, trace);
+    free(panel);
     tensor_view_drop_source(view);
     return status;
 }
