@@ -21,7 +21,7 @@ static void weigh(real *x, int64_t valid, int64_t width, real *max, real *share)
     row_exponentials(x, x, *max, width);
     for (int64_t j = valid; j < width; j++)
         x[j] = 0;
-    *share = r_flush(r_rcp(row_sum(x, width)));
+    *share = r_flush(r_rcp_normal(row_sum(x, width)));
 }
 
 static void attend_tile(const struct forward *f, int64_t sequence, int64_t head, int64_t tile, real *scores)

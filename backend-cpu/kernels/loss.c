@@ -15,7 +15,7 @@ static struct softmax exponentials(real *e, const real *x, int64_t n)
     struct softmax s = {.max = row_max(x, n)};
     row_exponentials(e, x, s.max, n);
     s.sum = row_sum(e, n);
-    s.share = r_flush(r_rcp(s.sum));
+    s.share = r_flush(r_rcp_normal(s.sum));
     return s;
 }
 

@@ -5,6 +5,7 @@
  * block are packed when they are read often enough to pay. All of this moves outputs about and leaves each
  * output's additions in their order. */
 #include "backend-cpu/kernels/tile.h"
+#include "backend-cpu/kernels/transpose.h"
 
 struct product {
     const real *a;
@@ -34,14 +35,14 @@ static void pack_a(const struct product *p, real *to, int64_t row, int64_t rows,
     for (int64_t tile = 0; tile < rows; tile += TILE_ROWS) {
         int64_t count = least(TILE_ROWS, rows - tile);
         const real *from = p->a + (row + tile) * p->a_row + k * p->a_column;
-        if (p->a_row == 1)
+        if (p->a_column == 1)
+            transpose(to, TILE_ROWS, from, p->a_row, count, depth);
+        else if (count == TILE_ROWS)
             for (int64_t j = 0; j < depth; j++)
-                for (int64_t i = 0; i < count; i++)
-                    to[j * TILE_ROWS + i] = from[j * p->a_column + i];
+                memcpy(to + j * TILE_ROWS, from + j * p->a_column, TILE_ROWS * sizeof *to);
         else
-            for (int64_t i = 0; i < count; i++)
-                for (int64_t j = 0; j < depth; j++)
-                    to[j * TILE_ROWS + i] = from[i * p->a_row + j];
+            for (int64_t j = 0; j < depth; j++)
+                memcpy(to + j * TILE_ROWS, from + j * p->a_column, (size_t)count * sizeof *to);
         to += depth * TILE_ROWS;
     }
 }

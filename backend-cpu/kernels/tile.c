@@ -1,6 +1,7 @@
 /* The tile of outputs that all products are made of. Each combination of row count, panel width and layout of
  * a is its own unrolled loop, whose accumulators stay in registers. */
 #include "backend-cpu/kernels/tile.h"
+#include "backend-cpu/kernels/transpose.h"
 
 #define ALWAYS_INLINE __attribute__((always_inline))
 
@@ -146,18 +147,11 @@ void tile_contract(const struct tile *tile, int64_t first, int64_t end, enum til
     }
 }
 
-/* A square of columns at a time when b runs along k, so that both sides stay in the first cache. */
+/* b runs along k. */
 static void pack_transposed(const struct panels *panels, real *to, int64_t first, int64_t columns)
 {
-    enum { SQUARE = 16 };
-    for (int64_t k0 = 0; k0 < panels->depth; k0 += SQUARE) {
-        int64_t end = least(k0 + SQUARE, panels->depth);
-        for (int64_t n = 0; n < columns; n++) {
-            const real *from = panels->from + (first + n) * panels->column;
-            for (int64_t k = k0; k < end; k++)
-                to[k * panels->width + n] = from[k];
-        }
-    }
+    transpose(to, panels->width, panels->from + first * panels->column, panels->column, columns,
+              panels->depth);
 }
 
 static void pack_straight(const struct panels *panels, real *to, int64_t first, int64_t columns)
@@ -165,7 +159,9 @@ static void pack_straight(const struct panels *panels, real *to, int64_t first, 
     for (int64_t k = 0; k < panels->depth; k++) {
         const real *from = panels->from + k * panels->row + first * panels->column;
         real *row = to + k * panels->width;
-        if (panels->column == 1)
+        if (panels->column == 1 && columns == TILE_COLUMNS)
+            memcpy(row, from, TILE_COLUMNS * sizeof *row); /* a size that compilers know: two moves */
+        else if (panels->column == 1)
             memcpy(row, from, (size_t)columns * sizeof *row);
         else
             for (int64_t n = 0; n < columns; n++)

@@ -10,7 +10,7 @@
 GM_FN float gm_sigmoid(float x)
 {
     float e = gm_exp(gm_float(gm_bits(x) | GM_SIGN)); /* e^-|x|, at most 1 */
-    float y = gm_div(gm_bits(x) >= GM_SIGN ? e : gm_float(GM_ONE), gm_float(GM_ONE) + e);
+    float y = gm_div_normal(gm_bits(x) >= GM_SIGN ? e : gm_float(GM_ONE), gm_float(GM_ONE) + e);
     return gm_float(gm_is_nan(x) ? GM_NAN : gm_bits(y));
 }
 
@@ -36,7 +36,7 @@ GM_FN float gm_tanh(float x)
     p = p * z + gm_float(0xbeaaaaaau); /* -3.33333313e-1 */
     float small = a + a * (z * p);
     float e = gm_exp(a + a);
-    float large = gm_float(GM_ONE) - gm_div(gm_float(0x40000000u), e + gm_float(GM_ONE)); /* 2 */
+    float large = gm_float(GM_ONE) - gm_div_normal(gm_float(0x40000000u), e + gm_float(GM_ONE)); /* 2 */
     float y = a < gm_float(0x3f19999au) ? small : large;                                  /* 0.6 */
     return gm_float(gm_is_nan(x) ? GM_NAN : gm_bits(y) | sign);
 }

@@ -24,6 +24,7 @@ static inline real r_pow(real x, real y) { return pow(x, y); }
 static inline real r_pow_int(real x, uint n) { return pow(x, n); }
 static inline real r_div(real a, real b) { return a / b; }
 static inline real r_rcp(real x) { return 1 / x; }
+static inline real r_rcp_normal(real x) { return 1 / x; }
 static inline real r_sqrt(real x) { return sqrt(x); }
 static inline real r_rsqrt(real x) { return 1 / sqrt(x); }
 static inline real r_sin(real x) { return sin(x); }
@@ -57,6 +58,7 @@ static inline real r_pow(real x, real y) { return gm_pow(x, y); }
 static inline real r_pow_int(real x, uint n) { return gm_pow_int(x, n); }
 static inline real r_div(real a, real b) { return gm_div(a, b); }
 static inline real r_rcp(real x) { return gm_rcp(x); }
+static inline real r_rcp_normal(real x) { return gm_rcp_normal(x); }
 static inline real r_sqrt(real x) { return gm_sqrt(x); }
 static inline real r_rsqrt(real x) { return gm_rsqrt(x); }
 static inline real r_sin(real x) { return gm_sin(x); }

@@ -56,6 +56,24 @@ GM_FN float gm_rcp(float x)
     return gm_div(gm_float(GM_ONE), x);
 }
 
+/* gm_div() where both arguments are canonical and the quotient is 0, infinite, NaN (of any pattern) or surely
+ * above 2^-126: a processor's own division is then the same, being correctly rounded (IEEE 754, 5.4.1), and
+ * takes a tenth of the time. */
+GM_FN float gm_div_normal(float a, float b)
+{
+#ifdef __STDC__
+    return a / b;
+#else
+    return gm_div(a, b);
+#endif
+}
+
+/* 1 / x, likewise, for |x| below 2^126. */
+GM_FN float gm_rcp_normal(float x)
+{
+    return gm_div_normal(gm_float(GM_ONE), x);
+}
+
 /* About 1/sqrt(f) for 1 <= f < 4: an integer seed and three Newton steps, the last one in its more exact
  * form. */
 GM_FN float gm_rsqrt_significand(float f)
