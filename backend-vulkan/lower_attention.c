@@ -161,13 +161,12 @@ static bool lower_key_panels(struct lowering *l, const struct step *s, struct pu
             p.columns = (uint)(p.sequence - j < columns ? p.sequence - j : columns);
             if (!launch_weights(l, s, &p, &x, &d))
                 return false;
-            launch_gather(l, p, d, s->inputs[0].span, s->results[0].span, p.key_width, true);
-            launch_gather(l, p, x, s->inputs[3].span, s->results[1].span, p.value_width, false);
+            launch_gather(l, p, d, s->inputs[0].span, s->results[1].span, p.key_width, true);
+            launch_gather(l, p, x, s->inputs[3].span, s->results[2].span, p.value_width, false);
         }
     return true;
 }
 
-/* Forward and the gradient of the queries: bindings are the operands and results, fixed rows are queries. */
 enum status lower_attention(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
@@ -175,20 +174,24 @@ enum status lower_attention(struct lowering *l, const struct step *s, struct tra
     if (l->matmul == VULKAN_MATMUL_WIDE && lower_query_panels(l, s, push))
         return OK;
     struct lower_spans all = lower_all_spans(s);
-    launch_fused(l, s->kernel, all.spans, push, push.heads,
-                 s->kernel == KERNEL_attention ? push.value_width : push.key_width);
+    launch_fused(l, KERNEL_attention, all.spans, push, push.heads, push.value_width);
     return OK;
 }
 
-enum status lower_attention_kv(struct lowering *l, const struct step *s, struct trace *trace)
+enum status lower_attention_grad(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
+    enum { RESULT = 6 }; /* q k v do stats delta, then a result */
     struct push_attention push = shape_of(s);
-    if (l->matmul == VULKAN_MATMUL_WIDE && lower_key_panels(l, s, push))
+    bool panels = l->matmul == VULKAN_MATMUL_WIDE;
+    struct lower_spans all = lower_all_spans(s);
+    if (!panels || !lower_query_panels(l, s, push))
+        launch_fused(l, KERNEL_attention_grad_q, all.spans, push, push.heads, push.key_width);
+    if (panels && lower_key_panels(l, s, push))
         return OK;
-    struct lower_spans all = lower_all_spans(s); /* q k v do stats delta dk dv */
+    all.spans[RESULT] = s->results[1].span;
     launch_fused(l, KERNEL_attention_grad_k, all.spans, push, push.groups, push.key_width);
-    all.spans[6] = s->results[1].span;
+    all.spans[RESULT] = s->results[2].span;
     launch_fused(l, KERNEL_attention_grad_v, all.spans, push, push.groups, push.value_width);
     return OK;
 }

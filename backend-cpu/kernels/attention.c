@@ -15,13 +15,10 @@ struct forward {
  */
 static void weigh(real *x, int64_t valid, int64_t width, real *max, real *share)
 {
-    for (int64_t j = valid; j < width; j++)
-        x[j] = R_CONST(0xf1800000u); /* -2^100 */
-    *max = row_max(x, width);
-    row_exponentials(x, x, *max, width);
+    *max = row_max(x, valid);
+    *share = r_flush(r_rcp_normal(row_exponentials_sum(x, x, *max, valid)));
     for (int64_t j = valid; j < width; j++)
         x[j] = 0;
-    *share = r_flush(r_rcp_normal(row_sum(x, width)));
 }
 
 static void attend_tile(const struct forward *f, int64_t sequence, int64_t head, int64_t tile, real *scores)

@@ -13,6 +13,7 @@ struct attention {
     int64_t groups, ratio, heads;   /* g, r, g*r */
     int64_t key_width, value_width; /* h, e: elements of a head */
     real scale;
+    uint least; /* scaled_least(scale) */
     bool causal;
     int64_t tiles;  /* of TILE_ROWS tokens */
     int64_t stride; /* elements of a row of scores in scratch */
@@ -29,6 +30,7 @@ static inline struct attention attention_of(const struct kernel_call *call)
     a.key_width = q->dims[2] / a.heads;
     a.value_width = v->dims[2] / a.groups;
     a.scale = call->attributes.scale;
+    a.least = scaled_least(call->attributes.scale);
     a.causal = call->attributes.causal != 0;
     a.tiles = (a.length + TILE_ROWS - 1) / TILE_ROWS;
     /* Rows start on cache lines, and not a power of two apart: those would share cache sets. */

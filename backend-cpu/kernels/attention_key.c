@@ -1,31 +1,24 @@
-/* The gradients of attention's keys and values. A tile of keys meets all queries of the heads of its group;
- * queries run along the lanes, so the scores come out transposed but each is the same sum as in attention: dv
- * = sum_i p_i do_i,  dk = scale sum_i t_i q_i,  with p and t as for the queries. */
-#include "backend-cpu/kernels/attention.h"
+/* The gradients of attention's keys and values, and of the queries on the way. A tile of keys meets all
+ * queries of the heads of its group; queries run along the lanes, so the scores come out transposed but each
+ * is the same sum as in attention: dv = sum_i p_i do_i,  dk = scale sum_i t_i q_i, with p and t as for the
+ * queries. Tiles that follow each other can also carry dq_i = scale sum_j t_j k_j on, a sum over ascending
+ * keys. */
+#include "backend-cpu/kernels/attention_grad.h"
 #include "backend-cpu/kernels/row.h"
 
-struct key_gradient {
-    struct attention a;
-    const real *k, *v, *stats, *delta;
-    real *dk, *dv;
-    struct attention_pack packs[4];
-    real *rows; /* [b, heads, 3, stride]: m, z and delta of each query, gathered for the lanes */
-};
-
-enum { QUERIES_ACROSS, GRADIENTS_ACROSS, QUERIES_DOWN, GRADIENTS_DOWN };
 enum { ROW_MAX, ROW_SHARE, ROW_DELTA, ROW_KINDS };
 
 /* A thread's scratch; widths are those of a head. */
 struct key_scratch {
-    real *p, *t;        /* [TILE_ROWS, stride] */
-    real *dv, *dv_head; /* [TILE_ROWS, e]: the sum over heads, the sum of one head */
-    real *dk, *dk_head; /* [TILE_ROWS, h] */
+    real *p, *t;             /* [TILE_ROWS, stride] */
+    real *dv_head, *dk_head; /* [TILE_ROWS, e], [TILE_ROWS, h]: sums of one head */
+    real *block, *total; /* [length, panels of h]: sums for dq in this block of keys, and of those before */
 };
 
 static void gather_rows(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
     (void)thread;
-    const struct key_gradient *g = payload;
+    const struct attention_grad *g = payload;
     const struct attention *a = &g->a;
     for (int64_t n = first; n < end; n++) {
         int64_t sequence = n / a->heads, head = n % a->heads;
@@ -57,25 +50,86 @@ static void pull_back(const struct attention *a, real *p, real *t, const real *r
         p[i] = t[i] = 0;
 }
 
-static void add_all(real *sum, const real *term, int64_t count)
+static void add_all(real *sum, int64_t sum_step, const real *term, int64_t rows, int64_t width)
 {
-    ELEMENTWISE
-    for (int64_t i = 0; i < count; i++)
-        sum[i] = sum[i] + term[i];
+    for (int64_t j = 0; j < rows; j++)
+        ELEMENTWISE
+    for (int64_t c = 0; c < width; c++)
+        sum[j * sum_step + c] = sum[j * sum_step + c] + term[j * width + c];
 }
 
-static void add_head(const struct key_gradient *g, int64_t sequence, int64_t head, int64_t first, int rows,
+static int64_t sums_width(const struct attention *a)
+{
+    return round_up(a->key_width, panels_width(a->key_width));
+}
+
+/* Keys [first, end), of one block of 512, to the sums of the queries from `query` on. t [end - first, stride]
+ */
+static void add_to_queries(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t first,
+                           int64_t end, int64_t query, const real *t, real *block)
+{
+    const struct attention *a = &g->a;
+    int64_t width = panels_width(a->key_width), step = sums_width(a);
+    const real *keys = attention_panels(&g->packs[ATTENTION_KEYS_DOWN], sequence, group);
+    struct tile tile = {.a_row = 1,
+                        .a_column = a->stride,
+                        .b_row = width,
+                        .depth = end - first,
+                        .panels = step / width,
+                        .b_panel = a->length * width,
+                        .b = keys + first * width,
+                        .c_row = step,
+                        .columns = (int)width,
+                        .width = (int)width,
+                        .blocks = TILE_FIRST | TILE_CONTINUED};
+    for (int64_t i = query; i < a->length; i += TILE_ROWS) {
+        tile.a = t + i;
+        tile.c = block + i * step;
+        tile.rows = (int)least(TILE_ROWS, a->length - i);
+        tile_block(&tile);
+    }
+}
+
+/* The block of keys is complete. */
+static void close_block(const struct attention *a, const struct key_scratch *s)
+{
+    int64_t count = a->length * sums_width(a);
+    ELEMENTWISE
+    for (int64_t i = 0; i < count; i++) {
+        s->total[i] = s->total[i] + s->block[i];
+        s->block[i] = 0;
+    }
+}
+
+/* The tile's keys reach across at most one border of blocks. */
+static void carry_queries_on(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t first,
+                             int rows, int64_t query, const struct key_scratch *s)
+{
+    const struct attention *a = &g->a;
+    int64_t border = least(round_up(first + 1, PRODUCT_BLOCK), first + rows);
+    add_to_queries(g, sequence, group, first, border, query, s->t, s->block);
+    if (border % PRODUCT_BLOCK == 0)
+        close_block(a, s);
+    if (border < first + rows)
+        add_to_queries(g, sequence, group, border, first + rows, query, s->t + (border - first) * a->stride,
+                       s->block);
+}
+
+/* One head's part of the sums of a tile of keys. */
+static void add_head(const struct attention_grad *g, int64_t sequence, int64_t head, int64_t tile,
                      const struct key_scratch *s)
 {
     const struct attention *a = &g->a;
-    int64_t group = head / a->ratio, token = sequence * a->length + first;
+    int64_t first = tile * TILE_ROWS, group = head / a->ratio, token = sequence * a->length + first;
+    int rows = (int)least(TILE_ROWS, a->length - first);
     int64_t begin = a->causal ? first / TILE_COLUMNS : 0, end = panels_count(a->length, TILE_COLUMNS);
     int64_t k_step = a->groups * a->key_width, v_step = a->groups * a->value_width;
-    attention_strip(a, g->k + token * k_step + group * a->key_width, k_step, rows, a->key_width,
-                    attention_panels(&g->packs[QUERIES_ACROSS], sequence, head), begin, end, s->p,
+    int64_t k_at = token * k_step + group * a->key_width, v_at = token * v_step + group * a->value_width;
+    attention_strip(a, g->k + k_at, k_step, rows, a->key_width,
+                    attention_panels(&g->packs[ATTENTION_QUERIES_ACROSS], sequence, head), begin, end, s->p,
                     TILE_LAST | TILE_SCALED);
-    attention_strip(a, g->v + token * v_step + group * a->value_width, v_step, rows, a->value_width,
-                    attention_panels(&g->packs[GRADIENTS_ACROSS], sequence, head), begin, end, s->t,
+    attention_strip(a, g->v + v_at, v_step, rows, a->value_width,
+                    attention_panels(&g->packs[ATTENTION_GRADIENTS_ACROSS], sequence, head), begin, end, s->t,
                     TILE_LAST);
     int64_t query = begin * TILE_COLUMNS;
     for (int j = 0; j < rows; j++)
@@ -83,68 +137,109 @@ static void add_head(const struct key_gradient *g, int64_t sequence, int64_t hea
                   g->rows + (sequence * a->heads + head) * ROW_KINDS * a->stride, query, end * TILE_COLUMNS,
                   a->causal ? first + j : 0);
     attention_gather(a, s->p, rows, query, a->length,
-                     attention_panels(&g->packs[GRADIENTS_DOWN], sequence, head), a->value_width, s->dv_head,
-                     a->value_width, TILE_INNER);
+                     attention_panels(&g->packs[ATTENTION_GRADIENTS_DOWN], sequence, head), a->value_width,
+                     s->dv_head, a->value_width, TILE_INNER);
     attention_gather(a, s->t, rows, query, a->length,
-                     attention_panels(&g->packs[QUERIES_DOWN], sequence, head), a->key_width, s->dk_head,
-                     a->key_width, TILE_INNER);
-    add_all(s->dv, s->dv_head, rows * a->value_width);
-    add_all(s->dk, s->dk_head, rows * a->key_width);
+                     attention_panels(&g->packs[ATTENTION_QUERIES_DOWN], sequence, head), a->key_width,
+                     s->dk_head, a->key_width, TILE_INNER);
+    add_all(g->dv + v_at, v_step, s->dv_head, rows, a->value_width);
+    add_all(g->dk + k_at, k_step, s->dk_head, rows, a->key_width);
+    if (s->block)
+        carry_queries_on(g, sequence, group, first, rows, query, s);
 }
 
-static void key_tile(const struct key_gradient *g, int64_t sequence, int64_t group, int64_t tile,
-                     const struct key_scratch *s)
+/* Sums of a group's tile of keys: to zero, and to what is stored. */
+static void clear_tile(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t tile)
 {
     const struct attention *a = &g->a;
-    int64_t first = tile * TILE_ROWS, token = sequence * a->length + first;
-    int rows = (int)least(TILE_ROWS, a->length - first);
-    memset(s->dv, 0, (size_t)(TILE_ROWS * a->value_width) * sizeof(real));
-    memset(s->dk, 0, (size_t)(TILE_ROWS * a->key_width) * sizeof(real));
-    for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++)
-        add_head(g, sequence, head, first, rows, s);
-    for (int j = 0; j < rows; j++) {
-        real *dk = g->dk + ((token + j) * a->groups + group) * a->key_width;
-        real *dv = g->dv + ((token + j) * a->groups + group) * a->value_width;
-        for (int64_t c = 0; c < a->key_width; c++)
-            dk[c] = r_flush(r_flush(s->dk[j * a->key_width + c]) * a->scale);
-        for (int64_t c = 0; c < a->value_width; c++)
-            dv[c] = r_flush(s->dv[j * a->value_width + c]);
+    for (int64_t j = tile * TILE_ROWS; j < least((tile + 1) * TILE_ROWS, a->length); j++) {
+        int64_t at = (sequence * a->length + j) * a->groups + group;
+        memset(g->dk + at * a->key_width, 0, (size_t)a->key_width * sizeof(real));
+        memset(g->dv + at * a->value_width, 0, (size_t)a->value_width * sizeof(real));
     }
 }
 
-static void key_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+static void finish_tile(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t tile)
 {
-    const struct key_gradient *g = payload;
     const struct attention *a = &g->a;
-    int64_t scores = TILE_ROWS * a->stride, dv = TILE_ROWS * a->value_width, dk = TILE_ROWS * a->key_width;
-    real *room = cpu_threads_scratch(a->threads, thread, (size_t)(2 * (scores + dv + dk)) * sizeof *room);
-    struct key_scratch s = {.p = room, .t = room + scores, .dv = room + 2 * scores};
-    s.dv_head = s.dv + dv;
-    s.dk = s.dv_head + dv;
-    s.dk_head = s.dk + dk;
-    for (int64_t i = first; i < end; i++)
-        key_tile(g, i / a->tiles / a->groups, i / a->tiles % a->groups, i % a->tiles, &s);
+    for (int64_t j = tile * TILE_ROWS; j < least((tile + 1) * TILE_ROWS, a->length); j++) {
+        int64_t at = (sequence * a->length + j) * a->groups + group;
+        real *dk = g->dk + at * a->key_width, *dv = g->dv + at * a->value_width;
+        for (int64_t c = 0; c < a->key_width; c++)
+            dk[c] = r_flush(r_flush(dk[c]) * a->scale);
+        for (int64_t c = 0; c < a->value_width; c++)
+            dv[c] = r_flush(dv[c]);
+    }
 }
 
-/* q, k, v, do [b, s, g*r*e], stats [b, s, g*r, 2], delta [b, s, g*r] -> dk like k, dv like v */
-void KERNEL(attention_grad_kv)(struct kernel_call *call)
+static void finish_queries(const struct attention_grad *g, int64_t sequence, int64_t head,
+                           const struct key_scratch *s)
 {
-    struct attention a = attention_of(call);
-    const real *q = kernel_input(call, 0), *output_gradient = kernel_input(call, 3);
-    struct key_gradient g = {
-        .a = a,
-        .k = kernel_input(call, 1),
-        .v = kernel_input(call, 2),
-        .stats = kernel_input(call, 4),
-        .delta = kernel_input(call, 5),
-        .dk = kernel_result(call, 0),
-        .dv = kernel_result(call, 1),
-        .packs = {{q, a.heads, a.key_width, ATTENTION_TOKENS_ACROSS, 0, NULL},
-                  {output_gradient, a.heads, a.value_width, ATTENTION_TOKENS_ACROSS, 0, NULL},
-                  {q, a.heads, a.key_width, ATTENTION_TOKENS_DOWN, 0, NULL},
-                  {output_gradient, a.heads, a.value_width, ATTENTION_TOKENS_DOWN, 0, NULL}}};
-    g.rows = attention_pack_all(&a, g.packs, 4, a.batch * a.heads * ROW_KINDS * a.stride);
-    cpu_threads_for(a.threads, a.batch * a.heads, kernel_grain(8 * a.length), gather_rows, &g);
-    int64_t work = TILE_ROWS * a.length * a.ratio * (2 * (a.key_width + a.value_width) + 24) / 8;
-    cpu_threads_for(a.threads, a.batch * a.groups * a.tiles, kernel_grain(work), key_range, &g);
+    const struct attention *a = &g->a;
+    int64_t step = sums_width(a);
+    for (int64_t i = 0; i < a->length; i++) {
+        const real *total = s->total + i * step, *block = s->block + i * step;
+        real *dq = g->dq + ((sequence * a->length + i) * a->heads + head) * a->key_width;
+        for (int64_t c = 0; c < a->key_width; c++)
+            dq[c] = r_flush(r_flush(total[c] + block[c]) * a->scale);
+    }
+}
+
+/* `sums`: with those of the queries. */
+static struct key_scratch take_scratch(const struct attention *a, uint32_t thread, bool sums)
+{
+    int64_t scores = TILE_ROWS * a->stride, dv = TILE_ROWS * a->value_width, dk = TILE_ROWS * a->key_width;
+    int64_t dq = sums ? a->length * sums_width(a) : 0;
+    real *room =
+        cpu_threads_scratch(a->threads, thread, (size_t)(2 * (scores + dq) + dv + dk) * sizeof *room);
+    struct key_scratch s = {.p = room, .t = room + scores, .dv_head = room + 2 * scores};
+    s.dk_head = s.dv_head + dv;
+    if (sums)
+        s.block = s.dk_head + dk, s.total = s.block + dq;
+    return s;
+}
+
+void attention_key_tiles(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    const struct attention_grad *g = payload;
+    const struct attention *a = &g->a;
+    struct key_scratch s = take_scratch(a, thread, false);
+    for (int64_t i = first; i < end; i++) {
+        int64_t sequence = i / a->tiles / a->groups, group = i / a->tiles % a->groups, tile = i % a->tiles;
+        clear_tile(g, sequence, group, tile);
+        for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++)
+            add_head(g, sequence, head, tile, &s);
+        finish_tile(g, sequence, group, tile);
+    }
+}
+
+void attention_groups(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    const struct attention_grad *g = payload;
+    const struct attention *a = &g->a;
+    struct key_scratch s = take_scratch(a, thread, true);
+    for (int64_t i = first; i < end; i++) {
+        int64_t sequence = i / a->groups, group = i % a->groups;
+        for (int64_t tile = 0; tile < a->tiles; tile++)
+            clear_tile(g, sequence, group, tile);
+        for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++) {
+            memset(s.block, 0, (size_t)(2 * a->length * sums_width(a)) * sizeof *s.block);
+            for (int64_t tile = 0; tile < a->tiles; tile++)
+                add_head(g, sequence, head, tile, &s);
+            finish_queries(g, sequence, head, &s);
+        }
+        for (int64_t tile = 0; tile < a->tiles; tile++)
+            finish_tile(g, sequence, group, tile);
+    }
+}
+
+int64_t attention_rows_size(const struct attention *a)
+{
+    return a->batch * a->heads * ROW_KINDS * a->stride;
+}
+
+void attention_rows_gather(struct attention_grad *g)
+{
+    const struct attention *a = &g->a;
+    cpu_threads_for(a->threads, a->batch * a->heads, kernel_grain(8 * a->length), gather_rows, g);
 }

@@ -1,16 +1,6 @@
-/* The gradient of attention's queries: scores and weights are computed afresh from q, k and the stored (m,
- * z). With p = softmax(scale q k), d_j = do v_j and delta = do o:  t = p (d - delta),  dq = scale t k. */
-#include "backend-cpu/kernels/attention.h"
+/* The gradient of attention's queries alone, a tile of queries against all their keys. */
+#include "backend-cpu/kernels/attention_grad.h"
 #include "backend-cpu/kernels/row.h"
-
-struct query_gradient {
-    struct attention a;
-    const real *q, *output_gradient, *stats, *delta;
-    real *dq;
-    struct attention_pack packs[3]; /* keys across, values across, keys down */
-};
-
-enum { KEYS_ACROSS, VALUES_ACROSS, KEYS_DOWN };
 
 /* x: scores, d: F(products of do and v) -> t in x, 0 from `valid` on. */
 static void pull_back(real *x, const real *d, real m, real z, real delta, int64_t valid, int64_t width)
@@ -23,7 +13,7 @@ static void pull_back(real *x, const real *d, real m, real z, real delta, int64_
         x[j] = 0;
 }
 
-static void query_tile(const struct query_gradient *g, int64_t sequence, int64_t head, int64_t tile,
+static void query_tile(const struct attention_grad *g, int64_t sequence, int64_t head, int64_t tile,
                        real *scratch)
 {
     const struct attention *a = &g->a;
@@ -34,46 +24,27 @@ static void query_tile(const struct query_gradient *g, int64_t sequence, int64_t
     int64_t token = sequence * a->length + first;
     real *x = scratch, *d = scratch + TILE_ROWS * a->stride;
     attention_strip(a, g->q + token * q_step + head * a->key_width, q_step, rows, a->key_width,
-                    attention_panels(&g->packs[KEYS_ACROSS], sequence, group), 0, panels, x,
+                    attention_panels(&g->packs[ATTENTION_KEYS_ACROSS], sequence, group), 0, panels, x,
                     TILE_LAST | TILE_SCALED);
     attention_strip(a, g->output_gradient + token * o_step + head * a->value_width, o_step, rows,
-                    a->value_width, attention_panels(&g->packs[VALUES_ACROSS], sequence, group), 0, panels, d,
-                    TILE_LAST);
+                    a->value_width, attention_panels(&g->packs[ATTENTION_VALUES_ACROSS], sequence, group), 0,
+                    panels, d, TILE_LAST);
     for (int i = 0; i < rows; i++) {
         int64_t at = (token + i) * a->heads + head;
         pull_back(x + i * a->stride, d + i * a->stride, g->stats[2 * at], g->stats[2 * at + 1], g->delta[at],
                   a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS);
     }
     real *dq = g->dq + token * q_step + head * a->key_width;
-    attention_gather(a, x, rows, 0, keys, attention_panels(&g->packs[KEYS_DOWN], sequence, group),
+    attention_gather(a, x, rows, 0, keys, attention_panels(&g->packs[ATTENTION_KEYS_DOWN], sequence, group),
                      a->key_width, dq, q_step, TILE_LAST | TILE_SCALED);
 }
 
-static void query_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+void attention_query_tiles(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
-    const struct query_gradient *g = payload;
+    const struct attention_grad *g = payload;
     const struct attention *a = &g->a;
     real *scratch =
         cpu_threads_scratch(a->threads, thread, (size_t)(2 * TILE_ROWS * a->stride) * sizeof *scratch);
     for (int64_t i = first; i < end; i++)
         query_tile(g, i / a->tiles / a->heads, i / a->tiles % a->heads, i % a->tiles, scratch);
-}
-
-/* q, k, v, do [b, s, g*r*e], stats [b, s, g*r, 2], delta [b, s, g*r] -> dq like q */
-void KERNEL(attention_grad_q)(struct kernel_call *call)
-{
-    struct attention a = attention_of(call);
-    const real *k = kernel_input(call, 1), *v = kernel_input(call, 2);
-    struct query_gradient g = {.a = a,
-                               .q = kernel_input(call, 0),
-                               .output_gradient = kernel_input(call, 3),
-                               .stats = kernel_input(call, 4),
-                               .delta = kernel_input(call, 5),
-                               .dq = kernel_result(call, 0),
-                               .packs = {{k, a.groups, a.key_width, ATTENTION_TOKENS_ACROSS, 0, NULL},
-                                         {v, a.groups, a.value_width, ATTENTION_TOKENS_ACROSS, 0, NULL},
-                                         {k, a.groups, a.key_width, ATTENTION_TOKENS_DOWN, 0, NULL}}};
-    attention_pack_all(&a, g.packs, 3, 0);
-    int64_t work = TILE_ROWS * a.length * (2 * a.key_width + a.value_width + 24) / 8;
-    cpu_threads_for(a.threads, a.batch * a.heads * a.tiles, kernel_grain(work), query_range, &g);
 }

@@ -13,8 +13,7 @@ struct softmax {
 static struct softmax exponentials(real *e, const real *x, int64_t n)
 {
     struct softmax s = {.max = row_max(x, n)};
-    row_exponentials(e, x, s.max, n);
-    s.sum = row_sum(e, n);
+    s.sum = row_exponentials_sum(e, x, s.max, n);
     s.share = r_flush(r_rcp_normal(s.sum));
     return s;
 }

@@ -60,32 +60,36 @@ static inline real row_dot(const real *a, const real *b, int64_t n)
 /* max_i x[i]; n >= 1. The order does not matter: there is one zero. */
 static inline real row_max(const real *x, int64_t n)
 {
-    enum { VECTORS = 4 };
-    vec largest[VECTORS];
-    for (int v = 0; v < VECTORS; v++)
-        largest[v] = x[0] - (vec){0};
+    real max = x[0];
     int64_t i = 0;
-    for (; i + VECTORS * LANES <= n; i += VECTORS * LANES)
-        for (int v = 0; v < VECTORS; v++)
-            largest[v] = vec_max(largest[v], vec_load(x + i + v * LANES));
-    for (; i + LANES <= n; i += LANES)
-        largest[0] = vec_max(largest[0], vec_load(x + i));
-    for (int v = 1; v < VECTORS; v++)
-        largest[0] = vec_max(largest[0], largest[v]);
-    real lane[LANES], max = x[0];
-    vec_store(lane, largest[0]);
-    for (int l = 0; l < LANES; l++)
-        max = r_max(max, lane[l]);
+    if (n >= LANES) {
+        vec a = vec_load(x), b = vec_load(x + n - LANES); /* what is left at the end, or all over again */
+        for (; i + 2 * LANES <= n; i += 2 * LANES) {
+            a = vec_max(a, vec_load(x + i));
+            b = vec_max(b, vec_load(x + i + LANES));
+        }
+        if (i + LANES <= n)
+            a = vec_max(a, vec_load(x + i));
+        real lane[LANES];
+        vec_store(lane, vec_max(a, b));
+        for (int h = LANES / 2; h > 0; h /= 2)
+            for (int l = 0; l < h; l++)
+                lane[l] = r_max(lane[l], lane[l + h]);
+        return lane[0];
+    }
     for (; i < n; i++)
         max = r_max(max, x[i]);
     return max;
 }
 
-/* e[i] = F(exp(x[i] - m)), e [n] may be x; in the second form m is an array. */
+/* e[i] = F(exp(x[i] - m)) for x[i] <= m, e [n] may be x; in the second form m is an array, the third returns
+ * R_i e[i]. A NaN has any pattern. */
 #define row_exponentials KERNEL(row_exponentials)
 #define row_exponentials_each KERNEL(row_exponentials_each)
+#define row_exponentials_sum KERNEL(row_exponentials_sum)
 void row_exponentials(real *e, const real *x, real m, int64_t n);
 void row_exponentials_each(real *e, const real *x, const real *m, int64_t n);
+real row_exponentials_sum(real *e, const real *x, real m, int64_t n);
 
 /* y[i] = sigmoid(x[i]), tanh, erf, F(sqrt(x[i])), F(rcp(x[i])); y [n] may be x. */
 #define row_sigmoids KERNEL(row_sigmoids)

@@ -4,30 +4,51 @@
 #include "backend-cpu/kernels/transpose.h"
 
 #define ALWAYS_INLINE __attribute__((always_inline))
+#define UNROLL_ROWS _Pragma("GCC unroll 12")
+#define UNROLL_VECTORS _Pragma("GCC unroll 2")
 
 enum tile_layout { A_ROWS, A_COLUMNS }; /* a_column is 1, a_row is 1 */
+
+/* How full tiles store a vector. */
+static inline ALWAYS_INLINE void store(const struct tile *tile, real *to, vec sum, enum tile_blocks blocks)
+{
+    if (!(blocks & TILE_FIRST))
+        sum = vec_load(to) + sum;
+    if (blocks & TILE_LAST)
+        sum = blocks & TILE_SCALED ? vec_flush_scaled(sum, tile->scale, tile->least) : vec_flush(sum);
+    vec_store(to, sum);
+}
 
 /* One plain loop for each way to store. */
 static inline ALWAYS_INLINE void store_full(const struct tile *tile, real *c,
                                             vec sum[TILE_ROWS][TILE_VECTORS], int rows, int vectors)
 {
-    int64_t step = tile->c_row;
-    if (!(tile->blocks & TILE_FIRST))
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vectors; v++)
-                sum[i][v] = vec_load(c + i * step + v * LANES) + sum[i][v];
-    if (!(tile->blocks & TILE_LAST))
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vectors; v++)
-                vec_store(c + i * step + v * LANES, sum[i][v]);
-    else if (tile->blocks & TILE_SCALED)
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vectors; v++)
-                vec_store(c + i * step + v * LANES, vec_flush_scaled(sum[i][v], tile->scale));
-    else
-        for (int i = 0; i < rows; i++)
-            for (int v = 0; v < vectors; v++)
-                vec_store(c + i * step + v * LANES, vec_flush(sum[i][v]));
+#define EACH(blocks)                  \
+    UNROLL_ROWS                       \
+    for (int i = 0; i < rows; i++)    \
+        UNROLL_VECTORS                \
+    for (int v = 0; v < vectors; v++) \
+    store(tile, c + i * tile->c_row + v * LANES, sum[i][v], (enum tile_blocks)(blocks))
+    switch ((int)tile->blocks & ~TILE_CONTINUED) {
+    case TILE_FIRST | TILE_LAST:
+        EACH(TILE_FIRST | TILE_LAST);
+        break;
+    case TILE_FIRST | TILE_LAST | TILE_SCALED:
+        EACH(TILE_FIRST | TILE_LAST | TILE_SCALED);
+        break;
+    case TILE_FIRST:
+        EACH(TILE_FIRST);
+        break;
+    case TILE_LAST:
+        EACH(TILE_LAST);
+        break;
+    case TILE_LAST | TILE_SCALED:
+        EACH(TILE_LAST | TILE_SCALED);
+        break;
+    default:
+        EACH(TILE_INNER);
+    }
+#undef EACH
 }
 
 static real finish(const struct tile *tile, real sum)
@@ -54,31 +75,37 @@ static inline ALWAYS_INLINE void sum_panel(const struct tile *tile, const real *
     const real *a = tile->a;
     int64_t step = layout == A_ROWS ? tile->a_row : 1;
     int64_t stride = layout == A_ROWS ? 1 : tile->a_column;
-#pragma GCC unroll 12
+    UNROLL_ROWS
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            running[i][v] = (vec){0};
+        UNROLL_VECTORS
+    for (int v = 0; v < vectors; v++)
+        running[i][v] = (vec){0};
+    if (tile->blocks & TILE_CONTINUED)
+        UNROLL_ROWS
+    for (int i = 0; i < rows; i++)
+        UNROLL_VECTORS
+    for (int v = 0; v < vectors; v++)
+        running[i][v] = vec_load(c + i * tile->c_row + v * LANES);
     for (int64_t k = 0; k < tile->depth; k++) {
         vec column[TILE_VECTORS];
-#pragma GCC unroll 2
+        UNROLL_VECTORS
         for (int v = 0; v < vectors; v++)
             column[v] = vec_load(b + v * LANES);
-#pragma GCC unroll 12
+        UNROLL_ROWS
         for (int i = 0; i < rows; i++) {
             vec row = vec_broadcast(a + i * step);
-#pragma GCC unroll 2
+            UNROLL_VECTORS
             for (int v = 0; v < vectors; v++)
                 running[i][v] = running[i][v] + row * column[v];
         }
         a += stride;
         b += tile->b_row;
     }
-#pragma GCC unroll 12
+    UNROLL_ROWS
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            sum[i][v] = running[i][v];
+        UNROLL_VECTORS
+    for (int v = 0; v < vectors; v++)
+        sum[i][v] = running[i][v];
     if (tile->columns == vectors * LANES)
         store_full(tile, c, sum, rows, vectors);
     else

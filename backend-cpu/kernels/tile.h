@@ -19,9 +19,10 @@ enum {
 
 enum tile_blocks {
     TILE_INNER = 0,
-    TILE_FIRST = 1,  /* c = block, else c = c + block */
-    TILE_LAST = 2,   /* flush what is stored */
-    TILE_SCALED = 4, /* with LAST: store F(F(c) * scale) */
+    TILE_FIRST = 1,     /* c = block, else c = c + block */
+    TILE_LAST = 2,      /* flush what is stored */
+    TILE_SCALED = 4,    /* with LAST: store F(F(c) * scale) */
+    TILE_CONTINUED = 8, /* with FIRST: the accumulators start from c, which has the sum of the terms before */
 };
 
 struct tile {
@@ -35,6 +36,7 @@ struct tile {
     int rows, columns, width;
     int64_t panels, b_panel; /* neighbouring panels, so far apart in b; more than one only when full */
     real scale;
+    uint least; /* scaled_least(scale) */
     enum tile_blocks blocks;
 };
 

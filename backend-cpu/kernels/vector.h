@@ -9,7 +9,7 @@
 #include "shaders/scalar/real.h"
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512VL__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -62,30 +62,41 @@ typedef int32_t vec_mask __attribute__((vector_size(VECTOR_BYTES)));
 /* a < b ? b : a */
 static inline __attribute__((always_inline)) vec vec_max(vec a, vec b)
 {
+#if defined __AVX2__ && !defined ESPALIER_DOUBLE
+    return _mm256_max_ps(b, a); /* the second operand unless the first is larger */
+#else
     vec_mask smaller = a < b;
     return (vec)((smaller & (vec_mask)b) | (~smaller & (vec_mask)a));
+#endif
 }
 
 #if defined __AVX512VL__ && !defined ESPALIER_DOUBLE
-/* Lanes that r_flush() does not turn into +0. */
-static inline __attribute__((always_inline)) __mmask8 vec_is_kept(vec x)
+/* Lanes whose size is at least that of the pattern; NaNs are. */
+static inline __attribute__((always_inline)) __mmask8 vec_reaches(vec x, uint least_bits)
 {
     __m256i size = _mm256_and_si256((__m256i)x, _mm256_set1_epi32((int32_t)GM_ABS));
-    return _mm256_cmpge_epu32_mask(size, _mm256_set1_epi32((int32_t)GM_TINY));
+    return _mm256_cmpge_epu32_mask(size, _mm256_set1_epi32((int32_t)least_bits));
 }
 
-/* r_flush() of each lane. The fix-up table has an entry a class of numbers, from the lowest bits on: quiet
- * and signalling NaN take the first operand (0), all others the second (1). */
-static inline __attribute__((always_inline)) vec vec_flush(vec x)
+/* Where reached: x, with our NaN; +0 elsewhere. The fix-up table has an entry a class of numbers, from the
+ * lowest bits on: quiet and signalling NaN take the first operand (0), all others the second (1). */
+static inline __attribute__((always_inline)) vec vec_keep(vec x, __mmask8 reached)
 {
-    return _mm256_maskz_fixupimm_ps(vec_is_kept(x), (vec)_mm256_set1_epi32((int32_t)GM_NAN), x,
+    return _mm256_maskz_fixupimm_ps(reached, (vec)_mm256_set1_epi32((int32_t)GM_NAN), x,
                                     _mm256_set1_epi32(0x11111100), 0);
 }
 
-/* r_flush(r_flush(x) * scale) of each lane. */
-static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale)
+/* r_flush() of each lane. */
+static inline __attribute__((always_inline)) vec vec_flush(vec x)
 {
-    return vec_flush(_mm256_maskz_mul_ps(vec_is_kept(x), x, _mm256_set1_ps(scale)));
+    return vec_keep(x, vec_reaches(x, GM_TINY));
+}
+
+/* r_flush(r_flush(x) * scale) of each lane; `least` is scaled_least(scale). */
+static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale, uint least_bits)
+{
+    __mmask8 reached = vec_reaches(x, least_bits);
+    return vec_keep(_mm256_maskz_mul_ps(reached, x, _mm256_set1_ps(scale)), reached);
 }
 #else
 static inline __attribute__((always_inline)) vec vec_flush(vec x)
@@ -98,11 +109,26 @@ static inline __attribute__((always_inline)) vec vec_flush(vec x)
 #endif
 }
 
-static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale)
+static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale, uint least_bits)
 {
+    (void)least_bits;
     return vec_flush(vec_flush(x) * scale);
 }
 #endif
+
+/* The smallest size of x, as its bits, for which r_flush(r_flush(x) * scale) is not +0. */
+static inline uint scaled_least(float scale)
+{
+    float size = gm_abs(scale), tiny = gm_float(GM_TINY);
+    if (size < gm_float(GM_NORMAL))
+        return GM_INF;
+    uint u = gm_bits(tiny / size);
+    while (u > GM_TINY && gm_float(u - 1) * size >= tiny)
+        u--;
+    while (gm_float(u) * size < tiny)
+        u++;
+    return u < GM_TINY ? GM_TINY : u;
+}
 
 /* A loop whose iterations touch only their own elements, though results may lie over operands. */
 #define ELEMENTWISE _Pragma("GCC ivdep")

@@ -18,10 +18,7 @@ void gradient_attention(struct gradient_call *call)
     uint32_t delta = build_op(graph, OP_attention_delta, pair, &attributes);
     uint32_t inputs[] = {node->inputs[0], node->inputs[1],  node->inputs[2],
                          call->dy,        node->results[1], delta};
-    if (call->needed[0])
-        call->dx[0] = build_op(graph, OP_attention_grad_q, inputs, &attributes);
-    if (call->needed[1] || call->needed[2]) {
-        call->dx[1] = build_op(graph, OP_attention_grad_kv, inputs, &attributes);
-        call->dx[2] = build_result(graph, call->dx[1], 1);
-    }
+    call->dx[0] = build_op(graph, OP_attention_grad, inputs, &attributes);
+    call->dx[1] = build_result(graph, call->dx[0], 1);
+    call->dx[2] = build_result(graph, call->dx[0], 2);
 }

@@ -28,12 +28,10 @@
      {S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2)}},                                                          \
     {OP_attention_delta, {.heads = (g) * (r)}, {S3(b, s, (g) * (r) * (e)), S3(b, s, (g) * (r) * (e))},              \
      {S3(b, s, (g) * (r))}},                                                                                        \
-    {OP_attention_grad_q, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask},                       \
+    {OP_attention_grad, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask},                      \
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)),               \
-      S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r))}, {S3(b, s, (g) * (r) * (h))}},                                   \
-    {OP_attention_grad_kv, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask},                      \
-     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)),               \
-      S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r))}, {S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
+      S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r))},                                                                 \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
 #define POINTWISE(...)                                              \
     {OP_silu, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                           \
     {OP_silu_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},         \
@@ -174,7 +172,7 @@ static float meaningful(const struct op_case *c, uint32_t input, int64_t i, floa
         (c->op == OP_rmsnorm_weight_grad && input == 1) || (c->op == OP_head_rmsnorm_grad && input == 2) ||
         (c->op == OP_head_rmsnorm_weight_grad && input == 1) || (c->op == OP_layernorm_grad && input == 3) ||
         (c->op == OP_layernorm_weight_grad && input == 2) ||
-        ((c->op == OP_attention_grad_q || c->op == OP_attention_grad_kv) && input == 4 && i % 2 == 1);
+        (c->op == OP_attention_grad && input == 4 && i % 2 == 1);
     if ((c->op == OP_adamw && input == 4) || (c->op == OP_clip && input == 1))
         return hyper[i];
     return positive ? fabsf(x) : x;

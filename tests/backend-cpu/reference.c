@@ -283,11 +283,16 @@ static void reference_attention_delta(struct reference *r)
     EACH(i, DIM(0, 0) * DIM(0, 1) * n) OUT(0)[i] = product(IN(0) + i * e, IN(1) + i * e, e);
 }
 
-/* Calls `add` for each pair of query and key with the probability and its pull-back. */
-typedef void pair_function(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j,
-                           int64_t n, double p, double t);
+/* A pair of query and key, with its probability and its pull-back. */
+static void add_pair(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n,
+                     double p, double t)
+{
+    EACH(c, a->h) q_of(a, OUT(0), b, i, n)[c] += t * k_of(a, IN(1), b, j, n)[c] * a->scale;
+    EACH(c, a->h) k_of(a, OUT(1), b, j, n)[c] += t * q_of(a, IN(0), b, i, n)[c] * a->scale;
+    EACH(c, a->e) v_of(a, OUT(2), b, j, n)[c] += p * o_of(a, IN(3), b, i, n)[c];
+}
 
-static void each_pair(struct reference *r, pair_function *add)
+static void reference_attention_grad(struct reference *r)
 {
     struct heads a = heads_of(r);
     EACH(b, a.b) EACH(i, a.s) EACH(n, a.n) EACH(j, a.causal ? i + 1 : a.s)
@@ -296,32 +301,8 @@ static void each_pair(struct reference *r, pair_function *add)
         double s = product(q_of(&a, IN(0), b, i, n), k_of(&a, IN(1), b, j, n), a.h) * a.scale;
         double p = exp(s - IN(4)[2 * at]) * IN(4)[2 * at + 1];
         double d = product(o_of(&a, IN(3), b, i, n), v_of(&a, IN(2), b, j, n), a.e);
-        add(r, &a, b, i, j, n, p, p * (d - IN(5)[at]));
+        add_pair(r, &a, b, i, j, n, p, p * (d - IN(5)[at]));
     }
-}
-
-static void add_query(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n,
-                      double p, double t)
-{
-    (void)p;
-    EACH(c, a->h) q_of(a, OUT(0), b, i, n)[c] += t * k_of(a, IN(1), b, j, n)[c] * a->scale;
-}
-
-static void add_key(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n,
-                    double p, double t)
-{
-    EACH(c, a->h) k_of(a, OUT(0), b, j, n)[c] += t * q_of(a, IN(0), b, i, n)[c] * a->scale;
-    EACH(c, a->e) v_of(a, OUT(1), b, j, n)[c] += p * o_of(a, IN(3), b, i, n)[c];
-}
-
-static void reference_attention_grad_q(struct reference *r)
-{
-    each_pair(r, add_query);
-}
-
-static void reference_attention_grad_kv(struct reference *r)
-{
-    each_pair(r, add_key);
 }
 
 static void reference_silu(struct reference *r)

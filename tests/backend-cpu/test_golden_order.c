@@ -306,7 +306,7 @@ static float pull_of(const struct attention *a, int64_t b, int64_t i, int64_t j,
     return gm_flush(weight_of(a, b, i, j, n) * gm_flush(d - delta));
 }
 
-static void order_of_attention_grad_q(const struct case_run *run, float *out[])
+static void order_of_queries(const struct case_run *run, float *dq)
 {
     struct attention a = attention_of(run);
     for (int64_t t = 0; t < dim(run, 0, 0) * a.s * a.n; t++) {
@@ -318,7 +318,7 @@ static void order_of_attention_grad_q(const struct case_run *run, float *out[])
                 product_add(&p[c], j, pull, key(&a, b, j, n)[c]);
         }
         for (int64_t c = 0; c < a.h; c++)
-            out[0][t * a.h + c] = gm_flush(gm_flush(product_end(&p[c])) * run->of->attributes.scale);
+            dq[t * a.h + c] = gm_flush(gm_flush(product_end(&p[c])) * run->of->attributes.scale);
         free(p);
     }
 }
@@ -342,13 +342,14 @@ static void add_head(const struct attention *a, int64_t b, int64_t j, int64_t n,
     free(of_k);
 }
 
-static void order_of_attention_grad_kv(const struct case_run *run, float *out[])
+static void order_of_attention_grad(const struct case_run *run, float *out[])
 {
     struct attention a = attention_of(run);
     int64_t ratio = a.n / a.g;
+    order_of_queries(run, out[0]);
     for (int64_t t = 0; t < dim(run, 0, 0) * a.s * a.g; t++) {
         int64_t g = t % a.g, j = t / a.g % a.s, b = t / a.g / a.s;
-        float *dk = out[0] + t * a.h, *dv = out[1] + t * a.e;
+        float *dk = out[1] + t * a.h, *dv = out[2] + t * a.e;
         memset(dk, 0, (size_t)a.h * sizeof *dk);
         memset(dv, 0, (size_t)a.e * sizeof *dv);
         for (int64_t n = g * ratio; n < (g + 1) * ratio; n++)
@@ -443,8 +444,7 @@ static void (*const orders[OP_COUNT])(const struct case_run *run, float *out[]) 
     [OP_layernorm_weight_grad] = order_of_layernorm_weight_grad,
     [OP_add_positions_grad] = order_of_add_positions_grad,
     [OP_attention] = order_of_attention,
-    [OP_attention_grad_q] = order_of_attention_grad_q,
-    [OP_attention_grad_kv] = order_of_attention_grad_kv,
+    [OP_attention_grad] = order_of_attention_grad,
     [OP_ce_rows] = order_of_ce_rows,
     [OP_kl_rows] = order_of_kl_rows,
     [OP_adamw] = order_of_adamw,
