@@ -151,6 +151,14 @@ static void division_is_correctly_rounded(void **state)
         assert_same_quotient(1.0f, gm_float(u));
         assert_same_quotient(gm_float(0x7f7fffffu), gm_float(u));
         assert_int_equal(gm_bits(gm_rcp(gm_float(u))), gm_bits(1.0f / gm_float(u)));
+        assert_int_equal(gm_bits(gm_rcp(gm_float(u))), gm_bits(gm_rcp_normal(gm_float(u))));
+    }
+    /* The quotients of sigmoid and tanh: 1 / (1 + e), e / (1 + e), 2 / (1 + e). */
+    for (uint u = 0x26000000u; u <= GM_ONE; u += 101) {
+        float e = gm_float(u), sum = 1 + e;
+        assert_int_equal(gm_bits(gm_div(e, sum)), gm_bits(gm_div_normal(e, sum)));
+        assert_int_equal(gm_bits(gm_rcp(sum)), gm_bits(gm_rcp_normal(sum)));
+        assert_int_equal(gm_bits(gm_div(2, 1 + 1 / e)), gm_bits(gm_div_normal(2, 1 + 1 / e)));
     }
 }
 
