@@ -4,22 +4,12 @@
  * Within one, blocks of 512 k are the outer loop (y holds the sum of the blocks so far) and a's rows of that
  * block are packed when they are read often enough to pay. All of this moves outputs about and leaves each
  * output's additions in their order. */
-#include "backend-cpu/kernels/tile.h"
+#include "backend-cpu/kernels/product.h"
 #include "backend-cpu/kernels/transpose.h"
-
-struct product {
-    const real *a;
-    int64_t a_row, a_column;
-    real *c; /* [rows, columns] */
-    int64_t rows, columns, depth;
-    struct panels b;
-    struct cpu_threads *threads;
-    int64_t task_rows, task_panels, tasks_across;
-};
 
 enum {
     MAX_TASK_ROWS = 192, /* 192 x 512 floats of a fit the second cache with a panel of b */
-    PACK_COLUMNS = 192,  /* from so many columns of y on, packing a row-major a pays */
+    PACK_COLUMNS = 32,  /* from so many columns of y on, packing a row-major a pays */
     DIRECT_DEPTH = 512,  /* a deeper row-major a has rows a power of two apart, which share cache sets */
 };
 
@@ -29,22 +19,27 @@ static void pack_panels_task(void *payload, int64_t first, int64_t end, uint32_t
     panels_pack(&((struct product *)payload)->b, first, end);
 }
 
-/* Rows [row, row + rows) of a, columns [k, k + depth): to[tile][depth][TILE_ROWS]. */
-static void pack_a(const struct product *p, real *to, int64_t row, int64_t rows, int64_t k, int64_t depth)
+/* a runs along its rows: each is read once from end to end. */
+static void pack_columns(real *to, const real *from, int64_t step, int64_t rows, int64_t depth)
 {
-    for (int64_t tile = 0; tile < rows; tile += TILE_ROWS) {
-        int64_t count = least(TILE_ROWS, rows - tile);
-        const real *from = p->a + (row + tile) * p->a_row + k * p->a_column;
-        if (p->a_column == 1)
-            transpose(to, TILE_ROWS, from, p->a_row, count, depth);
-        else if (count == TILE_ROWS)
-            for (int64_t j = 0; j < depth; j++)
-                memcpy(to + j * TILE_ROWS, from + j * p->a_column, TILE_ROWS * sizeof *to);
-        else
-            for (int64_t j = 0; j < depth; j++)
-                memcpy(to + j * TILE_ROWS, from + j * p->a_column, (size_t)count * sizeof *to);
-        to += depth * TILE_ROWS;
+    for (int64_t j = 0; j < depth; j++, from += step) {
+        int64_t i = 0;
+        for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
+            memcpy(to + i * depth + j * TILE_ROWS, from + i, TILE_ROWS * sizeof *to);
+        if (i < rows)
+            memcpy(to + i * depth + j * TILE_ROWS, from + i, (size_t)(rows - i) * sizeof *to);
     }
+}
+
+void product_pack(const struct product *p, real *to, int64_t row, int64_t rows, int64_t k, int64_t depth)
+{
+    const real *from = p->a + row * p->a_row + k * p->a_column;
+    if (p->a_row == 1)
+        pack_columns(to, from, p->a_column, rows, depth);
+    else
+        for (int64_t i = 0; i < rows; i += TILE_ROWS)
+            transpose(to + i * depth, TILE_ROWS, from + i * p->a_row, p->a_row, least(TILE_ROWS, rows - i),
+                      depth);
 }
 
 struct rectangle {
@@ -60,7 +55,7 @@ static void multiply_block(const struct product *p, struct rectangle r, int64_t 
     tile.a_row = packed ? 1 : p->a_row;
     tile.a_column = packed ? TILE_ROWS : p->a_column;
     if (packed)
-        pack_a(p, packed, r.row, r.rows, k, depth);
+        product_pack(p, packed, r.row, r.rows, k, depth);
     for (int64_t panel = r.panel; panel < r.panel + r.panels; panel++) {
         tile.b = p->b.to + (panel * p->depth + k) * TILE_COLUMNS;
         tile.columns = (int)least(TILE_COLUMNS, p->columns - panel * TILE_COLUMNS);
@@ -105,7 +100,7 @@ static void divide(struct product *p)
     p->tasks_across = (panels + p->task_panels - 1) / p->task_panels;
 }
 
-static void multiply(struct product *p)
+void product_multiply(struct product *p)
 {
     enum { WORTH = 1 << 17 }; /* multiplications that are worth waking a thread for */
     int64_t panels = panels_count(p->columns, TILE_COLUMNS);
@@ -133,7 +128,7 @@ void KERNEL(matmul_nt)(struct kernel_call *call)
                         0,
                         0,
                         0};
-    multiply(&p);
+    product_multiply(&p);
 }
 
 void KERNEL(matmul_nn)(struct kernel_call *call)
@@ -151,24 +146,5 @@ void KERNEL(matmul_nn)(struct kernel_call *call)
                         0,
                         0,
                         0};
-    multiply(&p);
-}
-
-void KERNEL(matmul_tn)(struct kernel_call *call)
-{
-    int64_t rows = kernel_last_dim(&call->inputs[0]), columns = kernel_last_dim(&call->inputs[1]);
-    int64_t depth = kernel_rows(&call->inputs[0]);
-    struct product p = {kernel_input(call, 0),
-                        1,
-                        rows,
-                        kernel_result(call, 0),
-                        rows,
-                        columns,
-                        depth,
-                        {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
-                        call->threads,
-                        0,
-                        0,
-                        0};
-    multiply(&p);
+    product_multiply(&p);
 }

@@ -80,6 +80,8 @@ static inline ALWAYS_INLINE void sum_panel(const struct tile *tile, const real *
         UNROLL_VECTORS
     for (int v = 0; v < vectors; v++)
         running[i][v] = (vec){0};
+    for (int i = 0; i < rows; i++)
+        __builtin_prefetch(c + i * tile->c_row, 1);
     if (tile->blocks & TILE_CONTINUED)
         UNROLL_ROWS
     for (int i = 0; i < rows; i++)
