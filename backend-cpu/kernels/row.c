@@ -11,83 +11,119 @@ static inline __attribute__((always_inline)) __m512 constant(uint bit_pattern)
     return _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)bit_pattern));
 }
 
-static inline __attribute__((always_inline)) __m512 step(__m512 p, __m512 r, uint coefficient)
+/* Four vectors step by step: a processor that looked at one after the other would wait for each operation. */
+enum { WIDE = 16, ABREAST = ROW_LANES / WIDE };
+
+#define EACH _Pragma("GCC unroll 4") for (int v = 0; v < count; v++)
+
+/* x [count], count a constant wherever this is inlined; constants as in shaders/scalar/explog.h */
+static inline __attribute__((always_inline)) void exponentials(__m512 y[ABREAST], const __m512 x[ABREAST],
+                                                               int count)
 {
-    return p * r + constant(coefficient);
+    static const uint coefficients[] = {0x3ab743ceu, 0x3c088908u, 0x3d2aa9c1u, 0x3e2aaaaau, 0x3f000000u};
+    __m512 t[ABREAST], k[ABREAST], r[ABREAST], p[ABREAST];
+    EACH t[v] = x[v] * constant(0x3fb8aa3bu);
+    EACH t[v] = t[v] + constant(GM_ROUND);
+    EACH k[v] = t[v] - constant(GM_ROUND);
+    EACH r[v] = x[v] - k[v] * constant(0x3f318000u);
+    EACH r[v] = r[v] - k[v] * constant(0xb95e8083u);
+    EACH p[v] = constant(0x39506967u);
+#pragma GCC unroll 5
+    for (int c = 0; c < 5; c++) {
+        EACH p[v] = p[v] * r[v];
+        EACH p[v] = p[v] + constant(coefficients[c]);
+    }
+    EACH p[v] = p[v] * (r[v] * r[v]);
+    EACH p[v] = p[v] + r[v];
+    EACH p[v] = p[v] + constant(GM_ONE);
+    EACH
+    {
+        __m512i u =
+            _mm512_add_epi32(_mm512_castps_si512(p[v]), _mm512_slli_epi32(_mm512_castps_si512(t[v]), 23));
+        __mmask16 kept = _mm512_cmp_ps_mask(x[v], _mm512_set1_ps(LAST_ZERO), _CMP_NLE_UQ);
+        /* The fix-up table has an entry a class of x, from the lowest bits on: NaNs give x (2), others u (0).
+         */
+        y[v] = _mm512_maskz_fixupimm_ps(kept, _mm512_castsi512_ps(u), x[v], _mm512_set1_epi32(0x22), 0);
+    }
 }
 
-static inline __attribute__((always_inline)) __m512 exponential(__m512 x)
+/* A row's argument of row_exponentials: m is one, or m_step is 1. */
+struct exponents {
+    real *e;
+    const real *x, *m;
+    int64_t m_step;
+};
+
+/* Elements from `i` on, `count` vectors of which the last one has the lanes `last`; their sums in sum
+ * [count].
+ */
+static inline __attribute__((always_inline)) void take(struct exponents a, int64_t i, int count,
+                                                       __mmask16 last, __m512 sum[ABREAST])
 {
-    __m512 t = x * constant(0x3fb8aa3bu) + constant(GM_ROUND); /* constants as in shaders/scalar/explog.h */
-    __m512 k = t - constant(GM_ROUND);
-    __m512 r = (x - k * constant(0x3f318000u)) - k * constant(0xb95e8083u);
-    __m512 p = step(constant(0x39506967u), r, 0x3ab743ceu);
-    p = step(p, r, 0x3c088908u);
-    p = step(p, r, 0x3d2aa9c1u);
-    p = step(p, r, 0x3e2aaaaau);
-    p = step(p, r, 0x3f000000u);
-    p = (p * (r * r) + r) + constant(GM_ONE);
-    __m512i u = _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23));
-    __mmask16 kept = _mm512_cmp_ps_mask(x, _mm512_set1_ps(LAST_ZERO), _CMP_NLE_UQ);
-    /* The fix-up table has an entry a class of x, from the lowest bits on: NaNs give x (2), others u (0). */
-    return _mm512_maskz_fixupimm_ps(kept, _mm512_castsi512_ps(u), x, _mm512_set1_epi32(0x22), 0);
+    __m512 y[ABREAST];
+    EACH
+    {
+        __mmask16 lanes = v == count - 1 ? last : 0xffff;
+        __m512 m = a.m_step ? _mm512_maskz_loadu_ps(lanes, a.m + i + v * WIDE) : _mm512_set1_ps(*a.m);
+        y[v] = _mm512_maskz_loadu_ps(lanes, a.x + i + v * WIDE) - m;
+    }
+    exponentials(y, y, count);
+    EACH
+    {
+        __mmask16 lanes = v == count - 1 ? last : 0xffff;
+        _mm512_mask_storeu_ps(a.e + i + v * WIDE, lanes, y[v]);
+        sum[v] = sum[v] + _mm512_maskz_mov_ps(lanes, y[v]);
+    }
 }
 
-enum { WIDE = 16 };
-
-/* The elements from `i` on of a row of n, in lanes that exist. */
-static inline __mmask16 lanes_left(int64_t i, int64_t n)
+static inline __attribute__((always_inline)) void take_all(struct exponents a, int64_t n, __m512 sum[ABREAST])
 {
-    return n - i >= WIDE ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+    int64_t i = 0;
+    for (; i + ROW_LANES <= n; i += ROW_LANES)
+        take(a, i, ABREAST, 0xffff, sum);
+    __mmask16 last = (__mmask16)(0xffff >> (WIDE - 1 - (n - i - 1) % WIDE));
+    switch ((n - i + WIDE - 1) / WIDE) {
+    case 1:
+        take(a, i, 1, last, sum);
+        break;
+    case 2:
+        take(a, i, 2, last, sum);
+        break;
+    case 3:
+        take(a, i, 3, last, sum);
+        break;
+    case 4:
+        take(a, i, 4, last, sum);
+        break;
+    default:
+        break;
+    }
 }
 
 void row_exponentials(real *e, const real *x, real m, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += WIDE) {
-        __mmask16 lanes = lanes_left(i, n);
-        __m512 y = exponential(_mm512_maskz_loadu_ps(lanes, x + i) - _mm512_set1_ps(m));
-        _mm512_mask_storeu_ps(e + i, lanes, y);
-    }
+    __m512 sum[ABREAST] = {0};
+    take_all((struct exponents){e, x, &m, 0}, n, sum);
 }
 
 void row_exponentials_each(real *e, const real *x, const real *m, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += WIDE) {
-        __mmask16 lanes = lanes_left(i, n);
-        __m512 y = exponential(_mm512_maskz_loadu_ps(lanes, x + i) - _mm512_maskz_loadu_ps(lanes, m + i));
-        _mm512_mask_storeu_ps(e + i, lanes, y);
-    }
+    __m512 sum[ABREAST] = {0};
+    take_all((struct exponents){e, x, m, 1}, n, sum);
 }
 
-/* The lanes' sums of a row, upper halves to lower ones. */
-static inline real halve(const __m512 lanes[ROW_LANES / WIDE])
+real row_exponentials_sum(real *e, const real *x, real m, int64_t n)
 {
-    __m512 s = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+    __m512 sum[ABREAST] = {0};
+    take_all((struct exponents){e, x, &m, 0}, n, sum);
+    /* Upper halves of the lanes to lower ones. */
+    __m512 s = (sum[0] + sum[2]) + (sum[1] + sum[3]);
     __m256 s8 = _mm512_castps512_ps256(s) + _mm512_extractf32x8_ps(s, 1);
     __m128 s4 = _mm256_castps256_ps128(s8) + _mm256_extractf128_ps(s8, 1);
     __m128 s2 = s4 + _mm_movehl_ps(s4, s4);
     return s2[0] + s2[1];
 }
-
-real row_exponentials_sum(real *e, const real *x, real m, int64_t n)
-{
-    __m512 sum[ROW_LANES / WIDE] = {0}, max = _mm512_set1_ps(m);
-    int64_t i = 0;
-    for (; i + ROW_LANES <= n; i += ROW_LANES)
-#pragma GCC unroll 4
-        for (int v = 0; v < ROW_LANES / WIDE; v++) {
-            __m512 y = exponential(_mm512_loadu_ps(x + i + v * WIDE) - max);
-            _mm512_storeu_ps(e + i + v * WIDE, y);
-            sum[v] = sum[v] + y;
-        }
-    for (int v = 0; i + v * WIDE < n; v++) {
-        __mmask16 lanes = lanes_left(i + v * WIDE, n);
-        __m512 y = exponential(_mm512_maskz_loadu_ps(lanes, x + i + v * WIDE) - max);
-        _mm512_mask_storeu_ps(e + i + v * WIDE, lanes, y);
-        sum[v] = sum[v] + _mm512_maskz_mov_ps(lanes, y);
-    }
-    return halve(sum);
-}
+#undef EACH
 #else
 void row_exponentials(real *e, const real *x, real m, int64_t n)
 {
