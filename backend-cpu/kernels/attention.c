@@ -4,11 +4,13 @@
 #include "backend-cpu/kernels/attention.h"
 #include "backend-cpu/kernels/row.h"
 
+enum { FORWARD_PACKS = 2 };
+
 struct forward {
     struct attention a;
     const real *q;
     real *o, *stats;
-    struct attention_pack packs[2]; /* keys across, values down */
+    struct attention_pack packs[FORWARD_PACKS]; /* keys across, values down */
 };
 
 /* Scores of one query to its weights: keys from `valid` on get weight 0. Returns the maximum and F(rcp(sum)).
@@ -48,13 +50,35 @@ static void attend_tile(const struct forward *f, int64_t sequence, int64_t head,
             o[i * o_step + c] = r_flush(o[i * o_step + c] * share[i]);
 }
 
-static void attend_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+static int64_t scores_size(const struct attention *a)
+{
+    return TILE_ROWS * a->stride;
+}
+
+/* [b * g * r * tiles]; all is packed. */
+static void attend_tiles(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
     const struct forward *f = payload;
     const struct attention *a = &f->a;
-    real *scores = cpu_threads_scratch(a->threads, thread, (size_t)(TILE_ROWS * a->stride) * sizeof *scores);
+    real *scores = cpu_threads_scratch(a->threads, thread, (size_t)scores_size(a) * sizeof *scores);
     for (int64_t i = first; i < end; i++)
         attend_tile(f, i / a->tiles / a->heads, i / a->tiles % a->heads, i % a->tiles, scores);
+}
+
+/* [b * g] */
+static void attend_groups(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    struct forward f = *(const struct forward *)payload;
+    const struct attention *a = &f.a;
+    int64_t packed = attention_group_size(a, f.packs, FORWARD_PACKS);
+    real *room = cpu_threads_scratch(a->threads, thread, (size_t)(packed + scores_size(a)) * sizeof *room);
+    for (int64_t i = first; i < end; i++) {
+        int64_t sequence = i / a->groups, group = i % a->groups;
+        attention_pack_group(a, f.packs, FORWARD_PACKS, sequence, group, room);
+        for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++)
+            for (int64_t tile = 0; tile < a->tiles; tile++)
+                attend_tile(&f, sequence, head, tile, room + packed);
+    }
 }
 
 /* q [b, s, g*r*h], k [b, s, g*h], v [b, s, g*e] -> o [b, s, g*r*e], stats [b, s, g*r, 2] */
@@ -73,7 +97,12 @@ void KERNEL(attention)(struct kernel_call *call)
                                    .heads = a.groups,
                                    .width = a.value_width,
                                    .order = ATTENTION_TOKENS_DOWN}}};
-    attention_pack_all(&a, f.packs, 2, 0);
+    attention_pack_sizes(&a, f.packs, FORWARD_PACKS);
+    if (attention_divides_by_group(&a)) {
+        cpu_threads_for(a.threads, a.batch * a.groups, 1, attend_groups, &f);
+        return;
+    }
+    attention_pack_all(&a, f.packs, FORWARD_PACKS);
     int64_t work = TILE_ROWS * a.length * (a.key_width + a.value_width + 16) / 8;
-    cpu_threads_for(a.threads, a.batch * a.heads * a.tiles, kernel_grain(work), attend_range, &f);
+    cpu_threads_for(a.threads, a.batch * a.heads * a.tiles, kernel_grain(work), attend_tiles, &f);
 }

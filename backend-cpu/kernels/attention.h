@@ -48,18 +48,41 @@ struct attention_pack {
     const real *from;
     int64_t heads, width;
     enum attention_order order;
-    int64_t size; /* elements of the panels of one sequence and head; set by attention_pack_all() */
-    real *to;     /* [b, heads, size]; set by attention_pack_all() */
+    int64_t size;  /* elements of the panels of one sequence and head; set by attention_pack_sizes() */
+    real *to;      /* panels of consecutive heads of consecutive sequences, [.., size] */
+    int64_t first; /* the first of them, counted over all heads of all sequences */
 };
 
-/* Packs `count` operands into the shared scratch, behind which `extra` elements stay free; returns those. */
+/* Packing goes either all at once into the shared scratch, or sequence by sequence and group by group into a
+ * thread's own, which then stays in its cache. */
+#define attention_pack_sizes KERNEL(attention_pack_sizes)
 #define attention_pack_all KERNEL(attention_pack_all)
-real *attention_pack_all(const struct attention *a, struct attention_pack *packs, uint32_t count,
-                         int64_t extra);
+#define attention_pack_group KERNEL(attention_pack_group)
+void attention_pack_sizes(const struct attention *a, struct attention_pack *packs, uint32_t count);
+/* Into the shared scratch. */
+void attention_pack_all(const struct attention *a, struct attention_pack *packs, uint32_t count);
+/* The heads of one sequence that belong to a group, to `to` [attention_group_size()]. */
+void attention_pack_group(const struct attention *a, struct attention_pack *packs, uint32_t count,
+                          int64_t sequence, int64_t group, real *to);
+
+static inline int64_t attention_group_size(const struct attention *a, const struct attention_pack *packs,
+                                           uint32_t count)
+{
+    int64_t size = 0;
+    for (uint32_t p = 0; p < count; p++)
+        size += packs[p].heads / a->groups * packs[p].size;
+    return size;
+}
+
+/* Whether there are sequences and groups enough to give each thread its own. */
+static inline bool attention_divides_by_group(const struct attention *a)
+{
+    return a->batch * a->groups >= (int64_t)cpu_threads_count(a->threads);
+}
 
 static inline const real *attention_panels(const struct attention_pack *pack, int64_t sequence, int64_t head)
 {
-    return pack->to + (sequence * pack->heads + head) * pack->size;
+    return pack->to + (sequence * pack->heads + head - pack->first) * pack->size;
 }
 
 /* out[i][n] = P_c rows[i * row_step + c] * panels(c, n) for tokens n of the panels [first, end) of

@@ -16,7 +16,7 @@ void KERNEL(attention_grad)(struct kernel_call *call)
                                .dv = kernel_result(call, 2)};
 #define PACK(name, operand, heads, width, order) \
     g.packs[ATTENTION_##name##_##order] =        \
-        (struct attention_pack){operand, heads, width, ATTENTION_TOKENS_##order, 0, NULL}
+        (struct attention_pack){operand, heads, width, ATTENTION_TOKENS_##order, 0, NULL, 0}
     PACK(QUERIES, g.q, a.heads, a.key_width, ACROSS);
     PACK(QUERIES, g.q, a.heads, a.key_width, DOWN);
     PACK(GRADIENTS, g.output_gradient, a.heads, a.value_width, ACROSS);
@@ -25,16 +25,15 @@ void KERNEL(attention_grad)(struct kernel_call *call)
     PACK(KEYS, g.k, a.groups, a.key_width, ACROSS);
     PACK(VALUES, g.v, a.groups, a.value_width, ACROSS);
 #undef PACK
-    int64_t together = a.batch * a.groups;
-    bool one_walk = together >= (int64_t)cpu_threads_count(a.threads);
-    g.rows = attention_pack_all(&a, g.packs, one_walk ? ATTENTION_KEYS_ACROSS : ATTENTION_GRAD_PACKS,
-                                attention_rows_size(&a));
-    attention_rows_gather(&g);
-    if (one_walk) {
-        cpu_threads_for(a.threads, together, 1, attention_groups, &g);
+    int64_t groups = a.batch * a.groups;
+    if (attention_divides_by_group(&a)) {
+        attention_pack_sizes(&a, g.packs, ATTENTION_WALK_PACKS);
+        cpu_threads_for(a.threads, groups, 1, attention_groups, &g);
         return;
     }
+    attention_pack_sizes(&a, g.packs, ATTENTION_GRAD_PACKS);
+    attention_pack_all(&a, g.packs, ATTENTION_GRAD_PACKS);
     int64_t work = TILE_ROWS * a.length * (2 * (a.key_width + a.value_width) + 24) / 8;
-    cpu_threads_for(a.threads, together * a.tiles, kernel_grain(work * a.ratio), attention_key_tiles, &g);
-    cpu_threads_for(a.threads, a.batch * a.heads * a.tiles, kernel_grain(work), attention_query_tiles, &g);
+    cpu_threads_for(a.threads, groups * a.tiles, kernel_grain(work * a.ratio), attention_key_tiles, &g);
+    cpu_threads_for(a.threads, groups * a.ratio * a.tiles, kernel_grain(work), attention_query_tiles, &g);
 }

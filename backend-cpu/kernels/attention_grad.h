@@ -27,21 +27,16 @@ struct attention_grad {
     const real *stats, *delta;               /* [b, s, g*r, 2], [b, s, g*r] */
     real *dq, *dk, *dv;                      /* like q, k, v */
     struct attention_pack packs[ATTENTION_GRAD_PACKS];
-    real *rows; /* [b, heads, 3, stride]: m, z and delta of each query, gathered for the lanes */
 };
 
-/* Elements of `rows`, and filling it. */
-#define attention_rows_size KERNEL(attention_rows_size)
-#define attention_rows_gather KERNEL(attention_rows_gather)
-int64_t attention_rows_size(const struct attention *a);
-void attention_rows_gather(struct attention_grad *g);
+enum { ATTENTION_WALK_PACKS = ATTENTION_KEYS_ACROSS }; /* what the one walk needs */
 
 /* Ranges of work for cpu_threads_for(); the payload is a struct attention_grad. */
 #define attention_groups KERNEL(attention_groups)
 #define attention_key_tiles KERNEL(attention_key_tiles)
 #define attention_query_tiles KERNEL(attention_query_tiles)
-cpu_range_function attention_groups;      /* [b * g]: dq, dk and dv */
-cpu_range_function attention_key_tiles;   /* [b * g * tiles]: dk and dv */
-cpu_range_function attention_query_tiles; /* [b * g * r * tiles]: dq */
+cpu_range_function attention_groups;      /* [b * g]: dq, dk and dv; packs what it needs */
+cpu_range_function attention_key_tiles;   /* [b * g * tiles]: dk and dv, from what is packed */
+cpu_range_function attention_query_tiles; /* [b * g * r * tiles]: dq, from what is packed */
 
 #endif

@@ -10,27 +10,25 @@ enum { ROW_MAX, ROW_SHARE, ROW_DELTA, ROW_KINDS };
 
 /* A thread's scratch; widths are those of a head. */
 struct key_scratch {
+    real *rows;              /* [3, stride]: m, z and delta of each query of a head, for the lanes */
     real *p, *t;             /* [TILE_ROWS, stride] */
     real *dv_head, *dk_head; /* [TILE_ROWS, e], [TILE_ROWS, h]: sums of one head */
     real *block, *total; /* [length, panels of h]: sums for dq in this block of keys, and of those before */
 };
 
-static void gather_rows(void *payload, int64_t first, int64_t end, uint32_t thread)
+static void gather_rows(const struct attention_grad *g, int64_t sequence, int64_t head, real *rows)
 {
-    (void)thread;
-    const struct attention_grad *g = payload;
     const struct attention *a = &g->a;
-    for (int64_t n = first; n < end; n++) {
-        int64_t sequence = n / a->heads, head = n % a->heads;
-        real *rows = g->rows + n * ROW_KINDS * a->stride;
-        memset(rows, 0, (size_t)(ROW_KINDS * a->stride) * sizeof *rows);
-        for (int64_t i = 0; i < a->length; i++) {
-            int64_t at = (sequence * a->length + i) * a->heads + head;
-            rows[ROW_MAX * a->stride + i] = g->stats[2 * at];
-            rows[ROW_SHARE * a->stride + i] = g->stats[2 * at + 1];
-            rows[ROW_DELTA * a->stride + i] = g->delta[at];
-        }
+    real *m = rows + ROW_MAX * a->stride, *z = rows + ROW_SHARE * a->stride,
+         *delta = rows + ROW_DELTA * a->stride;
+    for (int64_t i = 0; i < a->length; i++) {
+        int64_t at = (sequence * a->length + i) * a->heads + head;
+        m[i] = g->stats[2 * at];
+        z[i] = g->stats[2 * at + 1];
+        delta[i] = g->delta[at];
     }
+    for (int64_t i = a->length; i < a->stride; i++)
+        m[i] = z[i] = delta[i] = 0;
 }
 
 /* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 before
@@ -133,8 +131,7 @@ static void add_head(const struct attention_grad *g, int64_t sequence, int64_t h
                     TILE_LAST);
     int64_t query = begin * TILE_COLUMNS;
     for (int j = 0; j < rows; j++)
-        pull_back(a, s->p + j * a->stride, s->t + j * a->stride,
-                  g->rows + (sequence * a->heads + head) * ROW_KINDS * a->stride, query, end * TILE_COLUMNS,
+        pull_back(a, s->p + j * a->stride, s->t + j * a->stride, s->rows, query, end * TILE_COLUMNS,
                   a->causal ? first + j : 0);
     attention_gather(a, s->p, rows, query, a->length,
                      attention_panels(&g->packs[ATTENTION_GRADIENTS_DOWN], sequence, head), a->value_width,
@@ -185,17 +182,17 @@ static void finish_queries(const struct attention_grad *g, int64_t sequence, int
     }
 }
 
-/* `sums`: with those of the queries. */
-static struct key_scratch take_scratch(const struct attention *a, uint32_t thread, bool sums)
+static int64_t scratch_size(const struct attention *a)
 {
-    int64_t scores = TILE_ROWS * a->stride, dv = TILE_ROWS * a->value_width, dk = TILE_ROWS * a->key_width;
-    int64_t dq = sums ? a->length * sums_width(a) : 0;
-    real *room =
-        cpu_threads_scratch(a->threads, thread, (size_t)(2 * (scores + dq) + dv + dk) * sizeof *room);
-    struct key_scratch s = {.p = room, .t = room + scores, .dv_head = room + 2 * scores};
-    s.dk_head = s.dv_head + dv;
-    if (sums)
-        s.block = s.dk_head + dk, s.total = s.block + dq;
+    return ROW_KINDS * a->stride + TILE_ROWS * (2 * a->stride + a->value_width + a->key_width);
+}
+
+static struct key_scratch scratch_at(const struct attention *a, real *room)
+{
+    struct key_scratch s = {.rows = room, .p = room + ROW_KINDS * a->stride};
+    s.t = s.p + TILE_ROWS * a->stride;
+    s.dv_head = s.t + TILE_ROWS * a->stride;
+    s.dk_head = s.dv_head + TILE_ROWS * a->value_width;
     return s;
 }
 
@@ -203,43 +200,41 @@ void attention_key_tiles(void *payload, int64_t first, int64_t end, uint32_t thr
 {
     const struct attention_grad *g = payload;
     const struct attention *a = &g->a;
-    struct key_scratch s = take_scratch(a, thread, false);
+    struct key_scratch s =
+        scratch_at(a, cpu_threads_scratch(a->threads, thread, (size_t)scratch_size(a) * sizeof(real)));
     for (int64_t i = first; i < end; i++) {
         int64_t sequence = i / a->tiles / a->groups, group = i / a->tiles % a->groups, tile = i % a->tiles;
         clear_tile(g, sequence, group, tile);
-        for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++)
+        for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++) {
+            gather_rows(g, sequence, head, s.rows);
             add_head(g, sequence, head, tile, &s);
+        }
         finish_tile(g, sequence, group, tile);
     }
 }
 
 void attention_groups(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
-    const struct attention_grad *g = payload;
-    const struct attention *a = &g->a;
-    struct key_scratch s = take_scratch(a, thread, true);
+    struct attention_grad g = *(const struct attention_grad *)payload;
+    const struct attention *a = &g.a;
+    int64_t sums = a->length * sums_width(a), packed = attention_group_size(a, g.packs, ATTENTION_WALK_PACKS);
+    real *room =
+        cpu_threads_scratch(a->threads, thread, (size_t)(scratch_size(a) + 2 * sums + packed) * sizeof *room);
+    struct key_scratch s = scratch_at(a, room);
+    s.block = room + scratch_size(a), s.total = s.block + sums;
     for (int64_t i = first; i < end; i++) {
         int64_t sequence = i / a->groups, group = i % a->groups;
+        attention_pack_group(a, g.packs, ATTENTION_WALK_PACKS, sequence, group, s.total + sums);
         for (int64_t tile = 0; tile < a->tiles; tile++)
-            clear_tile(g, sequence, group, tile);
+            clear_tile(&g, sequence, group, tile);
         for (int64_t head = group * a->ratio; head < (group + 1) * a->ratio; head++) {
-            memset(s.block, 0, (size_t)(2 * a->length * sums_width(a)) * sizeof *s.block);
+            memset(s.block, 0, (size_t)(2 * sums) * sizeof *s.block);
+            gather_rows(&g, sequence, head, s.rows);
             for (int64_t tile = 0; tile < a->tiles; tile++)
-                add_head(g, sequence, head, tile, &s);
-            finish_queries(g, sequence, head, &s);
+                add_head(&g, sequence, head, tile, &s);
+            finish_queries(&g, sequence, head, &s);
         }
         for (int64_t tile = 0; tile < a->tiles; tile++)
-            finish_tile(g, sequence, group, tile);
+            finish_tile(&g, sequence, group, tile);
     }
-}
-
-int64_t attention_rows_size(const struct attention *a)
-{
-    return a->batch * a->heads * ROW_KINDS * a->stride;
-}
-
-void attention_rows_gather(struct attention_grad *g)
-{
-    const struct attention *a = &g->a;
-    cpu_threads_for(a->threads, a->batch * a->heads, kernel_grain(8 * a->length), gather_rows, g);
 }

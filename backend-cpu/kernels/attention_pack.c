@@ -13,7 +13,7 @@ static void pack_head(const struct attention *a, const struct attention_pack *pa
 {
     int64_t step = pack->heads * pack->width;
     struct panels panels = {.from = pack->from + sequence * a->length * step + head * pack->width,
-                            .to = pack->to + (sequence * pack->heads + head) * pack->size};
+                            .to = pack->to + (sequence * pack->heads + head - pack->first) * pack->size};
     if (pack->order == ATTENTION_TOKENS_ACROSS) {
         panels.row = 1, panels.column = step;
         panels.depth = pack->width, panels.columns = a->length, panels.width = TILE_COLUMNS;
@@ -36,26 +36,38 @@ static void pack_range(void *payload, int64_t first, int64_t end, uint32_t threa
     }
 }
 
-real *attention_pack_all(const struct attention *a, struct attention_pack *packs, uint32_t count,
-                         int64_t extra)
+void attention_pack_sizes(const struct attention *a, struct attention_pack *packs, uint32_t count)
 {
-    int64_t total = 0, work = 0;
-    for (uint32_t p = 0; p < count; p++) {
-        struct attention_pack *pack = &packs[p];
-        pack->size = pack->order == ATTENTION_TOKENS_ACROSS
-                         ? panels_size(pack->width, a->length, TILE_COLUMNS)
-                         : panels_size(a->length, pack->width, panels_width(pack->width));
-        total += a->batch * pack->heads * pack->size;
-        work += pack->heads * pack->size;
-    }
-    real *to = cpu_threads_scratch(a->threads, CPU_SCRATCH_SHARED, (size_t)(total + extra) * sizeof *to);
+    for (uint32_t p = 0; p < count; p++)
+        packs[p].size = packs[p].order == ATTENTION_TOKENS_ACROSS
+                            ? panels_size(packs[p].width, a->length, TILE_COLUMNS)
+                            : panels_size(a->length, packs[p].width, panels_width(packs[p].width));
+}
+
+void attention_pack_all(const struct attention *a, struct attention_pack *packs, uint32_t count)
+{
+    int64_t work = attention_group_size(a, packs, count) * a->groups;
+    real *to = cpu_threads_scratch(a->threads, CPU_SCRATCH_SHARED, (size_t)(a->batch * work) * sizeof *to);
     for (uint32_t p = 0; p < count; p++) {
         packs[p].to = to;
+        packs[p].first = 0;
         to += a->batch * packs[p].heads * packs[p].size;
     }
     struct packing packing = {a, packs, count};
     cpu_threads_for(a->threads, a->batch, kernel_grain(work), pack_range, &packing);
-    return to;
+}
+
+void attention_pack_group(const struct attention *a, struct attention_pack *packs, uint32_t count,
+                          int64_t sequence, int64_t group, real *to)
+{
+    for (uint32_t p = 0; p < count; p++) {
+        int64_t share = packs[p].heads / a->groups;
+        packs[p].to = to;
+        packs[p].first = sequence * packs[p].heads + group * share;
+        for (int64_t head = 0; head < share; head++)
+            pack_head(a, &packs[p], sequence, group * share + head);
+        to += share * packs[p].size;
+    }
 }
 
 /* The rows side by side are quicker to read than a stride apart, where they are read often enough to pay. */
