@@ -38,12 +38,7 @@ static void pull_back(const struct attention *a, real *p, real *t, const real *r
 {
     const real *m = rows + ROW_MAX * a->stride, *z = rows + ROW_SHARE * a->stride;
     const real *delta = rows + ROW_DELTA * a->stride;
-    row_exponentials_each(p + first, p + first, m + first, end - first);
-    ELEMENTWISE
-    for (int64_t i = first; i < end; i++) {
-        p[i] = r_flush(p[i] * z[i]);
-        t[i] = r_flush(p[i] * r_flush(t[i] - delta[i]));
-    }
+    row_pull_back(p + first, t + first, m + first, z + first, delta + first, end - first);
     for (int64_t i = first; i < visible; i++)
         p[i] = t[i] = 0;
 }

@@ -7,6 +7,11 @@
 #include "backend-cpu/kernels.h"
 #include "backend-cpu/kernels/vector.h"
 
+/* Where the functions in row_wide.c take the place of those in row.c. */
+#if defined __AVX512VL__ && !defined ESPALIER_DOUBLE
+#define ROW_WIDE
+#endif
+
 enum { ROW_LANES = 64, ROW_VECTORS = ROW_LANES / LANES };
 
 static inline real row_halve(vec lanes[ROW_VECTORS])
@@ -82,16 +87,18 @@ static inline real row_max(const real *x, int64_t n)
     return max;
 }
 
-/* e[i] = F(exp(x[i] - m)) for x[i] <= m, e [n] may be x; in the second form m is an array, the third returns
- * R_i e[i]. A NaN has any pattern. */
+/* e[i] = F(exp(x[i] - m)) for x[i] <= m, e [n] may be x; the second form returns R_i e[i]. A NaN has any
+ * pattern. */
 #define row_exponentials KERNEL(row_exponentials)
-#define row_exponentials_each KERNEL(row_exponentials_each)
 #define row_exponentials_sum KERNEL(row_exponentials_sum)
 void row_exponentials(real *e, const real *x, real m, int64_t n);
-void row_exponentials_each(real *e, const real *x, const real *m, int64_t n);
 real row_exponentials_sum(real *e, const real *x, real m, int64_t n);
 
-/* y[i] = sigmoid(x[i]), tanh, erf, F(sqrt(x[i])), F(rcp(x[i])); y [n] may be x. */
+/* p[i] = F(F(exp(p[i] - m[i])) * z[i]), then t[i] = F(p[i] * F(t[i] - delta[i])), for p[i] <= m[i]. */
+#define row_pull_back KERNEL(row_pull_back)
+void row_pull_back(real *p, real *t, const real *m, const real *z, const real *delta, int64_t n);
+
+/* y[i] = sigmoid(x[i]) (a NaN has any pattern), tanh, erf, F(sqrt(x[i])), F(rcp(x[i])); y [n] may be x. */
 #define row_sigmoids KERNEL(row_sigmoids)
 #define row_tanhs KERNEL(row_tanhs)
 #define row_erfs KERNEL(row_erfs)

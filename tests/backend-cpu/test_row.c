@@ -5,11 +5,12 @@
 #include "backend-cpu/cpu.h"
 #include "shaders/scalar/scalar.h"
 
-#define DECLARE(isa)                                                                              \
-    void kernel_row_exponentials_##isa(float *e, const float *x, float m, int64_t n);             \
-    void kernel_row_exponentials_each_##isa(float *e, const float *x, const float *m, int64_t n); \
-    float kernel_row_exponentials_sum_##isa(float *e, const float *x, float m, int64_t n);        \
-    void kernel_row_sigmoids_##isa(float *y, const float *x, int64_t n);                          \
+#define DECLARE(isa)                                                                                        \
+    void kernel_row_exponentials_##isa(float *e, const float *x, float m, int64_t n);                       \
+    void kernel_row_pull_back_##isa(float *p, float *t, const float *m, const float *z, const float *delta, \
+                                    int64_t n);                                                             \
+    float kernel_row_exponentials_sum_##isa(float *e, const float *x, float m, int64_t n);                  \
+    void kernel_row_sigmoids_##isa(float *y, const float *x, int64_t n);                                    \
     void kernel_row_tanhs_##isa(float *y, const float *x, int64_t n)
 DECLARE(default);
 DECLARE(avx2);
@@ -18,14 +19,14 @@ DECLARE(avx512);
 struct row_functions {
     enum cpu_isa isa;
     void (*exponentials)(float *e, const float *x, float m, int64_t n);
-    void (*exponentials_each)(float *e, const float *x, const float *m, int64_t n);
+    void (*pull_back)(float *p, float *t, const float *m, const float *z, const float *delta, int64_t n);
     float (*exponentials_sum)(float *e, const float *x, float m, int64_t n);
     void (*sigmoids)(float *y, const float *x, int64_t n);
     void (*tanhs)(float *y, const float *x, int64_t n);
 };
 
-#define FUNCTIONS(isa)                                                                                    \
-    kernel_row_exponentials_##isa, kernel_row_exponentials_each_##isa, kernel_row_exponentials_sum_##isa, \
+#define FUNCTIONS(isa)                                                                            \
+    kernel_row_exponentials_##isa, kernel_row_pull_back_##isa, kernel_row_exponentials_sum_##isa, \
         kernel_row_sigmoids_##isa, kernel_row_tanhs_##isa
 
 static const struct row_functions sets[] = {
@@ -47,7 +48,7 @@ static uint fill(float *x, uint first, uint step)
 static void exponentials_of_what_is_not_above_zero_are_those_of_the_text(void **state)
 {
     (void)state;
-    static float x[LENGTH], zero[LENGTH], e[LENGTH], each[LENGTH], expected[LENGTH];
+    static float x[LENGTH], e[LENGTH], expected[LENGTH];
     for (size_t s = 0; s < SETS; s++) {
         if (!cpu_isa_is_available(sets[s].isa))
             continue;
@@ -56,11 +57,9 @@ static void exponentials_of_what_is_not_above_zero_are_those_of_the_text(void **
             bool near = u < 0xc20d6800u && u > 0xc20d6400u;
             u = fill(x, u, near || (u < 0xc20d6400u && u + LENGTH * 997u > 0xc20d6400u) ? 1 : 997u);
             sets[s].exponentials(e, x, 0, LENGTH);
-            sets[s].exponentials_each(each, x, zero, LENGTH);
             for (uint i = 0; i < LENGTH; i++)
                 expected[i] = gm_exp(x[i]);
             assert_memory_equal(e, expected, sizeof e);
-            assert_memory_equal(each, expected, sizeof e);
         }
     }
 }
@@ -110,6 +109,28 @@ static void sums_of_exponentials_follow_the_order_of_rows(void **state)
         }
 }
 
+static void weights_are_pulled_back_as_the_ops_say(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    static float random[5][N], p[N], t[N];
+    for (uint k = 0; k < 5; k++)
+        for (uint i = 0; i < N; i++)
+            random[k][i] = (float)(gm_philox((struct gm_words){i, k, 0, 0}, 1, 2).x >> 8) * 0x1p-22f - 2;
+    for (size_t s = 0; s < SETS; s++)
+        for (int64_t n = 1; n <= N && cpu_isa_is_available(sets[s].isa); n++) {
+            for (int64_t i = 0; i < N; i++)
+                p[i] = random[0][i] - 3, t[i] = random[1][i];
+            sets[s].pull_back(p, t, random[2], random[3], random[4], n);
+            for (int64_t i = 0; i < N; i++) {
+                float weight = gm_flush(gm_exp((random[0][i] - 3) - random[2][i]) * random[3][i]);
+                float pulled = gm_flush(weight * gm_flush(random[1][i] - random[4][i]));
+                assert_int_equal(gm_bits(p[i]), gm_bits(i < n ? weight : random[0][i] - 3));
+                assert_int_equal(gm_bits(t[i]), gm_bits(i < n ? pulled : random[1][i]));
+            }
+        }
+}
+
 static void sigmoids_and_tangents_are_those_of_the_text(void **state)
 {
     (void)state;
@@ -137,6 +158,7 @@ int main(void)
         cmocka_unit_test(exponentials_of_what_is_not_above_zero_are_those_of_the_text),
         cmocka_unit_test(special_arguments_have_their_exponentials),
         cmocka_unit_test(sums_of_exponentials_follow_the_order_of_rows),
+        cmocka_unit_test(weights_are_pulled_back_as_the_ops_say),
         cmocka_unit_test(sigmoids_and_tangents_are_those_of_the_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
