@@ -87,8 +87,8 @@ static inline real row_max(const real *x, int64_t n)
     return max;
 }
 
-/* e[i] = F(exp(x[i] - m)) for x[i] <= m, e [n] may be x; the second form returns R_i e[i]. A NaN has any
- * pattern. */
+/* e[i] = F(exp(x[i] - m)) for x[i] <= m (else it means nothing); e [n] may be x. The second form returns R_i
+ * e[i]. A NaN has any pattern. */
 #define row_exponentials KERNEL(row_exponentials)
 #define row_exponentials_sum KERNEL(row_exponentials_sum)
 void row_exponentials(real *e, const real *x, real m, int64_t n);
