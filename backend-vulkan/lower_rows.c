@@ -98,7 +98,8 @@ enum status lower_by_heads(struct lowering *l, const struct step *s, struct trac
     return OK;
 }
 
-enum status lower_mean_abs(struct lowering *l, const struct step *s, struct trace *trace)
+/* A lane for each column of each sequence. */
+enum status lower_by_sequence(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
     const struct operand *x = &s->inputs[0], *y = &s->results[0];

@@ -1,4 +1,4 @@
-/* column_sum, column_squares, mean_abs and what they share with rmsnorm_weight_grad. */
+/* column_sum, column_squares, the statistics of a sequence and what they share with rmsnorm_weight_grad. */
 #include "backend-cpu/kernels/columns.h"
 #include "backend-cpu/kernels/tile.h"
 
@@ -97,13 +97,58 @@ void KERNEL(column_squares)(struct kernel_call *call)
     flush_all(kernel_result(call, 0), d);
 }
 
+static void take_share(real *x, int64_t count, real share)
+{
+    ELEMENTWISE
+    for (int64_t i = 0; i < count; i++)
+        x[i] = r_flush(r_flush(x[i]) * share);
+}
+
 /* x [b, s, c] -> y [b, c] */
 void KERNEL(mean_abs)(struct kernel_call *call)
 {
     const int64_t *dims = call->inputs[0].dims;
     real *y = kernel_result(call, 0), share = r_rcp(r_from_uint((uint)dims[1]));
     columns_sum(call->threads, y, dims[0], dims[1], dims[2], add_magnitudes, kernel_input(call, 0));
+    take_share(y, dims[0] * dims[2], share);
+}
+
+/* x [b, s, c] -> y [b, c] */
+void KERNEL(sequence_norm)(struct kernel_call *call)
+{
+    const int64_t *dims = call->inputs[0].dims;
+    real *y = kernel_result(call, 0);
+    columns_sum(call->threads, y, dims[0], dims[1], dims[2], add_squares, kernel_input(call, 0));
     ELEMENTWISE
     for (int64_t i = 0; i < dims[0] * dims[2]; i++)
-        y[i] = r_flush(r_flush(y[i]) * share);
+        y[i] = r_flush(r_sqrt(y[i]));
+}
+
+struct deviations {
+    const real *x, *mean; /* [b, s, c], [b, c] */
+    int64_t length;       /* s */
+};
+
+static void add_deviations(const void *payload, int64_t t, int64_t columns, real *sum)
+{
+    const struct deviations *d = payload;
+    const real *x = d->x + t * columns, *mean = d->mean + t / d->length * columns;
+    ELEMENTWISE
+    for (int64_t c = 0; c < columns; c++) {
+        real deviation = r_flush(x[c] - mean[c]);
+        sum[c] = sum[c] + deviation * deviation;
+    }
+}
+
+/* x [b, s, c] -> mean, variance [b, c] */
+void KERNEL(sequence_moments)(struct kernel_call *call)
+{
+    const int64_t *dims = call->inputs[0].dims;
+    real *mean = kernel_result(call, 0), *variance = kernel_result(call, 1);
+    real share = r_rcp(r_from_uint((uint)dims[1]));
+    columns_sum(call->threads, mean, dims[0], dims[1], dims[2], add_row, kernel_input(call, 0));
+    take_share(mean, dims[0] * dims[2], share);
+    struct deviations deviations = {kernel_input(call, 0), mean, dims[1]};
+    columns_sum(call->threads, variance, dims[0], dims[1], dims[2], add_deviations, &deviations);
+    take_share(variance, dims[0] * dims[2], share);
 }

@@ -92,6 +92,10 @@ const struct op_case op_cases[] = {
     {OP_head_norms, {.heads = 8}, {S3(3, 100, 64)}, {S3(3, 100, 8)}},
     {OP_mean_abs, {0}, {S3(1, 1, 1)}, {S2(1, 1)}}, {OP_mean_abs, {0}, {S3(3, 7, 33)}, {S2(3, 33)}},
     {OP_mean_abs, {0}, {S3(2, 1100, 13)}, {S2(2, 13)}},
+    {OP_sequence_norm, {0}, {S3(1, 1, 1)}, {S2(1, 1)}}, {OP_sequence_norm, {0}, {S3(3, 7, 33)}, {S2(3, 33)}},
+    {OP_sequence_norm, {0}, {S3(2, 1100, 13)}, {S2(2, 13)}},
+    {OP_sequence_moments, {0}, {S3(1, 1, 1)}, {S2(1, 1), S2(1, 1)}}, {OP_sequence_moments, {0}, {S3(3, 7, 33)}, {S2(3, 33), S2(3, 33)}},
+    {OP_sequence_moments, {0}, {S3(2, 1100, 13)}, {S2(2, 13), S2(2, 13)}},
 };
 // clang-format on
 const uint32_t op_case_count = sizeof op_cases / sizeof *op_cases;

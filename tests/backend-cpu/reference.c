@@ -493,6 +493,25 @@ static void reference_mean_abs(struct reference *r)
     EACH(i, case_count(r->of->in[0])) OUT(0)[i / (s * c) * c + i % c] += fabs(IN(0)[i]) / (double)s;
 }
 
+static void reference_sequence_norm(struct reference *r)
+{
+    int64_t s = DIM(0, 1), c = DIM(0, 2);
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i / (s * c) * c + i % c] += IN(0)[i] * IN(0)[i];
+    EACH(i, case_count(r->of->out[0])) OUT(0)[i] = sqrt(OUT(0)[i]);
+}
+
+static void reference_sequence_moments(struct reference *r)
+{
+    int64_t s = DIM(0, 1), c = DIM(0, 2);
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i / (s * c) * c + i % c] += IN(0)[i] / (double)s;
+    EACH(i, case_count(r->of->in[0]))
+    {
+        int64_t at = i / (s * c) * c + i % c;
+        double d = IN(0)[i] - OUT(0)[at];
+        OUT(1)[at] += d * d / (double)s;
+    }
+}
+
 static void reference_cosine_rows(struct reference *r)
 {
     int64_t d = last(&r->of->in[0]);
