@@ -105,10 +105,13 @@ static enum status pair_heads(struct rule *rule, struct pairing *out, struct vie
     return check_order(rule, out, &list, query_unit, key_unit);
 }
 
-static bool is_channels(const struct view *view, uint32_t axis)
+/* How many neighbouring channels an axis runs over; 0 when it runs over something else. */
+static int64_t channels_of(const struct view *view, uint32_t axis)
 {
     const struct atom *atom = view_atom(view, axis);
-    return atom && atom->kind == ATOM_STATIC && atom->stride == 1;
+    if (view_count(view, axis) == 0)
+        return 1;
+    return atom && atom->kind == ATOM_STATIC && atom->stride == 1 ? atom->size : 0;
 }
 
 /* Queries or keys with no other channels than their view shows. */
@@ -125,18 +128,18 @@ enum status rule_scores(struct rule *rule)
     TRY(settle(rule, q));
     TRY(settle(rule, k));
     uint32_t m = q->view.rank, n = k->view.rank;
-    if (m < 3 || n < 3 || !view_axis_is(&q->view, m - 2, ATOM_SEQUENCE) || !is_channels(&q->view, m - 1) ||
-        !view_axis_is(&k->view, n - 1, ATOM_SEQUENCE) || !is_channels(&k->view, n - 2) ||
-        q->view.offset != 0 || k->view.offset != 0)
+    if (m < 3 || n < 3 || !view_axis_is(&q->view, m - 2, ATOM_SEQUENCE) ||
+        channels_of(&q->view, m - 1) == 0 || !view_axis_is(&k->view, n - 1, ATOM_SEQUENCE) ||
+        channels_of(&k->view, n - 2) == 0 || q->view.offset != 0 || k->view.offset != 0)
         return rule_refuse(rule,
                            "its operands (%s, %s) are not queries [..., sequence, channels] and keys "
                            "[..., channels, sequence]",
                            term_kind_name(rule_get(rule, q)->kind), term_kind_name(rule_get(rule, k)->kind));
-    int64_t head = view_atom(&q->view, m - 1)->size;
+    int64_t head = channels_of(&q->view, m - 1);
     struct pairing pairing;
     TRY(pair_heads(rule, &pairing, q->view, k->view, head, head));
     int64_t heads = pairing.groups * pairing.repeats;
-    if (view_atom(&k->view, n - 2)->size != head || rule_get(rule, q)->size != heads * head ||
+    if (channels_of(&k->view, n - 2) != head || rule_get(rule, q)->size != heads * head ||
         rule_get(rule, k)->size != pairing.groups * head)
         return rule_refuse(rule,
                            "%" PRId64 " query heads and %" PRId64 " key heads of %" PRId64
@@ -328,13 +331,13 @@ enum status rule_weigh(struct rule *rule)
     uint32_t m = w->view.rank, n = v->view.rank;
     if (softmax->kind != TERM_SOFTMAX || m < 3 || n < 3 || !view_axis_is(&w->view, m - 1, ATOM_KEYS) ||
         !view_axis_is(&w->view, m - 2, ATOM_SEQUENCE) || !view_axis_is(&v->view, n - 2, ATOM_SEQUENCE) ||
-        !is_channels(&v->view, n - 1) || w->view.offset != 0 || v->view.offset != 0)
+        channels_of(&v->view, n - 1) == 0 || w->view.offset != 0 || v->view.offset != 0)
         return rule_refuse(rule,
                            "its operands (%s, %s) are not attention weights [..., sequence, keys] and values "
                            "[..., sequence, channels]",
                            term_kind_name(softmax->kind), term_kind_name(rule_get(rule, v)->kind));
     const struct term *scores = term_get(&rule->im->terms, softmax->x);
-    int64_t head = view_atom(&v->view, n - 1)->size;
+    int64_t head = channels_of(&v->view, n - 1);
     struct pairing pairing;
     TRY(pair_heads(rule, &pairing, w->view, v->view, 1, head));
     if (pairing.groups != scores->groups || pairing.groups * pairing.repeats != scores->heads ||

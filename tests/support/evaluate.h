@@ -48,7 +48,8 @@ static inline double *evaluate(const struct graph *g, enum evaluate_precision pr
     assert_ok(precision == EVALUATE_DOUBLE ? cpu_double_executor_create(&e, options, &trace)
                                            : cpu_executor_create(&e, options, &trace),
               &trace);
-    struct dim_binding dims[2] = {{STR("b"), b}, {STR("s"), s}};
+    const struct dim_binding dims[4] = {
+        {STR("b"), b}, {STR("s"), s}, {STR("batch"), b}, {STR("sequence"), s}};
     struct binding *bindings = calloc(g->tensors.count + 2, sizeof *bindings);
     uint32_t count = 0, output = graph_find_output(g, "logits"), input = graph_find_input(g, "tokens");
     const struct value *v = graph_value(g, output);
@@ -62,7 +63,7 @@ static inline double *evaluate(const struct graph *g, enum evaluate_precision pr
     assert_ok(executor_tensor_write(e, bindings[count++].tensor, 0, b * s, tokens, &trace), &trace);
     bindings[count].value = output;
     assert_ok(executor_tensor_create(e, DTYPE_F32, elements, &bindings[count].tensor, &trace), &trace);
-    struct program_spec spec = {g, dims, 2, bindings, count + 1};
+    struct program_spec spec = {g, dims, 4, bindings, count + 1};
     struct program *program = NULL;
     assert_ok(executor_compile(&program, e, &spec, &trace), &trace);
     assert_ok(executor_run(e, program, &trace), &trace);
