@@ -5,6 +5,7 @@
 #include "emit/output.h"
 #include "emit/rotary_base.h"
 #include "emit/safetensors.h"
+#include "ir/decoder_form.h"
 #include "ir/text.h"
 #include <dirent.h>
 #include <inttypes.h>
@@ -56,59 +57,38 @@ static void add_entry(struct hf_writer *w, const char *name, const struct tensor
     *VEC_PUSH(&w->arena, &w->entries) = entry;
 }
 
-/* Names of roles in the file, of which layers have the form "model.layers.N.KEY". */
-enum hf_role {
-#define HF_MODEL_KEY(role, key) HF_##role,
-#define HF_LAYER_KEY(role, key) HF_##role,
-#include "ir/hf_keys.def"
-    HF_ROLE_COUNT
-};
-
-static const char *const keys[HF_ROLE_COUNT] = {
-#define HF_MODEL_KEY(role, key) key,
-#define HF_LAYER_KEY(role, key) key,
-#include "ir/hf_keys.def"
-};
-
-static void add_part(struct hf_writer *w, enum hf_role role, const struct tensor *weight)
+static void add_part(struct hf_writer *w, enum weight_role role, uint32_t layer, const struct tensor *weight)
 {
-    add_entry(w, arena_printf(&w->arena, "%s.weight", keys[role]), weight, 0, 1);
+    add_entry(w, weight_name(&w->arena, NAMING_LLAMA, role, layer, PART_WEIGHT), weight, 0, 1);
 }
 
-static void add_norm(struct hf_writer *w, uint32_t layer, enum hf_role role, const struct tensor *weight)
-{
-    add_entry(w, arena_printf(&w->arena, "model.layers.%" PRIu32 ".%s.weight", layer, keys[role]), weight, 0,
-              1);
-}
-
-static void add_linear(struct hf_writer *w, uint32_t layer, enum hf_role role,
+static void add_linear(struct hf_writer *w, uint32_t layer, enum weight_role role,
                        const struct llama_linear *linear, bool has_bias, float factor)
 {
-    const char *prefix = arena_printf(&w->arena, "model.layers.%" PRIu32 ".%s", layer, keys[role]);
-    add_entry(w, arena_printf(&w->arena, "%s.weight", prefix), linear->weight, 0, factor);
+    add_entry(w, weight_name(&w->arena, NAMING_LLAMA, role, layer, PART_WEIGHT), linear->weight, 0, factor);
     if (has_bias)
-        add_entry(w, arena_printf(&w->arena, "%s.bias", prefix), linear->bias, linear->weight->view.dims[0],
-                  factor);
+        add_entry(w, weight_name(&w->arena, NAMING_LLAMA, role, layer, PART_BIAS), linear->bias,
+                  linear->weight->view.dims[0], factor);
 }
 
 static void add_entries(struct hf_writer *w)
 {
     const struct llama *m = &w->llama;
-    add_part(w, HF_embed, m->embed);
-    add_part(w, HF_norm, m->norm);
+    add_part(w, ROLE_embed, 0, m->embed);
+    add_part(w, ROLE_norm, 0, m->norm);
     if (m->head)
-        add_part(w, HF_head, m->head);
+        add_part(w, ROLE_head, 0, m->head);
     for (uint32_t i = 0; i < m->layers.count; i++) {
         const struct llama_layer *layer = &m->layers.items[i];
-        add_linear(w, i, HF_q, &layer->q, m->attention_has_bias, w->query_factor);
-        add_linear(w, i, HF_k, &layer->k, m->attention_has_bias, 1);
-        add_linear(w, i, HF_v, &layer->v, m->attention_has_bias, 1);
-        add_linear(w, i, HF_o, &layer->o, m->attention_has_bias, 1);
-        add_linear(w, i, HF_gate, &layer->gate, m->mlp_has_bias, 1);
-        add_linear(w, i, HF_up, &layer->up, m->mlp_has_bias, 1);
-        add_linear(w, i, HF_down, &layer->down, m->mlp_has_bias, 1);
-        add_norm(w, i, HF_attention_norm, layer->attention_norm);
-        add_norm(w, i, HF_mlp_norm, layer->mlp_norm);
+        add_linear(w, i, ROLE_q, &layer->q, m->attention_has_bias, w->query_factor);
+        add_linear(w, i, ROLE_k, &layer->k, m->attention_has_bias, 1);
+        add_linear(w, i, ROLE_v, &layer->v, m->attention_has_bias, 1);
+        add_linear(w, i, ROLE_o, &layer->o, m->attention_has_bias, 1);
+        add_linear(w, i, ROLE_gate, &layer->gate, m->mlp_has_bias, 1);
+        add_linear(w, i, ROLE_up, &layer->up, m->mlp_has_bias, 1);
+        add_linear(w, i, ROLE_down, &layer->down, m->mlp_has_bias, 1);
+        add_part(w, ROLE_attention_norm, i, layer->attention_norm);
+        add_part(w, ROLE_mlp_norm, i, layer->mlp_norm);
     }
 }
 

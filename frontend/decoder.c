@@ -1,26 +1,27 @@
-/* See frontend/decoder.h. */
+/* See frontend/decoder.h. What a layer is made of stands in the form; this file follows it. */
 #include "frontend/decoder.h"
+#include "frontend/decoder_weights.h"
 #include "frontend/lower.h"
 #include <inttypes.h>
 #include <math.h>
 
-struct decoder {
-    struct importer im;
-    const struct decoder_source *source;
-    uint32_t frequencies;
-    struct trace *trace;
-};
-
 enum status decoder_check(const struct decoder_config *c, struct trace *trace)
 {
+    bool rotates = !c->form->has_positions;
     const struct {
         const char *name;
         int64_t size, most;
     } sizes[] = {
-        {"layers", c->layers, DECODER_MAX_LAYERS},    {"hidden channels", c->hidden, DECODER_MAX_SIZE},
-        {"heads", c->heads, DECODER_MAX_SIZE},        {"key-value heads", c->kv_heads, DECODER_MAX_SIZE},
-        {"channels of a head", c->head_dim, 1 << 16}, {"MLP channels", c->ffn, DECODER_MAX_SIZE},
-        {"words", c->vocab, DECODER_MAX_SIZE}};
+        {"layers", c->layers, DECODER_MAX_LAYERS},
+        {"hidden channels", c->hidden, DECODER_MAX_SIZE},
+        {"heads", c->heads, DECODER_MAX_SIZE},
+        {"key-value heads", c->kv_heads, DECODER_MAX_SIZE},
+        {"channels of a head", c->head_dim, 1 << 16},
+        {"MLP channels", c->ffn, DECODER_MAX_SIZE},
+        {"words", c->vocab, DECODER_MAX_SIZE},
+        {"rotated channels", rotates ? c->rotary.size : 1, c->head_dim},
+        {"positions", rotates ? 1 : c->positions, DECODER_MAX_SIZE},
+    };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].size < 1 || sizes[i].size > sizes[i].most)
             return status_fail(trace, INVALID, "the configuration has %" PRId64 " %s, expected 1 to %" PRId64,
@@ -28,20 +29,16 @@ enum status decoder_check(const struct decoder_config *c, struct trace *trace)
     if (c->heads % c->kv_heads != 0)
         return status_fail(trace, INVALID, "%" PRId64 " heads for %" PRId64 " key-value heads", c->heads,
                            c->kv_heads);
-    if (c->head_dim % 2 != 0)
+    if (c->heads * c->head_dim > DECODER_MAX_SIZE)
+        return status_fail(trace, INVALID,
+                           "%" PRId64 " heads of %" PRId64 " channels, at most %d channels are expected",
+                           c->heads, c->head_dim, DECODER_MAX_SIZE);
+    if (c->form->packing == PACKING_BY_HEAD && c->heads != c->kv_heads)
+        return status_fail(trace, INVALID, "%" PRId64 " heads packed with %" PRId64 " key-value heads",
+                           c->heads, c->kv_heads);
+    if (rotates && c->rotary.size % 2 != 0)
         return status_fail(trace, UNSUPPORTED, "heads of %" PRId64 " channels cannot be rotated in halves",
-                           c->head_dim);
-    return OK;
-}
-
-static enum status take(struct decoder *d, uint32_t *weight, enum decoder_role role, int64_t layer,
-                        enum decoder_part part, uint32_t rank, int64_t rows, int64_t columns)
-{
-    const char *name = d->source->name(d->im.arena, role, layer, part);
-    int64_t dims[] = {rows, columns};
-    struct tensor_view view;
-    TRY(weight_set_take(&view, d->source->weights, name, rank, dims, d->trace));
-    *weight = import_weight(&d->im, &view);
+                           c->rotary.size);
     return OK;
 }
 
@@ -50,86 +47,200 @@ static uint32_t add(struct decoder *d, struct term term)
     return term_add(&d->im.terms, term, TERM_NONE);
 }
 
-static enum status add_norm(struct decoder *d, uint32_t *out, enum decoder_role role, int64_t layer,
+static enum status add_norm(struct decoder *d, uint32_t *out, enum weight_role role, int64_t layer,
                             uint32_t x)
 {
-    const struct decoder_config *c = d->source->config;
+    const struct decoder_config *c = d->config;
     struct term term = {.kind = TERM_RMSNORM, .x = x, .size = c->hidden, .number = c->epsilon};
-    TRY(take(d, &term.weight, role, layer, PART_WEIGHT, 1, c->hidden, 0));
+    bool is_centred = c->form->norm == DECODER_LAYERNORM;
+    if (is_centred)
+        term.x = add(d, (struct term){.kind = TERM_CENTRED, .x = x, .size = c->hidden});
+    TRY(decoder_take_norm(d, &term.weight, role, layer, c->hidden));
     *out = add(d, term);
-    return OK;
-}
-
-static enum status add_linear(struct decoder *d, uint32_t *out, enum decoder_role role, int64_t layer,
-                              uint32_t x, int64_t size, bool has_bias)
-{
-    struct term term = {.kind = TERM_LINEAR, .x = x, .size = size};
-    TRY(take(d, &term.weight, role, layer, PART_WEIGHT, 2, size, term_get(&d->im.terms, x)->size));
-    *out = add(d, term);
-    if (!has_bias)
+    if (!is_centred)
         return OK;
-    struct term bias = {.kind = TERM_BIAS, .x = *out, .size = size};
-    TRY(take(d, &bias.weight, role, layer, PART_BIAS, 1, size, 0));
+    struct term bias = {.kind = TERM_BIAS, .x = *out, .size = c->hidden};
+    TRY(decoder_take_vector(d, &bias.weight, role, layer, PART_BIAS, c->hidden));
     *out = add(d, bias);
     return OK;
 }
 
-static uint32_t add_rope(struct decoder *d, uint32_t x, int64_t heads)
+static enum status add_linear(struct decoder *d, uint32_t *out, struct decoder_rows rows, int64_t layer,
+                              uint32_t x, bool has_bias)
 {
-    int64_t size = term_get(&d->im.terms, x)->size;
-    return add(
-        d, (struct term){.kind = TERM_ROPE, .x = x, .index = d->frequencies, .size = size, .groups = heads});
+    int64_t size = rows.total / rows.head * rows.count;
+    struct term term = {.kind = TERM_LINEAR, .x = x, .size = size};
+    TRY(decoder_take_rows(d, &term.weight, &rows, layer, PART_WEIGHT, term_get(&d->im.terms, x)->size));
+    *out = add(d, term);
+    if (!has_bias)
+        return OK;
+    struct term bias = {.kind = TERM_BIAS, .x = *out, .size = size};
+    TRY(decoder_take_rows(d, &bias.weight, &rows, layer, PART_BIAS, 0));
+    *out = add(d, bias);
+    return OK;
 }
 
-static enum status add_attention(struct decoder *d, uint32_t *x, int64_t layer)
+/* ---- attention ---- */
+
+/* Where the rows of queries, keys or values are. */
+static struct decoder_rows projection_rows(const struct decoder_config *c, enum weight_role role)
 {
-    const struct decoder_config *c = d->source->config;
-    int64_t wide = c->heads * c->head_dim, narrow = c->kv_heads * c->head_dim;
-    uint32_t n, q, k, v, o;
-    TRY(add_norm(d, &n, ROLE_attention_norm, layer, *x));
-    TRY(add_linear(d, &q, ROLE_q, layer, n, wide, c->has_qkv_bias));
-    TRY(add_linear(d, &k, ROLE_k, layer, n, narrow, c->has_qkv_bias));
-    TRY(add_linear(d, &v, ROLE_v, layer, n, narrow, c->has_qkv_bias));
+    int64_t narrow = c->kv_heads * c->head_dim, wide = c->heads * c->head_dim;
+    int64_t size = role == ROLE_q ? wide : narrow, place = role == ROLE_q ? 0 : role == ROLE_k ? 1 : 2;
+    int64_t firsts[] = {0, wide, wide + narrow};
+    struct decoder_rows rows = decoder_rows_all(role, size);
+    if (c->form->packing == PACKING_STACKED)
+        rows = decoder_rows_some(ROLE_qkv, wide + 2 * narrow, firsts[place], size);
+    else if (c->form->packing == PACKING_BY_HEAD)
+        rows = (struct decoder_rows){.role = ROLE_qkv,
+                                     .total = 3 * wide,
+                                     .head = 3 * c->head_dim,
+                                     .first = place * c->head_dim,
+                                     .count = c->head_dim};
+    rows.is_paired = c->rotates_neighbours && role != ROLE_v;
+    return rows;
+}
+
+/* Queries or keys: projected, normalised head by head, rotated. */
+static enum status add_query(struct decoder *d, uint32_t *out, enum weight_role role, int64_t layer,
+                             uint32_t n)
+{
+    const struct decoder_config *c = d->config;
+    int64_t heads = role == ROLE_q ? c->heads : c->kv_heads;
+    TRY(add_linear(d, out, projection_rows(c, role), layer, n, c->has_qkv_bias));
+    if (c->form->has_head_norms) {
+        struct term norm = {.kind = TERM_RMSNORM,
+                            .x = *out,
+                            .size = heads * c->head_dim,
+                            .groups = heads > 1 ? heads : 0,
+                            .number = c->epsilon};
+        enum weight_role norm_role = role == ROLE_q ? ROLE_q_norm : ROLE_k_norm;
+        TRY(decoder_take_norm(d, &norm.weight, norm_role, layer, c->head_dim));
+        *out = add(d, norm);
+    }
+    if (!c->form->has_positions)
+        *out = add(d, (struct term){.kind = TERM_ROPE,
+                                    .x = *out,
+                                    .index = d->frequencies,
+                                    .size = heads * c->head_dim,
+                                    .groups = heads});
+    return OK;
+}
+
+static enum status add_attention(struct decoder *d, uint32_t *out, uint32_t x, int64_t layer)
+{
+    const struct decoder_config *c = d->config;
+    int64_t wide = c->heads * c->head_dim;
+    struct decoder_rows o_rows = decoder_rows_all(ROLE_o, c->hidden);
     struct term mixed = {.kind = TERM_ATTENTION,
-                         .x = add_rope(d, q, c->heads),
-                         .y = add_rope(d, k, c->kv_heads),
-                         .z = v,
                          .size = wide,
                          .heads = c->heads,
                          .groups = c->kv_heads,
                          .number = 1 / sqrt((double)c->head_dim)};
-    TRY(add_linear(d, &o, ROLE_o, layer, add(d, mixed), c->hidden, c->has_o_bias));
-    *x = add(d, (struct term){.kind = TERM_ADD, .x = *x, .y = o, .size = c->hidden});
+    uint32_t n;
+    TRY(add_norm(d, &n, ROLE_attention_norm, layer, x));
+    TRY(add_query(d, &mixed.x, ROLE_q, layer, n));
+    TRY(add_query(d, &mixed.y, ROLE_k, layer, n));
+    TRY(add_linear(d, &mixed.z, projection_rows(c, ROLE_v), layer, n, c->has_qkv_bias));
+    return add_linear(d, out, o_rows, layer, add(d, mixed), c->has_o_bias);
+}
+
+/* ---- MLP ---- */
+
+static uint32_t add_activation(struct decoder *d, uint32_t x)
+{
+    static const enum term_kind kinds[] = {
+        [ACTIVATION_SILU] = TERM_SILU,           [ACTIVATION_GELU] = TERM_GELU,
+        [ACTIVATION_GELU_TANH] = TERM_GELU_TANH, [ACTIVATION_RELU] = TERM_RELU,
+        [ACTIVATION_RELU_SQUARED] = TERM_RELU,
+    };
+    enum decoder_activation activation = d->config->activation;
+    uint32_t y = add(d, (struct term){.kind = kinds[activation], .x = x, .size = d->config->ffn});
+    if (activation == ACTIVATION_RELU_SQUARED)
+        y = add(d, (struct term){.kind = TERM_SQUARE, .x = y, .size = d->config->ffn});
+    return y;
+}
+
+static uint32_t add_pair(struct decoder *d, enum term_kind kind, uint32_t x, uint32_t y)
+{
+    int64_t size = term_get(&d->im.terms, x)->size;
+    return add(d, (struct term){.kind = kind, .x = x < y ? x : y, .y = x < y ? y : x, .size = size});
+}
+
+static enum status add_mlp(struct decoder *d, uint32_t *out, uint32_t x, int64_t layer)
+{
+    const struct decoder_config *c = d->config;
+    bool is_packed = c->form->packs_gate;
+    struct decoder_rows gate_rows = decoder_rows_all(ROLE_gate, c->ffn),
+                        up_rows = decoder_rows_all(ROLE_up, c->ffn),
+                        down_rows = decoder_rows_all(ROLE_down, c->hidden);
+    uint32_t n, gate, up, inner;
+    if (is_packed) {
+        gate_rows = decoder_rows_some(ROLE_gate_up, 2 * c->ffn, 0, c->ffn);
+        up_rows = decoder_rows_some(ROLE_gate_up, 2 * c->ffn, c->ffn, c->ffn);
+    }
+    TRY(add_norm(d, &n, ROLE_mlp_norm, layer, x));
+    if (c->form->is_gated)
+        TRY(add_linear(d, &gate, gate_rows, layer, n, c->has_mlp_bias));
+    TRY(add_linear(d, &up, up_rows, layer, n, c->has_mlp_bias));
+    inner =
+        c->form->is_gated ? add_pair(d, TERM_MULTIPLY, add_activation(d, gate), up) : add_activation(d, up);
+    return add_linear(d, out, down_rows, layer, inner, c->has_mlp_bias);
+}
+
+/* ---- the model ---- */
+
+static enum status add_layer(struct decoder *d, uint32_t *x, int64_t layer)
+{
+    uint32_t attention, mlp;
+    TRY(add_attention(d, &attention, *x, layer));
+    if (d->config->is_parallel) {
+        TRY(add_mlp(d, &mlp, *x, layer));
+        *x = add_pair(d, TERM_ADD, *x, add_pair(d, TERM_ADD, mlp, attention));
+        return OK;
+    }
+    *x = add_pair(d, TERM_ADD, *x, attention);
+    TRY(add_mlp(d, &mlp, *x, layer));
+    *x = add_pair(d, TERM_ADD, *x, mlp);
     return OK;
 }
 
-static enum status add_mlp(struct decoder *d, uint32_t *x, int64_t layer)
+static enum status add_embedding(struct decoder *d, uint32_t *out, uint32_t *weight)
 {
-    const struct decoder_config *c = d->source->config;
-    uint32_t n, gate, up, down;
-    TRY(add_norm(d, &n, ROLE_mlp_norm, layer, *x));
-    TRY(add_linear(d, &gate, ROLE_gate, layer, n, c->ffn, c->has_mlp_bias));
-    TRY(add_linear(d, &up, ROLE_up, layer, n, c->ffn, c->has_mlp_bias));
-    uint32_t active = add(d, (struct term){.kind = TERM_SILU, .x = gate, .size = c->ffn});
-    uint32_t product = add(d, (struct term){.kind = TERM_MULTIPLY, .x = active, .y = up, .size = c->ffn});
-    TRY(add_linear(d, &down, ROLE_down, layer, product, c->hidden, c->has_mlp_bias));
-    *x = add(d, (struct term){.kind = TERM_ADD, .x = *x, .y = down, .size = c->hidden});
+    const struct decoder_config *c = d->config;
+    struct term embed = {.kind = TERM_EMBED, .size = c->hidden};
+    embed.x = add(d, (struct term){.kind = TERM_TOKENS, .size = 1});
+    struct decoder_rows rows = decoder_rows_all(ROLE_embed, c->vocab);
+    rows.is_table = true;
+    TRY(decoder_take_rows(d, weight, &rows, 0, PART_WEIGHT, c->hidden));
+    embed.weight = *weight;
+    *out = add(d, embed);
+    if (c->form->scales_embedding)
+        *out = term_scale(&d->im.terms, *out, (double)(float)sqrt((double)c->hidden), TERM_NONE);
+    if (!c->form->has_positions)
+        return OK;
+    struct term sum = {.kind = TERM_POSITIONS, .x = *out, .size = c->hidden};
+    rows = decoder_rows_all(ROLE_positions, c->positions);
+    rows.is_table = true;
+    TRY(decoder_take_rows(d, &sum.weight, &rows, 0, PART_WEIGHT, c->hidden));
+    *out = add(d, sum);
     return OK;
 }
 
 static enum status add_head(struct decoder *d, uint32_t *logits, uint32_t x, uint32_t embedding)
 {
-    const struct decoder_config *c = d->source->config;
+    const struct decoder_config *c = d->config;
+    struct decoder_rows rows = decoder_rows_all(ROLE_head, c->vocab);
+    rows.is_table = true;
     TRY(add_norm(d, &x, ROLE_norm, 0, x));
-    const char *name = d->source->name(d->im.arena, ROLE_head, 0, PART_WEIGHT);
     struct term head = {.kind = TERM_LINEAR, .x = x, .weight = embedding, .size = c->vocab};
-    bool is_stored = weight_set_find(d->source->weights, str_from(name)) != NULL;
-    if (!c->tied || is_stored)
-        TRY(take(d, &head.weight, ROLE_head, 0, PART_WEIGHT, 2, c->vocab, c->hidden));
+    if (!c->tied || decoder_has_weight(d, ROLE_head, 0))
+        TRY(decoder_take_rows(d, &head.weight, &rows, 0, PART_WEIGHT, c->hidden));
     if (c->tied && !weights_equal(&d->im.weights.items[head.weight], &d->im.weights.items[embedding]))
         return status_fail(
             d->trace, INVALID,
-            "tensor '%s' differs from the embedding, which the configuration says is the head too", name);
+            "tensor '%s' differs from the embedding, which the configuration says is the head too",
+            decoder_weight_name(d, ROLE_head, 0, PART_WEIGHT));
     *logits = add(d, head);
     return OK;
 }
@@ -137,29 +248,26 @@ static enum status add_head(struct decoder *d, uint32_t *logits, uint32_t x, uin
 /* On the model's arena: the graph's tensor will be a view of them. */
 static void add_frequencies(struct decoder *d)
 {
-    const struct decoder_config *c = d->source->config;
-    struct frequencies f = {.count = c->head_dim / 2};
+    const struct decoder_config *c = d->config;
+    struct frequencies f = {.count = c->rotary.size / 2};
+    if (c->form->has_positions)
+        return;
     f.values = ARENA_ARRAY(&d->im.model->arena, float, (size_t)f.count);
-    decoder_frequencies(f.values, &c->rotary, c->head_dim);
+    decoder_frequencies(f.values, &c->rotary);
     d->frequencies = d->im.frequencies.count;
     *VEC_PUSH(d->im.arena, &d->im.frequencies) = f;
 }
 
 static enum status build(struct decoder *d, struct graph **graph)
 {
-    const struct decoder_config *c = d->source->config;
-    struct term embed = {.kind = TERM_EMBED, .size = c->hidden};
-    uint32_t logits = TERM_NONE;
+    uint32_t logits = TERM_NONE, x, embedding;
     add_frequencies(d);
-    embed.x = add(d, (struct term){.kind = TERM_TOKENS, .size = 1});
-    TRY(take(d, &embed.weight, ROLE_embed, 0, PART_WEIGHT, 2, c->vocab, c->hidden));
-    uint32_t x = add(d, embed);
-    for (int64_t layer = 0; layer < c->layers; layer++) {
-        TRY(add_attention(d, &x, layer));
-        TRY(add_mlp(d, &x, layer));
-    }
-    TRY(add_head(d, &logits, x, embed.weight));
-    TRY(weight_set_check_taken(d->source->weights, d->trace));
+    decoder_find_prefix(d);
+    TRY(add_embedding(d, &x, &embedding));
+    for (int64_t layer = 0; layer < d->config->layers; layer++)
+        TRY(add_layer(d, &x, layer));
+    TRY(add_head(d, &logits, x, embedding));
+    TRY(weight_set_check_taken(d->weights, d->trace));
     return lower_terms(graph, &d->im, logits, d->trace);
 }
 
@@ -167,7 +275,7 @@ enum status decoder_build(struct imported_model *model, const struct decoder_sou
                           struct trace *trace)
 {
     struct arena arena = {0};
-    struct decoder d = {.source = source, .trace = trace};
+    struct decoder d = {.config = source->config, .weights = source->weights, .trace = trace};
     d.im.model = model;
     d.im.arena = d.im.terms.arena = d.im.room.arena = &arena;
     enum status status = build(&d, &model->graph);

@@ -6,6 +6,7 @@
 
 #include "frontend/importer.h"
 #include "frontend/weight_set.h"
+#include "ir/decoder_form.h"
 
 enum { DECODER_MAX_LAYERS = 4096, DECODER_MAX_SIZE = 1 << 24 };
 
@@ -16,40 +17,35 @@ struct decoder_rotary {
     enum rotary_scaling scaling;
     double factor, low_factor, high_factor; /* low, high and original_context: of llama3 only */
     int64_t original_context;
+    int64_t size; /* channels of a head that are rotated, those in front */
 };
 
 struct decoder_config {
+    const struct decoder_form *form;
     int64_t layers, hidden, heads, kv_heads, head_dim, ffn, vocab;
+    int64_t positions; /* rows of the table of positions, where the form has one */
     double epsilon;
     bool tied, has_qkv_bias, has_o_bias, has_mlp_bias;
+    bool is_parallel; /* attention and MLP are added to the same x */
+    enum decoder_activation activation;
     struct decoder_rotary rotary;
+    bool rotates_neighbours; /* the rows of q and k are stored so that rows 2i and 2i + 1 rotate together */
 };
-
-/* The file's name of a weight: role, layer (0 for those of the model), ending. On the arena. */
-enum decoder_role {
-#define HF_MODEL_KEY(role, key) ROLE_##role,
-#define HF_LAYER_KEY(role, key) ROLE_##role,
-#include "ir/hf_keys.def"
-    ROLE_COUNT
-};
-enum decoder_part { PART_WEIGHT, PART_BIAS };
-typedef const char *decoder_namer(struct arena *arena, enum decoder_role role, int64_t layer,
-                                  enum decoder_part part);
 
 struct decoder_source {
     const struct decoder_config *config;
     struct weight_set *weights;
-    decoder_namer *name;
 };
 
 /* INVALID names a size that is out of range or does not divide. */
 enum status decoder_check(const struct decoder_config *config, struct trace *trace) MUST_CHECK;
 
-/* Builds model->graph. INVALID and UNSUPPORTED as weight_set_take(); `config` has been checked. */
+/* Builds model->graph. INVALID and UNSUPPORTED as weight_set_take(); `config` has been checked. A naming's
+ * weights may all lack what their names have up to the first dot, as those of a model without a head do. */
 enum status decoder_build(struct imported_model *model, const struct decoder_source *source,
                           struct trace *trace) MUST_CHECK;
 
-/* w[j], j < head_dim / 2, in single precision and the order of operations of the transformers library. */
-void decoder_frequencies(float *out, const struct decoder_rotary *rotary, int64_t head_dim);
+/* w[j], j < rotary->size / 2, in single precision and the order of operations of the transformers library. */
+void decoder_frequencies(float *out, const struct decoder_rotary *rotary);
 
 #endif

@@ -20,10 +20,10 @@ static float scale_llama3(float w, const struct decoder_rotary *rotary)
     return (1 - smooth) * w / factor + smooth * w;
 }
 
-void decoder_frequencies(float *out, const struct decoder_rotary *rotary, int64_t head_dim)
+void decoder_frequencies(float *out, const struct decoder_rotary *rotary)
 {
-    for (int64_t j = 0; j < head_dim / 2; j++) {
-        float exponent = (float)(2 * j) / (float)head_dim;
+    for (int64_t j = 0; j < rotary->size / 2; j++) {
+        float exponent = (float)(2 * j) / (float)rotary->size;
         out[j] = 1 / (float)exact_pow((double)(float)rotary->theta, (double)exponent);
         if (rotary->scaling == ROTARY_LINEAR)
             out[j] /= (float)rotary->factor;

@@ -1,6 +1,6 @@
 /* Reading models of others into the IR.
  *
- * A Hugging Face folder is read by a description of its architecture (frontend/architectures.def).
+ * A Hugging Face folder is read by a description of its architecture (ir/hf_architectures.def).
  *
  * An ONNX file is interpreted, not matched: what depends on shapes only (shape arithmetic, masks, rotary
  * tables) is executed on small concrete sizes, and what depends on the tokens becomes an expression whose

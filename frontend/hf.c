@@ -11,7 +11,8 @@
 enum { CONFIG_LIMIT = 16 << 20, INDEX_LIMIT = 100 << 20, SHARDS_LIMIT = 10000 };
 
 /* Tensors that old checkpoints hold beside the weights, and that no implementation reads. */
-static const char *const unread[] = {".rotary_emb.inv_freq"};
+static const char *const unread[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                     ".attention.bias", ".attention.masked_bias"};
 
 struct folder {
     struct imported_model *model;
@@ -151,23 +152,6 @@ static void skip_unread(struct folder *f)
     }
 }
 
-static const char *name_weight(struct arena *arena, enum decoder_role role, int64_t layer,
-                               enum decoder_part part)
-{
-    static const struct {
-        const char *key;
-        bool is_layer;
-    } keys[] = {
-#define HF_MODEL_KEY(role, key) {key, false},
-#define HF_LAYER_KEY(role, key) {key, true},
-#include "ir/hf_keys.def"
-    };
-    const char *ending = part == PART_BIAS ? "bias" : "weight";
-    if (!keys[role].is_layer)
-        return arena_printf(arena, "%s.%s", keys[role].key, ending);
-    return arena_printf(arena, "model.layers.%" PRId64 ".%s.%s", layer, keys[role].key, ending);
-}
-
 static enum status read_folder(struct folder *f)
 {
     const struct mapping *mapping;
@@ -180,7 +164,7 @@ static enum status read_folder(struct folder *f)
              "while reading config.json");
     TRY(read_weights(f));
     skip_unread(f);
-    struct decoder_source source = {&config, &f->weights, name_weight};
+    struct decoder_source source = {&config, &f->weights};
     TRY(decoder_build(f->model, &source, f->trace));
     if (is_there(f, "tokenizer.json"))
         TRY(map_text(&f->model->tokenizer, f, "tokenizer.json", INDEX_LIMIT));

@@ -1,29 +1,18 @@
 /* See frontend/hf_config.h. The fields are first read as the table says, then put together. */
 #include "frontend/hf_config.h"
 #include "frontend/json_object.h"
+#include "ir/hf_architecture.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum bias { BIAS_NEVER, BIAS_ALWAYS, BIAS_CONFIGURED };
-enum window { WINDOW_NONE, WINDOW_ALWAYS, WINDOW_SWITCHED };
-
-static const struct architecture {
-    const char *name;
-    enum bias qkv, o, mlp;
-    enum window window;
-} architectures[] = {
-#define ARCHITECTURE(name, qkv, o, mlp, window) {name, qkv, o, mlp, window},
-#include "frontend/architectures.def"
-};
-
-/* The fields as they stand in the file; 0 and NULL where there is none. */
+/* The fields as they stand in the file, or by the architecture's defaults; 0 and NULL where there is none. */
 struct fields {
     const json_t *architectures, *layer_types;
     const char *model_type, *activation, *rotary_type;
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, original_context;
     double epsilon, theta, factor, low_factor, high_factor, rotary_fraction;
-    bool has_window, attention_bias, mlp_bias, tied;
+    bool has_window, attention_bias, mlp_bias, tied, parallel, scaled;
     const json_t *rotary;
 };
 
@@ -34,7 +23,7 @@ enum field_kind {
     FIELD_TEXT,
     FIELD_ROTARY,
     FIELD_LIST,
-    FIELD_FRACTION,
+    FIELD_TRUE,
     FIELD_IGNORED
 };
 
@@ -70,7 +59,7 @@ static const char *const expected[] = {
     [FIELD_TEXT] = "a name",
     [FIELD_ROTARY] = "an object",
     [FIELD_LIST] = "a list",
-    [FIELD_FRACTION] = "1",
+    [FIELD_TRUE] = "true",
 };
 
 static const struct field *find_field(struct field_list list, const char *name)
@@ -94,12 +83,13 @@ static bool read_value(void *place, enum field_kind kind, const json_t *value)
     case FIELD_SIZE:
         return json_read_integer(value, 1, place);
     case FIELD_REAL:
-    case FIELD_FRACTION:
         *(double *)place = json_number_value(value);
         return is_positive;
     case FIELD_FLAG:
         *(bool *)place = json_is_true(value);
         return json_is_boolean(value);
+    case FIELD_TRUE:
+        return json_is_true(value);
     case FIELD_TEXT:
         *(const char **)place = json_string_value(value);
         return json_is_string(value);
@@ -131,10 +121,6 @@ static enum status read_fields(struct fields *out, struct field_list list, const
             continue;
         if (!read_value((char *)out + field->offset, field->kind, value))
             return status_fail(trace, INVALID, "the field \"%s\": expected %s", name, expected[field->kind]);
-        if (field->kind == FIELD_FRACTION && json_number_value(value) != 1)
-            return status_fail(trace, UNSUPPORTED,
-                               "the field \"%s\" is %g: heads that are rotated in part are not supported",
-                               name, json_number_value(value));
         if (field->kind == FIELD_ROTARY)
             TRY_WITH(
                 trace,
@@ -146,18 +132,18 @@ static enum status read_fields(struct fields *out, struct field_list list, const
     return OK;
 }
 
-static enum status find_architecture(const struct architecture **out, const struct fields *f,
+static enum status find_architecture(const struct hf_architecture **out, const json_t *list,
                                      struct trace *trace)
 {
-    const char *name = json_string_value(json_array_get(f->architectures, 0));
-    if (!name || json_array_size(f->architectures) != 1)
+    const char *name = json_string_value(json_array_get(list, 0));
+    if (!name || json_array_size(list) != 1)
         return status_fail(trace, INVALID, "the field \"architectures\": expected a list of one name");
     struct builder known = {0};
     *out = NULL;
-    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
-        builder_printf(&known, "%s%s", i > 0 ? ", " : "", architectures[i].name);
-        if (strcmp(architectures[i].name, name) == 0)
-            *out = &architectures[i];
+    for (size_t i = 0; i < hf_architecture_count; i++) {
+        builder_printf(&known, "%s%s", i > 0 ? ", " : "", hf_architectures[i].name);
+        if (strcmp(hf_architectures[i].name, name) == 0)
+            *out = &hf_architectures[i];
     }
     enum status status = OK;
     if (!*out)
@@ -167,25 +153,38 @@ static enum status find_architecture(const struct architecture **out, const stru
     return status;
 }
 
+static struct fields fields_of(const struct hf_defaults *defaults)
+{
+    return (struct fields){.activation = defaults->activation,
+                           .rotary_fraction = defaults->rotary_fraction,
+                           .head_dim = defaults->head_dim,
+                           .tied = defaults->tied,
+                           .attention_bias = defaults->attention_bias,
+                           .parallel = defaults->parallel};
+}
+
 static enum status require(int64_t value, const char *name, struct trace *trace)
 {
     return value > 0 ? OK : status_fail(trace, INVALID, "the field \"%s\" is missing", name);
 }
 
-static enum status set_sizes(struct decoder_config *out, const struct fields *f, struct trace *trace)
+static enum status set_sizes(struct decoder_config *out, const struct fields *f,
+                             const struct hf_architecture *a, struct trace *trace)
 {
     TRY(require(f->hidden, "hidden_size", trace));
-    TRY(require(f->ffn, "intermediate_size", trace));
+    TRY(require(f->ffn > 0 || a->defaults.ffn_factor > 0, "intermediate_size", trace));
     TRY(require(f->layers, "num_hidden_layers", trace));
     TRY(require(f->heads, "num_attention_heads", trace));
     TRY(require(f->vocab, "vocab_size", trace));
-    TRY(require(f->epsilon > 0, "rms_norm_eps", trace));
+    TRY(require(f->epsilon > 0, a->form.norm == DECODER_RMSNORM ? "rms_norm_eps" : "layer_norm_eps", trace));
+    TRY(require(f->context > 0 || !a->form.has_positions, "max_position_embeddings", trace));
     out->hidden = f->hidden;
-    out->ffn = f->ffn;
+    out->ffn = f->ffn > 0 ? f->ffn : f->hidden <= DECODER_MAX_SIZE ? f->hidden * a->defaults.ffn_factor : 0;
     out->layers = f->layers;
     out->heads = f->heads;
     out->kv_heads = f->kv_heads > 0 ? f->kv_heads : f->heads;
     out->vocab = f->vocab;
+    out->positions = f->context;
     out->epsilon = f->epsilon;
     out->tied = f->tied;
     out->head_dim = f->head_dim;
@@ -199,29 +198,52 @@ static enum status set_sizes(struct decoder_config *out, const struct fields *f,
     return OK;
 }
 
-static bool has_bias(enum bias bias, bool configured)
+static bool has_bias(enum decoder_bias bias, bool configured)
 {
     return bias == BIAS_ALWAYS || (bias == BIAS_CONFIGURED && configured);
 }
 
 /* A flag that says there are biases where this architecture has none would be a contradiction. */
 static enum status set_biases(struct decoder_config *out, const struct fields *f,
-                              const struct architecture *a, struct trace *trace)
+                              const struct hf_architecture *a, struct trace *trace)
 {
-    if ((f->attention_bias && a->qkv != BIAS_CONFIGURED) || (f->mlp_bias && a->mlp != BIAS_CONFIGURED))
-        return status_fail(trace, UNSUPPORTED, "the field \"%s\" is set, which %s does not know",
-                           f->attention_bias && a->qkv != BIAS_CONFIGURED ? "attention_bias" : "mlp_bias",
-                           a->name);
-    out->has_qkv_bias = has_bias(a->qkv, f->attention_bias);
-    out->has_o_bias = has_bias(a->o, f->attention_bias);
-    out->has_mlp_bias = has_bias(a->mlp, f->mlp_bias);
+    const struct decoder_form *form = &a->form;
+    if ((f->attention_bias && form->qkv_bias != BIAS_CONFIGURED) ||
+        (f->mlp_bias && form->mlp_bias != BIAS_CONFIGURED))
+        return status_fail(
+            trace, UNSUPPORTED, "the field \"%s\" is set, which %s does not know",
+            f->attention_bias && form->qkv_bias != BIAS_CONFIGURED ? "attention_bias" : "mlp_bias", a->name);
+    out->has_qkv_bias = has_bias(form->qkv_bias, f->attention_bias);
+    out->has_o_bias = has_bias(form->o_bias, f->attention_bias);
+    out->has_mlp_bias = has_bias(form->mlp_bias, f->mlp_bias);
     return OK;
 }
 
-static enum status set_rotary(struct decoder_rotary *out, const struct fields *f, struct trace *trace)
+static enum status set_activation(struct decoder_config *out, const struct fields *f,
+                                  const struct hf_architecture *a, struct trace *trace)
+{
+    const char *name = f->activation;
+    if (a->defaults.gelu && strcmp(name, "gelu") == 0)
+        name = a->defaults.gelu;
+    out->activation = activation_find(name);
+    if (out->activation == ACTIVATION_NONE)
+        return status_fail(trace, UNSUPPORTED, "the field \"hidden_act\": \"%.40s\" is not supported", name);
+    return OK;
+}
+
+static enum status set_rotary(struct decoder_rotary *out, const struct fields *f,
+                              const struct hf_architecture *a, int64_t head_dim, struct trace *trace)
 {
     const char *type = f->rotary_type ? f->rotary_type : "default";
     *out = (struct decoder_rotary){.theta = f->theta > 0 ? f->theta : 10000};
+    if (!(f->rotary_fraction <= 1))
+        return status_fail(trace, INVALID, "the field \"partial_rotary_factor\" is %g, expected at most 1",
+                           f->rotary_fraction);
+    if (f->rotary_fraction != 1 && !a->defaults.turns_part)
+        return status_fail(trace, UNSUPPORTED,
+                           "the field \"partial_rotary_factor\" is %g, but %s rotates whole heads",
+                           f->rotary_fraction, a->name);
+    out->size = (int64_t)((double)(head_dim <= DECODER_MAX_SIZE ? head_dim : 0) * f->rotary_fraction);
     if (strcmp(type, "default") == 0)
         return OK;
     bool is_llama3 = strcmp(type, "llama3") == 0;
@@ -244,10 +266,11 @@ static enum status set_rotary(struct decoder_rotary *out, const struct fields *f
 }
 
 /* A window that is no shorter than what the model was made for changes nothing within that. */
-static enum status check_window(const struct fields *f, const struct architecture *a,
+static enum status check_window(const struct fields *f, const struct hf_architecture *a,
                                 struct imported_model *model, struct trace *trace)
 {
-    bool is_used = a->window == WINDOW_ALWAYS || (a->window == WINDOW_SWITCHED && f->has_window);
+    bool is_used =
+        a->defaults.window == WINDOW_ALWAYS || (a->defaults.window == WINDOW_SWITCHED && f->has_window);
     const json_t *type;
     size_t i;
     json_array_foreach(f->layer_types, i, type)
@@ -271,32 +294,38 @@ static enum status check_window(const struct fields *f, const struct architectur
     return OK;
 }
 
-static enum status set_all(struct decoder_config *out, const struct fields *f, struct imported_model *model,
-                           struct trace *trace)
+static enum status set_all(struct decoder_config *out, const struct fields *f,
+                           const struct hf_architecture *a, struct imported_model *model, struct trace *trace)
 {
-    const struct architecture *a;
-    TRY(find_architecture(&a, f, trace));
-    TRY(set_sizes(out, f, trace));
+    out->form = &a->form;
+    out->is_parallel = f->parallel;
+    TRY(set_sizes(out, f, a, trace));
     TRY(set_biases(out, f, a, trace));
-    TRY(set_rotary(&out->rotary, f, trace));
+    TRY(set_activation(out, f, a, trace));
+    if (!a->form.has_positions)
+        TRY(set_rotary(&out->rotary, f, a, out->head_dim, trace));
     TRY(check_window(f, a, model, trace));
-    if (f->activation && strcmp(f->activation, "silu") != 0 && strcmp(f->activation, "swish") != 0)
-        return status_fail(trace, UNSUPPORTED,
-                           "the field \"hidden_act\": \"%.40s\" is not supported, only silu", f->activation);
     return decoder_check(out, trace);
+}
+
+static enum status read_root(struct decoder_config *out, struct imported_model *model, const json_t *root,
+                             struct trace *trace)
+{
+    const struct hf_architecture *architecture;
+    TRY(find_architecture(&architecture, json_object_get(root, "architectures"), trace));
+    struct fields fields = fields_of(&architecture->defaults);
+    TRY(read_fields(&fields, (struct field_list){model_fields, sizeof model_fields / sizeof *model_fields},
+                    root, trace));
+    return set_all(out, &fields, architecture, model, trace);
 }
 
 enum status hf_config_read(struct decoder_config *out, struct imported_model *model, struct str text,
                            struct trace *trace)
 {
-    struct fields fields = {0};
     json_t *root;
     *out = (struct decoder_config){0};
     TRY(json_object_read(&root, text, trace));
-    enum status status = read_fields(
-        &fields, (struct field_list){model_fields, sizeof model_fields / sizeof *model_fields}, root, trace);
-    if (status == OK)
-        status = set_all(out, &fields, model, trace);
+    enum status status = read_root(out, model, root, trace);
     json_decref(root);
     return status;
 }

@@ -1,6 +1,6 @@
 /* config.json of a Hugging Face folder. What changes the function of the model and is not understood is
  * refused, naming the field; the fields are data (frontend/hf_fields.def), and so are the architectures
- * (frontend/architectures.def). */
+ * (ir/hf_architectures.def). */
 #ifndef FRONTEND_HF_CONFIG_H
 #define FRONTEND_HF_CONFIG_H
 

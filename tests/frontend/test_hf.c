@@ -90,7 +90,9 @@ static void has_the_frequencies_of_transformers(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         float found[8];
-        decoder_frequencies(found, &cases[i].rotary, 16);
+        struct decoder_rotary rotary = cases[i].rotary;
+        rotary.size = 16;
+        decoder_frequencies(found, &rotary);
         for (size_t j = 0; j < 8; j++)
             if (found[j] != cases[i].expected[j])
                 fail_msg("case %zu: frequency %zu is %a, expected %a", i, j, (double)found[j],
@@ -196,8 +198,8 @@ static void write_config(struct folder *folder, const char *text)
 static void refuses_configurations_that_say_too_little(void **state)
 {
     struct folder *folder = *state;
-    write_config(folder, "{\"architectures\": [\"GPT2LMHeadModel\"]}");
-    refuse(folder, UNSUPPORTED, "GPT2LMHeadModel");
+    write_config(folder, "{\"architectures\": [\"XLNetLMHeadModel\"]}");
+    refuse(folder, UNSUPPORTED, "XLNetLMHeadModel");
     write_config(folder, "{\"architectures\": []}");
     refuse(folder, INVALID, "architectures");
     write_config(folder, "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 12}");

@@ -1,0 +1,54 @@
+/* See ir/decoder_form.h. */
+#include "ir/decoder_form.h"
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const names[NAMING_COUNT][ROLE_COUNT] = {
+#define WEIGHT_ROLE(role)
+#define WEIGHT_NAME(naming, role, name) [NAMING_##naming][ROLE_##role] = name,
+#include "ir/weight_names.def"
+};
+
+const char *weight_name(struct arena *arena, enum weight_naming naming, enum weight_role role, int64_t layer,
+                        enum weight_part part)
+{
+    const char *pattern = names[naming][role], *ending = part == PART_BIAS ? "bias" : "weight";
+    const char *star = pattern ? strchr(pattern, '*') : NULL;
+    if (!pattern)
+        return NULL;
+    if (!star)
+        return arena_printf(arena, "%s.%s", pattern, ending);
+    return arena_printf(arena, "%.*s%" PRId64 "%s.%s", (int)(star - pattern), pattern, layer, star + 1,
+                        ending);
+}
+
+/* The first of an activation's words is the one that is written. */
+static const struct {
+    const char *name;
+    enum decoder_activation activation;
+} activations[] = {
+    {"silu", ACTIVATION_SILU},
+    {"swish", ACTIVATION_SILU},
+    {"gelu", ACTIVATION_GELU},
+    {"gelu_new", ACTIVATION_GELU_TANH},
+    {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
+    {"gelu_fast", ACTIVATION_GELU_TANH},
+    {"relu", ACTIVATION_RELU},
+    {"relu2", ACTIVATION_RELU_SQUARED},
+};
+
+enum decoder_activation activation_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (strcmp(activations[i].name, name) == 0)
+            return activations[i].activation;
+    return ACTIVATION_NONE;
+}
+
+const char *activation_name(enum decoder_activation activation)
+{
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (activations[i].activation == activation)
+            return activations[i].name;
+    return NULL;
+}

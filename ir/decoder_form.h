@@ -1,0 +1,59 @@
+/* The forms of decoders that formats know by the name of an architecture: what a layer is made of, and how
+ * its weights are packed and called. Tables of forms are data; import builds graphs by them, export finds
+ * their parts in graphs. No code depends on which architecture it is. */
+#ifndef IR_DECODER_FORM_H
+#define IR_DECODER_FORM_H
+
+#include "base/arena.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum weight_role {
+#define WEIGHT_ROLE(role) ROLE_##role,
+#define WEIGHT_NAME(naming, role, name)
+#include "ir/weight_names.def"
+    ROLE_COUNT
+};
+
+enum weight_naming { NAMING_LLAMA, NAMING_GPT2, NAMING_NEOX, NAMING_COUNT };
+enum weight_part { PART_WEIGHT, PART_BIAS };
+
+/* The name of a weight, on the arena; NULL where the naming has none. `layer` is unused for those of the
+ * model.
+ */
+const char *weight_name(struct arena *arena, enum weight_naming naming, enum weight_role role, int64_t layer,
+                        enum weight_part part);
+
+enum decoder_norm { DECODER_RMSNORM, DECODER_LAYERNORM }; /* layer norms have a bias */
+enum decoder_activation {
+    ACTIVATION_NONE, /* for "no word of the table" */
+    ACTIVATION_SILU,
+    ACTIVATION_GELU,
+    ACTIVATION_GELU_TANH,
+    ACTIVATION_RELU,
+    ACTIVATION_RELU_SQUARED
+};
+/* Queries, keys and values: three tensors; one with the rows of all queries, all keys, all values; or one
+ * with those of each head side by side (as many key-value heads as heads). */
+enum decoder_packing { PACKING_APART, PACKING_STACKED, PACKING_BY_HEAD };
+enum decoder_bias { BIAS_NEVER, BIAS_ALWAYS, BIAS_CONFIGURED };
+
+struct decoder_form {
+    enum weight_naming naming;
+    enum decoder_norm norm;
+    bool norms_add_one; /* the stored weight of a norm is one less than what it multiplies by */
+    bool has_head_norms;
+    bool has_positions; /* a table of positions instead of rotary embedding */
+    bool scales_embedding;
+    bool is_gated;
+    bool packs_gate;    /* gate and up in one tensor */
+    bool is_transposed; /* linear layers are stored [in, out] */
+    enum decoder_packing packing;
+    enum decoder_bias qkv_bias, o_bias, mlp_bias;
+};
+
+/* The name that Hugging Face's configurations have for an activation. */
+enum decoder_activation activation_find(const char *name);
+const char *activation_name(enum decoder_activation activation);
+
+#endif
