@@ -60,6 +60,17 @@ enum status lower_ce_rows(struct lowering *l, const struct step *s, struct trace
     return lower_by_rows(l, s, trace);
 }
 
+enum status lower_kl_top_rows(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0];
+    struct push_rows push = {.rows = (uint)(x->count / x->width),
+                             .columns = (uint)x->width,
+                             .length = (uint)node_integer(s->node, ATTRIBUTE_top)};
+    launch(l, s, push, push.rows, 200.0 * x->count);
+    return OK;
+}
+
 /* A lane for each column of the result; rows of the first operand are as long. */
 enum status lower_by_columns(struct lowering *l, const struct step *s, struct trace *trace)
 {

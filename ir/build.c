@@ -104,6 +104,8 @@ static struct attribute pick_attribute(const struct build_attributes *from, enum
         return (struct attribute){key, {.integer = a->rows}};
     case ATTRIBUTE_start:
         return (struct attribute){key, {.integer = a->start}};
+    case ATTRIBUTE_top:
+        return (struct attribute){key, {.integer = a->top}};
     case ATTRIBUTE_decay:
         return (struct attribute){key, {.integer = a->decay}};
     case ATTRIBUTE_scale:

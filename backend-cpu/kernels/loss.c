@@ -2,21 +2,7 @@
  * divergence of distillation (Hinton et al. 2015). The gradients are those of weight * loss; the loss itself
  * is unweighted. */
 #include "backend-cpu/kernels.h"
-#include "backend-cpu/kernels/row.h"
-
-/* What a softmax needs of its row. */
-struct softmax {
-    real max, sum, share; /* m, S = R_c exp(x - m), F(rcp(S)) */
-};
-
-/* Leaves F(exp(x - m)) in e [n]. */
-static struct softmax exponentials(real *e, const real *x, int64_t n)
-{
-    struct softmax s = {.max = row_max(x, n)};
-    s.sum = row_exponentials_sum(e, x, s.max, n);
-    s.share = r_flush(r_rcp_normal(s.sum));
-    return s;
-}
+#include "backend-cpu/kernels/softmax.h"
 
 static void ce_range(void *payload, int64_t first, int64_t end, uint32_t thread)
 {
@@ -27,7 +13,7 @@ static void ce_range(void *payload, int64_t first, int64_t end, uint32_t thread)
     for (int64_t t = first; t < end; t++) {
         const real *x = kernel_input(call, 0) + t * v;
         real *dx = kernel_result(call, 1) + t * v, weight = kernel_input(call, 2)[t];
-        struct softmax s = exponentials(dx, x, v);
+        struct softmax s = softmax_exponentials(dx, x, v);
         int32_t label = labels[t];
         kernel_result(call, 0)[t] = r_flush(r_log(s.sum) + r_flush(s.max - x[label]));
         real of_label = r_flush(r_flush(r_flush(dx[label] * s.share) - (real)1) * weight);
@@ -50,8 +36,8 @@ void KERNEL(ce_rows)(struct kernel_call *call)
 /* One row; q and terms [v] are scratch. */
 static real kl_row(const real *x, const real *y, real weight, real *dx, real *q, real *terms, int64_t v)
 {
-    struct softmax sx = exponentials(dx, x, v), sy = exponentials(q, y, v);
-    real shift = (r_log(sx.sum) + sx.max) - (r_log(sy.sum) + sy.max);
+    struct softmax sx = softmax_exponentials(dx, x, v), sy = softmax_exponentials(q, y, v);
+    real shift = softmax_log_sum(sx) - softmax_log_sum(sy);
     ELEMENTWISE
     for (int64_t c = 0; c < v; c++) {
         real pc = r_flush(dx[c] * sx.share), qc = r_flush(q[c] * sy.share);

@@ -1,22 +1,8 @@
 /* The formulas. Sums run over whole axes at once: nothing here knows of blocks, lanes or flushing. */
 #include "tests/backend-cpu/reference.h"
+#include "tests/backend-cpu/formulas.h"
 #include "tests/support/test.h"
 #include <math.h>
-
-#define IN(i) (r->in[i])
-#define OUT(i) (r->out[i])
-#define DIM(i, axis) (r->of->in[i].dims[axis])
-#define EACH(index, count) for (int64_t index = 0; index < (count); index++)
-
-static int64_t last(const struct case_shape *shape)
-{
-    return shape->dims[shape->rank - 1];
-}
-
-static int64_t rows_of(const struct case_shape *shape)
-{
-    return case_count(*shape) / last(shape);
-}
 
 static double sigmoid(double x)
 {
@@ -249,13 +235,6 @@ static double *o_of(const struct heads *a, double *o, int64_t b, int64_t i, int6
     return o + ((b * a->s + i) * a->n + n) * a->e;
 }
 
-static double product(const double *x, const double *y, int64_t count)
-{
-    double sum = 0;
-    EACH(i, count) sum += x[i] * y[i];
-    return sum;
-}
-
 static void reference_attention(struct reference *r)
 {
     struct heads a = heads_of(r);
@@ -408,42 +387,6 @@ static void reference_place_rows(struct reference *r)
     int64_t start = r->of->attributes.start * last(&r->of->in[1]);
     EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i];
     EACH(i, case_count(r->of->in[1])) OUT(0)[start + i] = IN(1)[i];
-}
-
-static double log_sum(const double *x, int64_t count)
-{
-    double max = -INFINITY, sum = 0;
-    EACH(i, count) max = fmax(max, x[i]);
-    EACH(i, count) sum += exp(x[i] - max);
-    return max + log(sum);
-}
-
-static void reference_ce_rows(struct reference *r)
-{
-    int64_t v = last(&r->of->in[0]);
-    EACH(t, rows_of(&r->of->in[0]))
-    {
-        const double *x = IN(0) + t * v;
-        double total = log_sum(x, v);
-        OUT(0)[t] = total - x[(int64_t)IN(1)[t]];
-        EACH(c, v) OUT(1)[t * v + c] = (exp(x[c] - total) - (c == (int64_t)IN(1)[t])) * IN(2)[t];
-    }
-}
-
-static void reference_kl_rows(struct reference *r)
-{
-    int64_t v = last(&r->of->in[0]);
-    EACH(t, rows_of(&r->of->in[0]))
-    {
-        const double *x = IN(0) + t * v, *y = IN(1) + t * v;
-        double of_x = log_sum(x, v), of_y = log_sum(y, v);
-        EACH(c, v)
-        {
-            double p = exp(x[c] - of_x), q = exp(y[c] - of_y);
-            OUT(0)[t] += q * ((y[c] - of_y) - (x[c] - of_x));
-            OUT(1)[t * v + c] = (p - q) * IN(2)[t];
-        }
-    }
 }
 
 static void reference_dot(struct reference *r)

@@ -2,56 +2,8 @@
  * every bit. */
 #include "backend-cpu/isa.h"
 #include "tests/backend-cpu/cases.h"
+#include "tests/backend-cpu/order.h"
 #include "tests/support/test.h"
-
-/* P_k: blocks of 512, each in one accumulator from +0, then the block sums. */
-struct product {
-    float total, block;
-    int64_t next;
-};
-
-static void product_add(struct product *p, int64_t k, float a, float b)
-{
-    if (k / 512 != p->next / 512) {
-        p->total = p->total + p->block;
-        p->block = 0;
-    }
-    p->next = k;
-    p->block = p->block + a * b;
-}
-
-static float product_end(const struct product *p)
-{
-    return p->total + p->block;
-}
-
-/* R_i: 64 lanes, then halves. */
-struct row {
-    float lane[64];
-};
-
-static void row_add(struct row *r, int64_t i, float x)
-{
-    r->lane[i % 64] = r->lane[i % 64] + x;
-}
-
-static float row_end(struct row *r)
-{
-    for (int h = 32; h > 0; h /= 2)
-        for (int l = 0; l < h; l++)
-            r->lane[l] = r->lane[l] + r->lane[l + h];
-    return r->lane[0];
-}
-
-static const float *in(const struct case_run *run, int i)
-{
-    return run->call.inputs[i].data;
-}
-
-static int64_t dim(const struct case_run *run, int i, int axis)
-{
-    return run->of->in[i].dims[axis];
-}
 
 static void order_of_matmul(const struct case_run *run, float *out[])
 {
@@ -361,59 +313,6 @@ static void order_of_attention_grad(const struct case_run *run, float *out[])
     }
 }
 
-static void order_of_ce_rows(const struct case_run *run, float *out[])
-{
-    int64_t v = dim(run, 0, 1);
-    for (int64_t t = 0; t < dim(run, 0, 0); t++) {
-        const float *x = in(run, 0) + t * v;
-        int32_t label = ((const int32_t *)run->call.inputs[1].data)[t];
-        float m = x[0];
-        for (int64_t c = 1; c < v; c++)
-            m = x[c] > m ? x[c] : m;
-        struct row sum = {0};
-        for (int64_t c = 0; c < v; c++)
-            row_add(&sum, c, gm_flush(gm_exp(x[c] - m)));
-        float total = row_end(&sum), z = gm_flush(gm_rcp(total));
-        out[0][t] = gm_flush(gm_log(total) + gm_flush(m - x[label]));
-        for (int64_t c = 0; c < v; c++) {
-            float p = gm_flush(gm_flush(gm_exp(x[c] - m)) * z);
-            out[1][t * v + c] = gm_flush(gm_flush(p - (c == label ? 1.0f : 0.0f)) * in(run, 2)[t]);
-        }
-    }
-}
-
-/* m, log S + m and the probabilities of a row. */
-static float order_of_softmax(const float *x, int64_t v, float *p)
-{
-    float m = x[0];
-    for (int64_t c = 1; c < v; c++)
-        m = x[c] > m ? x[c] : m;
-    struct row sum = {0};
-    for (int64_t c = 0; c < v; c++)
-        row_add(&sum, c, gm_flush(gm_exp(x[c] - m)));
-    float total = row_end(&sum), z = gm_flush(gm_rcp(total));
-    for (int64_t c = 0; c < v; c++)
-        p[c] = gm_flush(gm_flush(gm_exp(x[c] - m)) * z);
-    return gm_log(total) + m;
-}
-
-static void order_of_kl_rows(const struct case_run *run, float *out[])
-{
-    int64_t v = dim(run, 0, 1);
-    float *p = calloc((size_t)(2 * v), sizeof *p), *q = p + v;
-    for (int64_t t = 0; t < dim(run, 0, 0); t++) {
-        const float *x = in(run, 0) + t * v, *y = in(run, 1) + t * v;
-        float of_x = order_of_softmax(x, v, p), of_y = order_of_softmax(y, v, q), shift = of_x - of_y;
-        struct row loss = {0};
-        for (int64_t c = 0; c < v; c++) {
-            row_add(&loss, c, q[c] * gm_flush((y[c] - x[c]) + shift));
-            out[1][t * v + c] = gm_flush(gm_flush(p[c] - q[c]) * in(run, 2)[t]);
-        }
-        out[0][t] = gm_flush(row_end(&loss));
-    }
-    free(p);
-}
-
 static void order_of_adamw(const struct case_run *run, float *out[])
 {
     const float *h = in(run, 4);
@@ -447,6 +346,11 @@ static void (*const orders[OP_COUNT])(const struct case_run *run, float *out[]) 
     [OP_attention_grad] = order_of_attention_grad,
     [OP_ce_rows] = order_of_ce_rows,
     [OP_kl_rows] = order_of_kl_rows,
+    [OP_kl_top_rows] = order_of_kl_top_rows,
+    [OP_reverse_kl_rows] = order_of_reverse_kl_rows,
+    [OP_js_rows] = order_of_js_rows,
+    [OP_mse_rows] = order_of_mse_rows,
+    [OP_cosine_loss_rows] = order_of_cosine_loss_rows,
     [OP_adamw] = order_of_adamw,
 };
 

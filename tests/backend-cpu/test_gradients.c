@@ -187,10 +187,10 @@ static void embed_has_the_right_gradient(void **state)
 }
 
 /* Losses give their own gradients, those of weight * loss. */
-static void check_loss(enum op op)
+static void check_loss(enum op op, int64_t top)
 {
     const struct case_shape rows = {2, {7, 23}}, one = {1, {7}};
-    const struct op_case loss = {op, {0}, {rows, op == OP_ce_rows ? one : rows, one}, {one, rows}};
+    const struct op_case loss = {op, {.top = top}, {rows, op == OP_ce_rows ? one : rows, one}, {one, rows}};
     struct forward f = {.run = case_run_create(&loss, CASE_DOUBLE, CASE_EVEN, 1), .threads = make_threads()};
     case_run_call(&f.run, kernel_table_double, f.threads);
     double gradient[7 * 23];
@@ -204,8 +204,64 @@ static void check_loss(enum op op)
 static void losses_have_the_right_gradients(void **state)
 {
     (void)state;
-    check_loss(OP_ce_rows);
-    check_loss(OP_kl_rows);
+    check_loss(OP_ce_rows, 0);
+    check_loss(OP_kl_rows, 0);
+    for (int64_t top = 1; top <= 23; top += 11)
+        check_loss(OP_kl_top_rows, top);
+    check_loss(OP_reverse_kl_rows, 0);
+    check_loss(OP_js_rows, 0);
+    check_loss(OP_mse_rows, 0);
+    check_loss(OP_cosine_loss_rows, 0);
+}
+
+/* PyTorch 2's functional losses and autograd in double, for these rows: F.kl_div of log_softmax (of the two
+ * largest and the logsumexp of the others; with the mean of both distributions), F.mse_loss,
+ * F.cosine_similarity. Gradients are of the sum of weight times loss. */
+static const double torch_x[] = {0.5, -1.25, 2.0, 0.75, -0.5, 1.5, 0.25, -2.0, 0.0, 3.0};
+static const double torch_y[] = {1.0, -0.5, 1.75, -2.0, 0.25, -0.75, 2.5, 0.5, 1.25, -1.0};
+static const double torch_weights[] = {1.0, 0.5};
+// clang-format off
+static const struct torch_loss {
+    enum op op;
+    double losses[2], gradient[10];
+} torch_losses[] = {
+    {OP_kl_rows, {0.229657607283881, 2.23289625766868},
+     {-0.122065988163396, -0.0339909119560844, 0.0651896962965919, 0.162825964998599, -0.0719587611757107, 0.0700310981262051, -0.311597701591835, -0.0428823440455087, -0.0775624816496983, 0.362011429160837}},
+    {OP_kl_top_rows, {0.0536484519153608, 1.83096825028294},
+     {-0.122065988163396, 0.00541366724499574, 0.0651896962965919, 0.0400018909742169, 0.0114607336475915, 0.0706038098763874, -0.311597701591835, 0.00213205031791375, -0.0775624816496983, 0.316424323047232}},
+    {OP_reverse_kl_rows, {0.37490646946696, 2.78884269870099},
+     {-0.138563017203758, -0.0300238039257517, -0.161013112463722, 0.393160327002824, -0.063560393409592, -0.0776267217908635, -0.12929573012541, -0.0142545333506362, -0.0821678929795773, 0.303344878246487}},
+    {OP_js_rows, {0.063719461382689, 0.460192292953192},
+     {-0.0288206936390205, -0.00703474756498072, 0.000673974267039586, 0.0500740276488917, -0.0148925607119301, 0.00457239438678092, -0.0292489708719455, -0.00337774632675745, -0.0145137800714051, 0.0425681028833271}},
+    {OP_mse_rows, {1.8, 6.7875},
+     {-0.2, -0.3, 0.1, 1.1, -0.3, 0.45, -0.45, -0.5, -0.25, 0.8}},
+    {OP_cosine_loss_rows, {0.597249669422078, 1.37067141322332},
+     {-0.103853858828269, -0.00886557331460834, -0.113352687379635, 0.314094597431838, -0.0639587789125316, 0.0127339499100527, -0.105990170538458, 0.00361425641011396, -0.0514821407254605, 0.00487504352992116}},
+};
+// clang-format on
+
+static void losses_and_gradients_are_those_of_pytorch(void **state)
+{
+    (void)state;
+    struct cpu_threads *threads = make_threads();
+    for (size_t n = 0; n < sizeof torch_losses / sizeof *torch_losses; n++) {
+        const struct torch_loss *expected = &torch_losses[n];
+        const struct op_case c = {expected->op, {.top = 2}, {S2(2, 5), S2(2, 5), S1(2)}, {S1(2), S2(2, 5)}};
+        struct case_run run = case_run_create(&c, CASE_DOUBLE, CASE_EVEN, 1);
+        memcpy(run.call.inputs[0].data, torch_x, sizeof torch_x);
+        memcpy(run.call.inputs[1].data, torch_y, sizeof torch_y);
+        memcpy(run.call.inputs[2].data, torch_weights, sizeof torch_weights);
+        case_run_call(&run, kernel_table_double, threads);
+        const double *losses = run.call.results[0].data, *gradient = run.call.results[1].data;
+        for (int i = 0; i < 2; i++)
+            assert_true(fabs(losses[i] - expected->losses[i]) < 1e-13);
+        for (int i = 0; i < 10; i++)
+            if (!(fabs(gradient[i] - expected->gradient[i]) < 1e-13))
+                fail_msg("%s: element %d of the gradient is %.15g, PyTorch has %.15g",
+                         op_table[expected->op].name, i, gradient[i], expected->gradient[i]);
+        case_run_release(&run);
+    }
+    cpu_threads_destroy(threads);
 }
 
 int main(void)
@@ -217,6 +273,7 @@ int main(void)
         cmocka_unit_test(rope_has_the_right_gradient),
         cmocka_unit_test(embed_has_the_right_gradient),
         cmocka_unit_test(losses_have_the_right_gradients),
+        cmocka_unit_test(losses_and_gradients_are_those_of_pytorch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

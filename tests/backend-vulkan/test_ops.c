@@ -40,6 +40,7 @@ static struct one_op make_graph(const struct op_case *c)
                                           .inverse = c->attributes.inverse,
                                           .rows = c->attributes.rows,
                                           .start = c->attributes.start,
+                                          .top = c->attributes.top,
                                           .decay = c->attributes.decay,
                                           .scale = c->attributes.scale,
                                           .epsilon = c->attributes.epsilon};
