@@ -253,6 +253,16 @@ static enum status check_arch(struct reader *r, const struct stage_entry *stage)
     return OK;
 }
 
+static enum status check_distilling(struct reader *r, const struct settings *s)
+{
+    const char *logits = settings_text(s, "loss.logits");
+    if (strcmp(logits, "none") == 0 && settings_real(s, "loss.ce") == 0)
+        return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
+    if (strcmp(logits, "forward-kl") != 0 && settings_integer(s, "loss.top") > 0)
+        return settings_fail(s, "loss.top", r->trace, "the largest tokens are kept apart by forward-kl only");
+    return OK;
+}
+
 static enum status check_stage(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
@@ -265,9 +275,8 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
                              "init with arch needs a tokenizer: bytes, or a tokenizer.json");
     if (kind_is(stage, "init"))
         TRY(check_arch(r, stage));
-    if (kind_is(stage, "distill") && strcmp(settings_text(s, "loss.logits"), "none") == 0 &&
-        settings_real(s, "loss.ce") == 0)
-        return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
+    if (kind_is(stage, "distill"))
+        TRY(check_distilling(r, s));
     if (kind_is(stage, "train") && settings_real(s, "loss.ce") == 0)
         return settings_fail(s, "loss.ce", r->trace, "nothing to minimise: ce is 0");
     if (kind_is(stage, "score") && settings_integer(s, "samples") % settings_integer(s, "micro") != 0)

@@ -67,10 +67,14 @@ static uint32_t list_objectives(const struct training *t, struct objective out[2
     const struct settings *s = &t->stage->entry->settings;
     uint32_t count = 0;
     bool distills = t->stage->entry->teacher != STAGE_NONE;
-    if (distills && strcmp(settings_text(s, "loss.logits"), "forward-kl") == 0)
-        out[count++] = (struct objective){OBJECTIVE_forward_kl, (float)settings_real(s, "loss.weight"), 0};
+    enum objective_kind kind;
+    if (distills && objective_from_name(str_from(settings_text(s, "loss.logits")), &kind))
+        out[count++] = (struct objective){.kind = kind,
+                                          .weight = (float)settings_real(s, "loss.weight"),
+                                          .temperature = (float)settings_real(s, "loss.temperature"),
+                                          .top = (uint32_t)settings_integer(s, "loss.top")};
     if (settings_real(s, "loss.ce") > 0)
-        out[count++] = (struct objective){OBJECTIVE_ce, (float)settings_real(s, "loss.ce"), 0};
+        out[count++] = (struct objective){.kind = OBJECTIVE_ce, .weight = (float)settings_real(s, "loss.ce")};
     return count;
 }
 

@@ -22,6 +22,10 @@ struct objective {
     enum objective_kind kind;
     float weight;     /* finite, 0 or at least 2^-51 */
     uint32_t teacher; /* which teacher, where the kind needs one */
+    /* Logits of teacher and student are divided by it; loss and gradient are those of the divided logits, so
+     * there is no factor of its square. 0 means 1. */
+    float temperature;
+    uint32_t top; /* forward_kl: of the teacher's tokens, how many are kept apart from the rest; 0: all */
 };
 
 /* What an objective may ask for, for the n tokens of one chunk. */

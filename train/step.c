@@ -24,6 +24,11 @@ static enum status check_objectives(const struct step_spec *spec, struct trace *
             gm_flush(objective->weight) != objective->weight)
             return status_fail(trace, INVALID, "objective %s: expected a positive weight, found %g",
                                info->name, (double)objective->weight);
+        float temperature = objective->temperature == 0 ? 1 : objective->temperature;
+        if (!(temperature >= 0x1p-20f && temperature <= 0x1p20f))
+            return status_fail(trace, INVALID,
+                               "objective %s: expected a temperature of 2^-20 to 2^20, found %g", info->name,
+                               (double)temperature);
     }
     return OK;
 }

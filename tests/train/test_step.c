@@ -171,6 +171,22 @@ static void has_the_gradient_of_a_mixture(void **state)
     bench_close(&b);
 }
 
+static void has_the_gradient_of_every_divergence(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < OBJECTIVE_COUNT; kind++)
+        for (uint32_t top = 0; top <= (kind == OBJECTIVE_forward_kl ? 9 : 0); top += 9) {
+            const struct objective objectives[] = {
+                {.kind = (enum objective_kind)kind, .weight = 0.75f, .temperature = 2.5f, .top = top},
+                {.kind = OBJECTIVE_ce, .weight = 0.25f}};
+            struct bench b;
+            bench_open(&b, model_arch(), objectives, 2);
+            bench_start(&b);
+            check_gradients(&b);
+            bench_close(&b);
+        }
+}
+
 static void chunks_do_not_change_the_loss_or_the_gradients(void **state)
 {
     (void)state;
@@ -295,6 +311,7 @@ int main(void)
         cmocka_unit_test(has_the_gradient_of_cross_entropy),
         cmocka_unit_test(has_the_gradient_of_distillation_with_tied_ends),
         cmocka_unit_test(has_the_gradient_of_a_mixture),
+        cmocka_unit_test(has_the_gradient_of_every_divergence),
         cmocka_unit_test(chunks_do_not_change_the_loss_or_the_gradients),
         cmocka_unit_test(keeps_no_tensor_of_tokens_by_vocabulary),
         cmocka_unit_test(is_zero_for_a_model_and_itself),

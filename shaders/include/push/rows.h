@@ -9,7 +9,7 @@ PUSH_BLOCK(push_rows)
     PUSH_HEAD
     uint rows;        /* groups, or what a column adds up */
     uint columns;     /* elements of a row */
-    uint length;      /* embed: rows of the table; block_squares and sums: elements in all; kl_top_rows: kept */
+    uint length;      /* embed: rows of the table; sums: elements in all; kl_top_rows: how many are kept */
     float reciprocal; /* 1/n of a mean, rounded once */
     float epsilon;    /* added to the mean square */
 };
