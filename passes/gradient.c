@@ -90,9 +90,10 @@ enum status gradient_build(uint32_t *out, struct graph *graph, const struct grad
     for (uint32_t i = 0; i < walk.value_count; i++)
         walk.gradients[i] = ID_NONE;
     mark_dependent(&walk, request);
+    uint32_t node_count = graph->nodes.count; /* without those that add seeds of one value */
     for (uint32_t i = 0; i < request->seed_count; i++)
         accumulate(&walk, request->seeds[i].value, request->seeds[i].gradient);
-    for (uint32_t n = graph->nodes.count; n-- > 0;)
+    for (uint32_t n = node_count; n-- > 0;)
         TRY(walk_node(&walk, n, trace));
     for (uint32_t i = 0; i < request->wanted_count; i++)
         out[i] = walk.gradients[request->wanted[i]];

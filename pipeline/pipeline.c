@@ -260,6 +260,14 @@ static enum status check_distilling(struct reader *r, const struct settings *s)
         return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
     if (strcmp(logits, "forward-kl") != 0 && settings_integer(s, "loss.top") > 0)
         return settings_fail(s, "loss.top", r->trace, "the largest tokens are kept apart by forward-kl only");
+    if (settings_get(s, "loss.states.student")->list_count !=
+        settings_get(s, "loss.states.teacher")->list_count)
+        return settings_fail(s, "loss.states.student", r->trace,
+                             "as many layers of the student as of the teacher must be given");
+    if (settings_has(s, "loss.states.at") && strcmp(settings_text(s, "loss.states.scale"), "dynamic") == 0 &&
+        strcmp(logits, "none") == 0)
+        return settings_fail(s, "loss.states.scale", r->trace,
+                             "dynamic takes its measure from the divergence of logits: give fixed");
     return OK;
 }
 

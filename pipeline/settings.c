@@ -282,6 +282,21 @@ bool settings_has(const struct settings *s, const char *key)
     return settings_get(s, key)->text.length > 0;
 }
 
+/* Words of such a setting are joined by commas. '-' and '_' are the same in `word`. */
+bool settings_has_word(const struct settings *s, const char *key, const char *word)
+{
+    const char *at = settings_text(s, key);
+    while (*at) {
+        size_t length = strcspn(at, ","), i = 0;
+        while (i < length && (at[i] == word[i] || (at[i] == '-' && word[i] == '_')))
+            i++;
+        if (i == length && word[i] == 0)
+            return true;
+        at += length + (at[length] == ',');
+    }
+    return false;
+}
+
 int64_t settings_integer(const struct settings *s, const char *key)
 {
     return settings_get(s, key)->integer;

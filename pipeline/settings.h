@@ -67,6 +67,7 @@ bool settings_has(const struct settings *s, const char *key); /* given, or with 
 int64_t settings_integer(const struct settings *s, const char *key);
 double settings_real(const struct settings *s, const char *key);
 const char *settings_text(const struct settings *s, const char *key); /* "" when absent; NUL-terminated */
+bool settings_has_word(const struct settings *s, const char *key, const char *word); /* of a WORDS setting */
 /* Fills in a value that the file did not give (the file's seed). */
 void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value);
 

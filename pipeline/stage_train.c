@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "ir/build.h"
 #include "pipeline/checkpoints.h"
+#include "pipeline/losses.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
 #include "train/trainer.h"
@@ -19,6 +20,7 @@ struct training {
     struct batcher batcher;
     struct trainer *trainer;
     struct checkpoints checkpoints;
+    struct losses losses;
     float *curve; /* [steps]: loss of each step done */
     struct progress progress;
     double started;
@@ -62,34 +64,21 @@ static enum schedule_kind schedule_of(const struct settings *s)
     return kind;
 }
 
-static uint32_t list_objectives(const struct training *t, struct objective out[2])
-{
-    const struct settings *s = &t->stage->entry->settings;
-    uint32_t count = 0;
-    bool distills = t->stage->entry->teacher != STAGE_NONE;
-    enum objective_kind kind;
-    if (distills && objective_from_name(str_from(settings_text(s, "loss.logits")), &kind))
-        out[count++] = (struct objective){.kind = kind,
-                                          .weight = (float)settings_real(s, "loss.weight"),
-                                          .temperature = (float)settings_real(s, "loss.temperature"),
-                                          .top = (uint32_t)settings_integer(s, "loss.top")};
-    if (settings_real(s, "loss.ce") > 0)
-        out[count++] = (struct objective){.kind = OBJECTIVE_ce, .weight = (float)settings_real(s, "loss.ce")};
-    return count;
-}
-
 static enum status create_trainer(struct training *t, struct trace *trace)
 {
     const struct settings *s = &t->stage->entry->settings;
-    struct objective objectives[2];
     const struct graph *teachers[1] = {t->teacher.graph};
     struct trainer_spec spec = {.batch = (uint32_t)settings_integer(s, "batch")};
+    bool distills = t->teacher.graph != NULL;
+    TRY(losses_read(&t->losses, &t->stage->arena, s, &t->student, distills ? &t->teacher : NULL, trace));
     TRY(stage_executor(&spec.executor, t->stage, trace));
     spec.step = (struct step_spec){.student = t->student.graph,
                                    .teachers = teachers,
-                                   .teacher_count = t->teacher.graph != NULL,
-                                   .objectives = objectives,
-                                   .objective_count = list_objectives(t, objectives),
+                                   .teacher_count = distills,
+                                   .objectives = t->losses.objectives,
+                                   .objective_count = t->losses.objective_count,
+                                   .states = t->losses.states,
+                                   .vocabulary = t->losses.vocabulary,
                                    .micro = settings_integer(s, "micro"),
                                    .length = settings_integer(s, "length"),
                                    .lanes = (uint32_t)settings_integer(s, "lanes")};
@@ -191,7 +180,8 @@ static enum status store_trained(struct training *t, struct trace *trace)
     enum status status = OK;
     for (uint32_t i = 0; i < trainer_state_count(t->trainer) && status == OK; i++) {
         struct trainer_state state = trainer_state(t->trainer, i);
-        if (state.kind == STATE_WEIGHT)
+        bool is_student = trainer_step(t->trainer)->parameters.items[state.parameter].tensor != ID_NONE;
+        if (state.kind == STATE_WEIGHT && is_student)
             status = store_weight(t, graph, state, i, trace);
     }
     if (status == OK)

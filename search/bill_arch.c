@@ -29,12 +29,6 @@ static void add_in_layers(struct biller *b, int64_t factor, unsigned axes, uint3
     row->products = products;
 }
 
-/* The words that a WORDS setting holds are joined by commas, and none is part of another. */
-static bool has_word(const struct settings *s, const char *key, const char *word)
-{
-    return strstr(settings_text(s, key), word) != NULL;
-}
-
 static void add_layers(struct biller *b, const struct settings *s, int64_t per_norm)
 {
     int64_t size = b->bill->head_dim;
@@ -48,13 +42,13 @@ static void add_layers(struct biller *b, const struct settings *s, int64_t per_n
     add_in_layers(b, per_norm * settings_integer(s, "base.norms"), H, 0);
     if (settings_integer(s, "base.qk_norm"))
         add_in_layers(b, 2 * size, 0, 0);
-    if (has_word(s, "base.bias", "qkv")) {
+    if (settings_has_word(s, "base.bias", "qkv")) {
         add_in_layers(b, size, G | R, 0);
         add_in_layers(b, 2 * size, G, 0);
     }
-    if (has_word(s, "base.bias", "o"))
+    if (settings_has_word(s, "base.bias", "o"))
         add_in_layers(b, 1, H, 0);
-    if (has_word(s, "base.bias", "mlp")) {
+    if (settings_has_word(s, "base.bias", "mlp")) {
         add_in_layers(b, matrices - 1, F, 0);
         add_in_layers(b, 1, H, 0);
     }

@@ -18,6 +18,27 @@ static uint32_t plus(struct graph *graph, uint32_t sum, uint32_t term)
     return sum == ID_NONE ? term : build_binary(graph, OP_add, sum, term);
 }
 
+/* The rows of a head's weight that stand for tokens of the common vocabulary. */
+static uint32_t used_rows(const struct head_spec *spec, uint32_t weight)
+{
+    const struct dims *dims = &spec->graph->dims;
+    int64_t size = dims_size(dims, graph_value(spec->graph, weight)->axes[0]);
+    if (spec->vocabulary == 0 || spec->vocabulary == size)
+        return weight;
+    return slice(spec->graph, OP_rows, weight, (struct chunk){0, spec->vocabulary});
+}
+
+/* The gradient of a weight of which only the first rows were used. */
+static uint32_t whole_gradient(const struct head_spec *spec, uint32_t part)
+{
+    uint32_t weight = spec->student.weight;
+    if (used_rows(spec, weight) == weight)
+        return part;
+    struct build_attributes none = {.scale = 0}, first = {.start = 0};
+    uint32_t placed[] = {build_op(spec->graph, OP_scale, &weight, &none), part};
+    return build_op(spec->graph, OP_place_rows, placed, &first);
+}
+
 static bool is_teacher_used(const struct head_spec *spec, uint32_t teacher)
 {
     for (uint32_t i = 0; i < spec->objective_count; i++)
@@ -30,7 +51,7 @@ static bool is_teacher_used(const struct head_spec *spec, uint32_t teacher)
 static uint32_t chunk_logits(const struct head_spec *spec, const struct head_side *side, struct chunk chunk)
 {
     uint32_t rows = slice(spec->graph, OP_rows, side->hidden, chunk);
-    return build_binary(spec->graph, OP_matmul_nt, rows, side->weight);
+    return build_binary(spec->graph, OP_matmul_nt, rows, used_rows(spec, side->weight));
 }
 
 /* The gradient of the chunk's logits; losses are added to result->losses. */
@@ -72,13 +93,14 @@ struct head_result head_build(const struct head_spec *spec)
     for (int64_t start = 0; start < spec->tokens; start += size) {
         struct chunk chunk = {start, spec->tokens - start < size ? spec->tokens - start : size};
         uint32_t hidden = slice(graph, OP_rows, spec->student.hidden, chunk);
-        uint32_t logits = build_binary(graph, OP_matmul_nt, hidden, spec->student.weight);
+        uint32_t weight = used_rows(spec, spec->student.weight);
+        uint32_t logits = build_binary(graph, OP_matmul_nt, hidden, weight);
         uint32_t dlogits = chunk_objectives(spec, &result, logits, chunk);
-        uint32_t placed[] = {result.dhidden,
-                             build_binary(graph, OP_matmul_nn, dlogits, spec->student.weight)};
+        uint32_t placed[] = {result.dhidden, build_binary(graph, OP_matmul_nn, dlogits, weight)};
         struct build_attributes attributes = {.start = start};
         result.dhidden = build_op(graph, OP_place_rows, placed, &attributes);
         result.dweight = plus(graph, result.dweight, build_binary(graph, OP_matmul_tn, dlogits, hidden));
     }
+    result.dweight = whole_gradient(spec, result.dweight);
     return result;
 }

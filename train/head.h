@@ -20,8 +20,9 @@ struct head_side {
 
 struct head_spec {
     struct graph *graph;
-    int64_t tokens; /* b * s */
-    int64_t chunk;  /* tokens a chunk: a multiple of HEAD_CHUNK; 0 means HEAD_CHUNK */
+    int64_t tokens;     /* b * s */
+    int64_t vocabulary; /* rows of the weights that are used, the first; 0: all */
+    int64_t chunk;      /* tokens a chunk: a multiple of HEAD_CHUNK; 0 means HEAD_CHUNK */
     struct head_side student;
     const struct head_side *teachers;
     uint32_t teacher_count;
@@ -33,7 +34,7 @@ struct head_spec {
 
 struct head_result {
     uint32_t dhidden;                     /* [b, s, d] */
-    uint32_t dweight;                     /* [v, d] */
+    uint32_t dweight;                     /* [v, d], zero where rows are not used */
     uint32_t losses[HEAD_MAX_OBJECTIVES]; /* sums over tokens, not times the objective's weight, [1] each */
 };
 

@@ -7,6 +7,11 @@
 #include "train/step_update.h"
 #include <inttypes.h>
 
+static bool is_weight(float x)
+{
+    return gm_is_finite(x) && x > 0 && gm_flush(x) == x;
+}
+
 static enum status check_objectives(const struct step_spec *spec, struct trace *trace)
 {
     if (spec->objective_count < 1 || spec->objective_count > HEAD_MAX_OBJECTIVES)
@@ -20,8 +25,7 @@ static enum status check_objectives(const struct step_spec *spec, struct trace *
         const struct objective_info *info = &objective_table[objective->kind];
         if (info->needs & OBJECTIVE_NEEDS_TEACHER && objective->teacher >= spec->teacher_count)
             return status_fail(trace, INVALID, "objective %s needs a teacher, and there is none", info->name);
-        if (!gm_is_finite(objective->weight) || !(objective->weight > 0) ||
-            gm_flush(objective->weight) != objective->weight)
+        if (!is_weight(objective->weight))
             return status_fail(trace, INVALID, "objective %s: expected a positive weight, found %g",
                                info->name, (double)objective->weight);
         float temperature = objective->temperature == 0 ? 1 : objective->temperature;
@@ -30,6 +34,28 @@ static enum status check_objectives(const struct step_spec *spec, struct trace *
                                "objective %s: expected a temperature of 2^-20 to 2^20, found %g", info->name,
                                (double)temperature);
     }
+    return OK;
+}
+
+static enum status check_states(const struct step_spec *spec, struct trace *trace)
+{
+    const struct state_losses *states = &spec->states;
+    if (states->count > STATES_MAX)
+        return status_fail(trace, INVALID, "expected at most %d losses of states, found %" PRIu32, STATES_MAX,
+                           states->count);
+    if (states->count > 0 && states->teacher >= spec->teacher_count)
+        return status_fail(trace, INVALID, "losses of states need a teacher, and there is none");
+    bool has_divergence = false;
+    for (uint32_t i = 0; i < spec->objective_count; i++)
+        has_divergence |= (objective_table[spec->objectives[i].kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
+    if (states->count > 0 && states->scale == STATE_DYNAMIC && !has_divergence)
+        return status_fail(
+            trace, INVALID,
+            "losses of states are to be scaled like the divergence of logits, and there is none");
+    for (uint32_t i = 0; i < states->count; i++)
+        if (!is_weight(states->pairs[i].weight))
+            return status_fail(trace, INVALID, "state %s: expected a positive weight, found %g",
+                               state_table[states->pairs[i].kind].name, (double)states->pairs[i].weight);
     return OK;
 }
 
@@ -47,7 +73,8 @@ static enum status check(const struct step_spec *spec, struct trace *trace)
     if (spec->chunk < 0 || spec->chunk % HEAD_CHUNK != 0)
         return status_fail(trace, INVALID, "expected chunks of whole blocks of %d tokens, found %" PRId64,
                            HEAD_CHUNK, spec->chunk);
-    return check_objectives(spec, trace);
+    TRY(check_objectives(spec, trace));
+    return check_states(spec, trace);
 }
 
 /* Every tensor that a node of the student reads and that is no constant. */
@@ -83,9 +110,16 @@ int64_t step_sum_size(const struct step *step, uint32_t index)
     return index < step->parameters.count ? step->parameters.items[index].count : 1;
 }
 
+const struct tensor *step_parameter_tensor(const struct step *step, const struct graph *student,
+                                           uint32_t index)
+{
+    uint32_t tensor = step->parameters.items[index].tensor;
+    return tensor == ID_NONE ? &step->projection->tensors.items[0] : &student->tensors.items[tensor];
+}
+
 enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace)
 {
-    struct step step = {.loss_count = spec->objective_count};
+    struct step step = {.loss_count = spec->objective_count + spec->states.count};
     TRY(check(spec, trace));
     find_parameters(&step, spec->student);
     enum status status = step_micro_build(&step, spec, trace);
@@ -107,6 +141,7 @@ void step_release(struct step *step)
     graph_destroy(step->micro.graph);
     graph_destroy(step->fold.graph);
     graph_destroy(step->update.graph);
+    graph_destroy(step->projection);
     arena_release(&step->arena);
     *step = (struct step){0};
 }

@@ -18,6 +18,7 @@
 #include "ir/graph.h"
 #include "train/head.h"
 #include "train/objective.h"
+#include "train/states.h"
 #include <stdint.h>
 
 enum slot_role {
@@ -27,12 +28,13 @@ enum slot_role {
     SLOT_PARAMETER, /* index: parameter */
     SLOT_CONSTANT,  /* index: tensor of the student that is not trained */
     SLOT_TEACHER,   /* index: tensor of that teacher */
-    SLOT_SUM,       /* index: accumulator of a lane: a parameter's gradient, then the objectives' losses */
-    SLOT_TOTAL,     /* index: accumulator of the step, in the same order */
-    SLOT_FIRST,     /* index: parameter; AdamW's first moment */
-    SLOT_SECOND,    /* index: parameter; AdamW's second moment */
-    SLOT_HYPER,     /* [16], see train/schedule.h */
-    SLOT_CLIP,      /* [2]: factor and gradient norm */
+    SLOT_SUM, /* index: accumulator of a lane: a parameter's gradient, then the objectives' and states' losses
+               */
+    SLOT_TOTAL,  /* index: accumulator of the step, in the same order */
+    SLOT_FIRST,  /* index: parameter; AdamW's first moment */
+    SLOT_SECOND, /* index: parameter; AdamW's second moment */
+    SLOT_HYPER,  /* [16], see train/schedule.h */
+    SLOT_CLIP,   /* [2]: factor and gradient norm */
     SLOT_ROLE_COUNT
 };
 
@@ -42,15 +44,17 @@ struct slot {
     uint32_t index, teacher;
 };
 
+enum { STEP_MAX_LOSSES = HEAD_MAX_OBJECTIVES + STATES_MAX };
+
 struct step_graph {
     struct graph *graph;
     VEC(struct slot) slots; /* every input, used tensor and output */
 };
 
-/* A tensor of the student that is trained. */
+/* A tensor that is trained. */
 struct parameter {
     struct str name;
-    uint32_t tensor; /* index in the student's graph */
+    uint32_t tensor; /* index in the student's graph; ID_NONE: the matrix that state losses share */
     int64_t count;
     enum parameter_decay { DECAY_NONE, DECAY_WEIGHTS } decay; /* matrices decay, vectors do not */
 };
@@ -61,15 +65,18 @@ struct step_spec {
     uint32_t teacher_count;
     const struct objective *objectives;
     uint32_t objective_count;
-    int64_t micro, length; /* sequences in a micro-batch, tokens in a sequence */
+    struct state_losses states; /* beside the objectives */
+    int64_t micro, length;      /* sequences in a micro-batch, tokens in a sequence */
     uint32_t lanes;
-    int64_t chunk; /* tokens a chunk of the head; 0: the default */
+    int64_t chunk;      /* tokens a chunk of the head; 0: the default */
+    int64_t vocabulary; /* tokens whose logits are compared, the first; 0: all, and all have as many */
 };
 
 struct step {
     struct arena arena;
     VEC(struct parameter) parameters;
-    uint32_t loss_count;                   /* objectives */
+    struct graph *projection;              /* holds the matrix that state losses share, or NULL */
+    uint32_t loss_count;                   /* objectives, then pairs of states */
     struct step_graph micro, fold, update; /* fold.graph is NULL with one lane */
 };
 
@@ -80,5 +87,8 @@ void step_release(struct step *step); /* accepts zeroed memory */
 /* Number of accumulators, and how many elements one has. */
 uint32_t step_sums(const struct step *step);
 int64_t step_sum_size(const struct step *step, uint32_t index);
+/* What a parameter begins as; its view is borrowed from the student or the step. */
+const struct tensor *step_parameter_tensor(const struct step *step, const struct graph *student,
+                                           uint32_t index);
 
 #endif

@@ -14,6 +14,8 @@ struct builder_state {
     struct graph *graph;
     uint32_t axes[2]; /* micro, length */
     uint32_t tokens, labels, weights;
+    uint32_t student_states[STATES_MAX], teacher_states[STATES_MAX]; /* in `graph`, by pair */
+    uint32_t projection;                                             /* ID_NONE: not needed */
 };
 
 static void add_slot(struct builder_state *b, struct slot slot)
@@ -93,6 +95,24 @@ static enum status copy_model(struct builder_state *b, struct graph_copy *copy, 
     return OK;
 }
 
+/* Where the states of the pairs are in the copy of a model. */
+static enum status find_states(struct builder_state *b, const struct graph_copy *copy, uint32_t *out,
+                               bool is_teacher, struct trace *trace)
+{
+    const struct state_losses *states = &b->spec->states;
+    for (uint32_t i = 0; i < states->count; i++) {
+        const struct state_pair *pair = &states->pairs[i];
+        uint32_t layer = is_teacher ? pair->teacher : pair->student, value;
+        TRY_WITH(trace, state_find(&value, &b->step->arena, copy->from, pair->kind, layer, trace),
+                 "while looking for a state \"%s\"", state_table[pair->kind].name);
+        out[i] = copy->values[value];
+        if (out[i] == ID_NONE)
+            return status_fail(trace, UNSUPPORTED, "the logits do not depend on the state \"%s\"",
+                               state_table[pair->kind].name);
+    }
+    return OK;
+}
+
 static enum status add_teacher(struct builder_state *b, uint32_t index, struct head_side *out,
                                struct trace *trace)
 {
@@ -102,6 +122,8 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
     TRY(signals_find(&signals, &b->step->arena, model, trace));
     TRY(copy_model(b, &copy, &signals, trace));
     *out = (struct head_side){copy.values[signals.hidden], copy.values[signals.head]};
+    if (index == b->spec->states.teacher)
+        TRY(find_states(b, &copy, b->teacher_states, true, trace));
     for (uint32_t i = 0; i < model->tensors.count; i++) {
         uint32_t value = copy.values[model->tensors.items[i].value];
         if (value != ID_NONE)
@@ -110,18 +132,28 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
     return OK;
 }
 
+static enum status check_vocabulary(const struct builder_state *b, const struct head_side *side,
+                                    int64_t expected, struct trace *trace)
+{
+    int64_t size = dims_size(&b->graph->dims, graph_value(b->graph, side->weight)->axes[0]);
+    if (b->spec->vocabulary > size)
+        return status_fail(trace, INVALID,
+                           "expected a vocabulary of at least %" PRId64 " tokens, found %" PRId64,
+                           b->spec->vocabulary, size);
+    if (b->spec->vocabulary == 0 && size != expected)
+        return status_fail(trace, INVALID,
+                           "teacher and student have different vocabularies: %" PRId64 " and %" PRId64, size,
+                           expected);
+    return OK;
+}
+
 static enum status check_vocabularies(const struct builder_state *b, const struct head_side *student,
                                       const struct head_side *teachers, struct trace *trace)
 {
-    const struct dims *dims = &b->graph->dims;
-    int64_t size = dims_size(dims, graph_value(b->graph, student->weight)->axes[0]);
-    for (uint32_t i = 0; i < b->spec->teacher_count; i++) {
-        int64_t other = dims_size(dims, graph_value(b->graph, teachers[i].weight)->axes[0]);
-        if (other != size)
-            return status_fail(trace, INVALID,
-                               "teacher and student have different vocabularies: %" PRId64 " and %" PRId64,
-                               other, size);
-    }
+    int64_t size = dims_size(&b->graph->dims, graph_value(b->graph, student->weight)->axes[0]);
+    TRY(check_vocabulary(b, student, size, trace));
+    for (uint32_t i = 0; i < b->spec->teacher_count; i++)
+        TRY(check_vocabulary(b, &teachers[i], size, trace));
     return OK;
 }
 
@@ -138,19 +170,66 @@ static void add_sum(struct builder_state *b, uint32_t index, const char *name, u
     add_slot(b, (struct slot){.value = next, .role = SLOT_SUM, .index = index});
 }
 
+static int64_t width_of(const struct graph *graph, uint32_t value)
+{
+    const struct value *v = graph_value(graph, value);
+    return dims_size(&graph->dims, v->axes[v->rank - 1]);
+}
+
+/* The matrix that makes the student's states as wide as the teacher's: a parameter like the student's. */
+static void add_projection(struct builder_state *b)
+{
+    struct step *step = b->step;
+    b->projection = ID_NONE;
+    if (b->spec->states.count == 0)
+        return;
+    int64_t teacher = width_of(b->graph, b->teacher_states[0]);
+    int64_t student = width_of(b->graph, b->student_states[0]);
+    if (teacher == student)
+        return;
+    step->projection = state_projection_create(teacher, student, b->spec->states.seed);
+    const struct tensor *matrix = &step->projection->tensors.items[0];
+    uint32_t axes[] = {dims_leaf(&b->graph->dims, teacher), dims_leaf(&b->graph->dims, student)};
+    b->projection = build_tensor(b->graph, matrix->name, &matrix->view, axes);
+    add_slot(b,
+             (struct slot){.value = b->projection, .role = SLOT_PARAMETER, .index = step->parameters.count});
+    *VEC_PUSH(&step->arena, &step->parameters) = (struct parameter){
+        .name = matrix->name, .tensor = ID_NONE, .count = teacher * student, .decay = DECAY_WEIGHTS};
+}
+
+/* The weighted sum of the teacher's divergences, [1]. */
+static uint32_t sum_divergences(const struct builder_state *b, const struct head_result *head)
+{
+    uint32_t sum = ID_NONE;
+    for (uint32_t i = 0; i < b->spec->objective_count; i++) {
+        const struct objective *objective = &b->spec->objectives[i];
+        if (!(objective_table[objective->kind].needs & OBJECTIVE_NEEDS_TEACHER))
+            continue;
+        struct build_attributes attributes = {.scale = objective->weight};
+        uint32_t loss = build_op(b->graph, OP_scale, &head->losses[i], &attributes);
+        sum = sum == ID_NONE ? loss : build_binary(b->graph, OP_add, sum, loss);
+    }
+    return sum;
+}
+
 static enum status add_gradients(struct builder_state *b, const struct graph_copy *copy,
                                  const struct head_side *student, const struct head_result *head,
-                                 struct trace *trace)
+                                 const struct state_result *states, struct trace *trace)
 {
     struct step *step = b->step;
     uint32_t count = step->parameters.count;
     uint32_t *wanted = ARENA_ARRAY(&step->arena, uint32_t, count),
              *found = ARENA_ARRAY(&step->arena, uint32_t, count);
-    for (uint32_t i = 0; i < count; i++)
-        wanted[i] = copy->values[copy->from->tensors.items[step->parameters.items[i].tensor].value];
-    const struct gradient_seed seeds[] = {{student->weight, head->dweight}, {student->hidden, head->dhidden}};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t tensor = step->parameters.items[i].tensor;
+        wanted[i] = tensor == ID_NONE ? b->projection : copy->values[copy->from->tensors.items[tensor].value];
+    }
+    struct gradient_seed seeds[2 + STATES_MAX] = {{student->weight, head->dweight},
+                                                  {student->hidden, head->dhidden}};
+    for (uint32_t i = 0; i < b->spec->states.count; i++)
+        seeds[2 + i] = (struct gradient_seed){states->values[i], states->gradients[i]};
     struct gradient_request request = {
-        .seeds = seeds, .seed_count = 2, .wanted = wanted, .wanted_count = count};
+        .seeds = seeds, .seed_count = 2 + b->spec->states.count, .wanted = wanted, .wanted_count = count};
     TRY(gradient_build(found, b->graph, &request, trace));
     for (uint32_t i = 0; i < count; i++) {
         struct str name = step->parameters.items[i].name;
@@ -168,6 +247,7 @@ static enum status add_student(struct builder_state *b, struct head_side *out, s
     TRY(signals_find(&signals, &step->arena, model, trace));
     TRY(copy_model(b, copy, &signals, trace));
     *out = (struct head_side){copy->values[signals.hidden], copy->values[signals.head]};
+    TRY(find_states(b, copy, b->student_states, false, trace));
     uint32_t parameter = 0;
     for (uint32_t i = 0; i < model->tensors.count; i++) {
         bool is_trained = parameter < step->parameters.count && step->parameters.items[parameter].tensor == i;
@@ -196,10 +276,12 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, st
     struct graph_copy copy = graph_copy_begin(graph, spec->student);
     TRY_WITH(trace, add_student(&b, &student, &copy, trace), "while preparing the student");
     TRY(check_vocabularies(&b, &student, teachers, trace));
+    add_projection(&b);
     struct head_spec head_spec = {
         .graph = graph,
         .tokens = spec->micro * spec->length,
         .chunk = spec->chunk,
+        .vocabulary = spec->vocabulary,
         .student = student,
         .teachers = teachers,
         .teacher_count = spec->teacher_count,
@@ -208,12 +290,21 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, st
         .objectives = spec->objectives,
         .objective_count = spec->objective_count,
     };
+    struct state_build state_build = {.graph = graph,
+                                      .losses = &spec->states,
+                                      .student = b.student_states,
+                                      .teacher = b.teacher_states,
+                                      .projection = b.projection,
+                                      .weights = b.weights};
+    struct state_result states = state_losses_build(&state_build);
     struct head_result head = head_build(&head_spec);
-    TRY_WITH(trace, add_gradients(&b, &copy, &student, &head, trace),
+    if (spec->states.count > 0)
+        state_losses_scale(&states, &state_build, sum_divergences(&b, &head));
+    TRY_WITH(trace, add_gradients(&b, &copy, &student, &head, &states, trace),
              "while building the student's gradients");
-    for (uint32_t i = 0; i < spec->objective_count; i++)
+    for (uint32_t i = 0; i < step->loss_count; i++)
         add_sum(&b, step->parameters.count + i, arena_printf(&step->arena, "loss.%" PRIu32, i),
-                head.losses[i]);
+                i < spec->objective_count ? head.losses[i] : states.losses[i - spec->objective_count]);
     order_outputs_early(graph);
     return OK;
 }

@@ -39,7 +39,12 @@ static uint32_t sum_shape(struct states *s, uint32_t index, uint32_t axes[VALUE_
         return 1;
     }
     const struct graph *student = s->axes.from;
-    const struct tensor *tensor = &student->tensors.items[s->step->parameters.items[index].tensor];
+    const struct tensor *tensor = step_parameter_tensor(s->step, student, index);
+    if (s->step->parameters.items[index].tensor == ID_NONE) {
+        for (uint32_t i = 0; i < tensor->view.rank; i++)
+            axes[i] = dims_leaf(&s->to->graph->dims, tensor->view.dims[i]);
+        return tensor->view.rank;
+    }
     const struct value *value = graph_value(student, tensor->value);
     for (uint32_t i = 0; i < value->rank; i++)
         axes[i] = graph_copy_term(&s->axes, value->axes[i]);

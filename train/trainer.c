@@ -30,6 +30,20 @@ static enum status check(const struct trainer_spec *spec, struct trace *trace)
     return OK;
 }
 
+/* Losses of states that are scaled like the teacher's divergences come to as much as those: that is their
+ * part of the sum. */
+static void weigh_losses(struct trainer *t, const struct step_spec *spec)
+{
+    bool doubles = spec->states.count > 0 && spec->states.scale == STATE_DYNAMIC;
+    for (uint32_t i = 0; i < spec->objective_count; i++) {
+        const struct objective *objective = &spec->objectives[i];
+        bool is_divergence = (objective_table[objective->kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
+        t->weights[i] = doubles && is_divergence ? objective->weight + objective->weight : objective->weight;
+    }
+    for (uint32_t i = 0; i < spec->states.count; i++)
+        t->weights[spec->objective_count + i] = doubles ? 0 : spec->states.pairs[i].weight;
+}
+
 enum status trainer_create(struct trainer **out, const struct trainer_spec *spec, struct trace *trace)
 {
     struct step step;
@@ -49,8 +63,7 @@ enum status trainer_create(struct trainer **out, const struct trainer_spec *spec
     t->source = spec->source;
     t->lanes = spec->step.lanes;
     t->micros = spec->batch / (uint32_t)spec->step.micro;
-    for (uint32_t i = 0; i < spec->step.objective_count; i++)
-        t->objectives[i] = spec->step.objectives[i];
+    weigh_losses(t, &spec->step);
     batch_init(&t->batch, (uint32_t)spec->step.micro, (uint32_t)spec->step.length);
     status = trainer_prepare(t, &spec->step, trace);
     if (status != OK) {
@@ -146,7 +159,7 @@ static enum status read_losses(struct trainer *t, struct trainer_report *report,
         TRY(executor_tensor_read(t->executor, tensor, 0, 1, &sum, trace));
         TRY(executor_tensor_write(t->executor, tensor, 0, 1, &zero, trace));
         report->losses[i] = gm_flush(gm_div(sum, report->weight));
-        report->loss = gm_flush(report->loss + gm_flush(report->losses[i] * t->objectives[i].weight));
+        report->loss = gm_flush(report->loss + gm_flush(report->losses[i] * t->weights[i]));
     }
     if (!gm_is_finite(report->loss))
         return status_fail(trace, INVALID, "the loss is not finite");

@@ -40,12 +40,13 @@ enum status trainer_create(struct trainer **out, const struct trainer_spec *spec
 void trainer_destroy(struct trainer *trainer); /* accepts NULL */
 
 struct trainer_report {
-    uint32_t step;                     /* that was done, from 0 */
-    float loss;                        /* the weighted objectives, per unit of token weight */
-    float losses[HEAD_MAX_OBJECTIVES]; /* each objective, unweighted, per unit of token weight */
-    float gradient_norm;               /* before clipping */
-    float rate;                        /* learning rate */
-    float weight;                      /* sum of the tokens' weights */
+    uint32_t step; /* that was done, from 0 */
+    float loss;    /* the weighted objectives, per unit of token weight */
+    float
+        losses[STEP_MAX_LOSSES]; /* each objective and pair of states, unweighted, per unit of token weight */
+    float gradient_norm;         /* before clipping */
+    float rate;                  /* learning rate */
+    float weight;                /* sum of the tokens' weights */
 };
 
 struct trainer_hooks {

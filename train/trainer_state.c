@@ -36,7 +36,7 @@ static enum status create_states(struct trainer *t, const struct graph *student,
 {
     for (uint32_t i = 0; i < t->step.parameters.count; i++) {
         const struct parameter *parameter = &t->step.parameters.items[i];
-        TRY(upload(t, &student->tensors.items[parameter->tensor], &t->tensors[SLOT_PARAMETER][i], trace));
+        TRY(upload(t, step_parameter_tensor(&t->step, student, i), &t->tensors[SLOT_PARAMETER][i], trace));
         TRY(create(t, SLOT_FIRST, i, DTYPE_F32, parameter->count, trace));
         TRY(create(t, SLOT_SECOND, i, DTYPE_F32, parameter->count, trace));
     }

@@ -7,7 +7,7 @@
 struct trainer {
     struct executor *executor;
     struct step step;
-    struct objective objectives[HEAD_MAX_OBJECTIVES];
+    float weights[STEP_MAX_LOSSES]; /* of the losses in the report's sum */
     struct schedule schedule;
     struct adamw adamw;
     struct trainer_source source;

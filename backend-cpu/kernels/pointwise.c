@@ -60,6 +60,23 @@ void KERNEL(scale)(struct kernel_call *call)
     cpu_threads_for(call->threads, call->results[0].count, kernel_grain(1), scale_range, call);
 }
 
+static void scale_ratio_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    (void)thread;
+    const struct kernel_call *call = payload;
+    const real *x = kernel_input(call, 0), a = kernel_input(call, 1)[0], b = kernel_input(call, 2)[0];
+    real *y = kernel_result(call, 0), ratio = b == 0 ? 0 : r_flush(r_div(a, b));
+    ELEMENTWISE
+    for (int64_t i = first; i < end; i++)
+        y[i] = r_flush(x[i] * ratio);
+}
+
+/* x [...], a [1], b [1] -> y [...] */
+void KERNEL(scale_ratio)(struct kernel_call *call)
+{
+    cpu_threads_for(call->threads, call->results[0].count, kernel_grain(1), scale_ratio_range, call);
+}
+
 /* Two operands as rows: b has as many rows as a, or one that serves all. */
 struct pair {
     const real *a, *b;

@@ -46,17 +46,19 @@
     {OP_add, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},               \
     {OP_mul, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},               \
     {OP_scale, {.scale = 0.7f}, {__VA_ARGS__}, {__VA_ARGS__}},              \
+    {OP_scale_ratio, {0}, {__VA_ARGS__, S1(1), S1(1)}, {__VA_ARGS__}},      \
     {OP_dot, {0}, {__VA_ARGS__, __VA_ARGS__}, {S1(1)}},                     \
     {OP_adamw, {.decay = 1}, {__VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, S1(16), S1(2)}, \
      {__VA_ARGS__, __VA_ARGS__, __VA_ARGS__}}
+#define DIVERGENCES(t, v)                                                                         \
+    {OP_kl_top_rows, {.top = (v + 3) / 4}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},       \
+    {OP_kl_top_rows, {.top = v}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                 \
+    {OP_reverse_kl_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                    \
+    {OP_js_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}}
 #define COSINES(t, d) {OP_cosine_loss_rows, {0}, {S2(t, d), S2(t, d), S1(t)}, {S1(t), S2(t, d)}}
 #define ROWS(t, v)                                                                                \
     {OP_ce_rows, {0}, {S2(t, v), S1(t), S1(t)}, {S1(t), S2(t, v)}},                               \
     {OP_kl_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                            \
-    {OP_kl_top_rows, {.top = (v + 3) / 4}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},       \
-    {OP_kl_top_rows, {.top = v}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                 \
-    {OP_reverse_kl_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                    \
-    {OP_js_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                            \
     {OP_mse_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                           \
     {OP_cosine_rows, {0}, {S2(t, v), S2(t, v)}, {S1(t)}},                                         \
     {OP_column_sum, {0}, {S2(t, v)}, {S1(v)}},                                                    \
@@ -87,6 +89,8 @@ const struct op_case op_cases[] = {
     {OP_adamw, {0}, {S1(33), S1(33), S1(33), S1(33), S1(16), S1(2)}, {S1(33), S1(33), S1(33)}},
     {OP_add, {0}, {S3(3, 4, 7), S1(7)}, {S3(3, 4, 7)}}, {OP_mul, {0}, {S2(1000, 65), S1(65)}, {S2(1000, 65)}},
     ROWS(1, 1), ROWS(3, 2), ROWS(5, 64), ROWS(17, 65), ROWS(2, 1031), ROWS(1500, 19), ROWS(600, 200),
+    DIVERGENCES(1, 1), DIVERGENCES(3, 7), DIVERGENCES(5, 64), DIVERGENCES(17, 65), DIVERGENCES(2, 1031),
+    DIVERGENCES(1500, 19), DIVERGENCES(600, 200),
     COSINES(3, 7), COSINES(5, 64), COSINES(17, 65), COSINES(2, 1031), COSINES(700, 19), COSINES(600, 200),
     {OP_place_rows, {.start = 2}, {S2(7, 5), S2(3, 5)}, {S2(7, 5)}},
     {OP_place_rows, {.start = 0}, {S3(2, 3, 4), S2(6, 4)}, {S3(2, 3, 4)}},

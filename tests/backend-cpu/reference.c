@@ -370,6 +370,11 @@ static void reference_scale(struct reference *r)
     EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] * (double)r->of->attributes.scale;
 }
 
+static void reference_scale_ratio(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] * IN(1)[0] / IN(2)[0];
+}
+
 static void reference_column_sum(struct reference *r)
 {
     int64_t d = last(&r->of->in[0]);

@@ -8,15 +8,36 @@
 static const struct objective kl[] = {{.kind = OBJECTIVE_forward_kl, .weight = 1}};
 static const struct objective ce[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
 
+/* Wider than the student, and with padding, where states are compared. */
+static struct graph *teacher_of(const struct objective *objective)
+{
+    struct arch arch = model_arch();
+    if (objective->kind == OBJECTIVE_jensen_shannon || objective->kind == OBJECTIVE_mse) {
+        arch.hidden = 32;
+        arch.vocab = 70;
+    }
+    return model_build(arch, 500);
+}
+
 /* Trains on the executor; all states one after the other. */
 static float *train(struct executor *executor, const struct objective *objective, size_t *count)
 {
     struct trace trace = {0};
     struct trainer *trainer;
     struct model_data data = {.vocab = 67, .micros = 2};
-    struct graph *student = model_build(model_arch(), 1), *teacher = model_build(model_arch(), 500);
+    struct graph *student = model_build(model_arch(), 1), *teacher = teacher_of(objective);
     const struct graph *teachers[] = {teacher};
     struct trainer_spec spec = model_spec(executor, student, objective, 1, &data);
+    static const struct state_pair pairs[] = {{STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}};
+    bool has_states = objective->kind == OBJECTIVE_jensen_shannon || objective->kind == OBJECTIVE_mse;
+    if (has_states) {
+        spec.step.states =
+            (struct state_losses){.pairs = pairs,
+                                  .count = 2,
+                                  .distance = objective->kind == OBJECTIVE_mse ? STATE_MSE : STATE_COSINE,
+                                  .scale = STATE_DYNAMIC};
+        spec.step.vocabulary = 67;
+    }
     if (objective->kind != OBJECTIVE_ce) {
         spec.step.teachers = teachers;
         spec.step.teacher_count = 1;

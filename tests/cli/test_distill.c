@@ -1,0 +1,108 @@
+/* distill: what a student can be made to learn, and teachers that do not fit. */
+#include "base/file.h"
+#include "tests/cli/fixture.h"
+#include "tests/support/test.h"
+
+/* A teacher with 4 layers of width 24 and `teacher` more, a student with 2 of width 16, distilled as said. */
+static void write_pipeline(const struct fixture *f, const char *teacher, const char *distill)
+{
+    char text[8192];
+    snprintf(text, sizeof text,
+             "espalier: 1\nname: small\nseed: 5\ninputs:\n  text: {text: %s}\nstages:\n"
+             "  - init: {as: teacher, arch: {layers: 4, hidden: 24, heads: 2, kv_heads: 1, ffn: 24%s}, "
+             "tokenizer: bytes, seed: 1}\n"
+             "  - init: {as: student, arch: {layers: 2, hidden: 16, heads: 2, kv_heads: 1, ffn: 24}, "
+             "tokenizer: bytes}\n"
+             "  - distill: {teacher: teacher, data: text, steps: 3, batch: 4, micro: 2, length: 32%s}\n",
+             f->text, teacher, distill);
+    fixture_write_file(f, "p.yaml", text);
+}
+
+static char *distilled_id(const json_t *lines)
+{
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        if (json_object_get(line, "id") && strcmp(json_text(line, "stage"), "distill") == 0)
+            return strdup(json_text(line, "id"));
+    }
+    fail_msg("distill has no id");
+    return NULL;
+}
+
+static void every_loss_makes_another_student(void **state)
+{
+    static const char *const losses[] = {
+        "",
+        ", loss: {logits: forward-kl, temperature: 2}",
+        ", loss: {top: 20}",
+        ", loss: {logits: reverse-kl}",
+        ", loss: {logits: jensen-shannon}",
+        ", loss: {logits: mse, ce: 0.5}",
+        ", loss: {logits: cosine}",
+        ", loss: {states: {at: block}}",
+        ", loss: {states: {at: [embedding, block], distance: mse}}",
+        ", loss: {states: {at: [block, mlp, attention, mlp-input], student: [0, 1], teacher: [1, 3], scale: fixed}}",
+        ", loss: {logits: none, states: {at: block, scale: fixed, weight: 0.5}, ce: 1}",
+    };
+    enum { COUNT = sizeof losses / sizeof *losses };
+    struct fixture *f = *state;
+    char *ids[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        write_pipeline(f, "", losses[i]);
+        json_t *lines = fixture_run(f, "");
+        ids[i] = distilled_id(lines);
+        json_decref(lines);
+        for (int j = 0; j < i; j++)
+            if (strcmp(ids[i], ids[j]) == 0)
+                fail_msg("\"%s\" and \"%s\" make the same student", losses[j], losses[i]);
+    }
+    for (int i = 0; i < COUNT; i++)
+        free(ids[i]);
+}
+
+static void padding_is_compared_only_on_request(void **state)
+{
+    struct fixture *f = *state;
+    write_pipeline(f, ", vocab: 260", "");
+    program_expect(2, "p.yaml:9:14: vocab: the student's logits are of 256 tokens, the teacher's of 260",
+                   "run %s --device cpu", f->yaml);
+    program_expect(2, "say vocab: shared", "run %s --device cpu", f->yaml);
+    write_pipeline(f, ", vocab: 260", ", vocab: shared");
+    json_decref(fixture_run(f, ""));
+}
+
+static void layers_that_are_not_there_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    write_pipeline(f, "", ", loss: {states: {at: block, student: 2, teacher: 3}}");
+    program_expect(2, "loss.states.student: expected layers from 0 to 1, found 2", "run %s --device cpu",
+                   f->yaml);
+}
+
+static void a_teacher_of_another_tokenizer_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char text[8192];
+    fixture_write_file(f, "t.json",
+                       "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1}, \"merges\": []}}");
+    snprintf(text, sizeof text,
+             "espalier: 1\nseed: 5\ninputs:\n  text: {text: %s}\nstages:\n"
+             "  - init: {as: teacher, arch: {layers: 1, hidden: 16, heads: 2, ffn: 24}, tokenizer: t.json}\n"
+             "  - init: {as: student, arch: {layers: 1, hidden: 16, heads: 2, ffn: 24}, tokenizer: bytes}\n"
+             "  - distill: {teacher: teacher, data: text, steps: 1, batch: 2, micro: 2, length: 32}\n",
+             f->text);
+    fixture_write_file(f, "p.yaml", text);
+    program_expect(2, "student and teacher have different tokenizers", "run %s --device cpu", f->yaml);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(every_loss_makes_another_student),
+        FIXTURE_TEST(padding_is_compared_only_on_request),
+        FIXTURE_TEST(layers_that_are_not_there_are_refused),
+        FIXTURE_TEST(a_teacher_of_another_tokenizer_is_refused),
+    };
+    program_begin(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

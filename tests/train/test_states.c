@@ -1,0 +1,182 @@
+/* Losses of hidden states: what they are taken from, their gradients in double precision against finite
+ * differences, and how they are scaled. */
+#include "tests/train/bench.h"
+#include <inttypes.h>
+
+static const struct objective kl[] = {{.kind = OBJECTIVE_forward_kl, .weight = 0.5f}};
+
+/* Every kind of state, of other layers on either side; student and teacher have 2 and 3 layers. */
+static const struct state_pair all_pairs[] = {
+    {STATE_KIND_embedding, 0, 0, 1},     {STATE_KIND_block, 0, 1, 0.5f}, {STATE_KIND_block, 1, 2, 0.25f},
+    {STATE_KIND_mlp_input, 0, 2, 0.75f}, {STATE_KIND_mlp, 1, 0, 0.5f},   {STATE_KIND_attention, 1, 1, 2},
+};
+enum { PAIRS = sizeof all_pairs / sizeof *all_pairs };
+
+static void add_states(struct bench *b, enum state_distance distance, enum state_scale scale)
+{
+    b->spec.step.states = (struct state_losses){
+        .pairs = all_pairs, .count = PAIRS, .distance = distance, .scale = scale, .seed = 5};
+}
+
+static void check_distance(enum state_distance distance)
+{
+    struct bench b;
+    bench_open(&b, model_arch(), kl, 1); /* widths of 24 and 36: with the shared matrix */
+    add_states(&b, distance, STATE_FIXED);
+    bench_start(&b);
+    uint32_t last = b.trainer->step.parameters.count - 1;
+    assert_int_equal(b.trainer->step.parameters.items[last].count, 24 * 36);
+    assert_string_equal(b.trainer->step.parameters.items[last].name.data, "projection");
+    check_gradients(&b);
+    bench_close(&b);
+}
+
+static void has_the_gradient_of_cosines(void **state)
+{
+    (void)state;
+    check_distance(STATE_COSINE);
+}
+
+static void has_the_gradient_of_squares(void **state)
+{
+    (void)state;
+    check_distance(STATE_MSE);
+}
+
+static void needs_no_matrix_between_equal_widths(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, model_arch(), kl, 1);
+    struct graph *same = model_build(model_arch(), 7);
+    static const struct state_pair pairs[] = {{STATE_KIND_block, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}};
+    b.teachers[0] = same;
+    b.spec.step.states = (struct state_losses){.pairs = pairs, .count = 2};
+    bench_start(&b);
+    assert_null(b.trainer->step.projection);
+    check_gradients(&b);
+    bench_close(&b);
+    graph_destroy(same);
+}
+
+/* The gradients of a run with these states; free each. Writes the losses. */
+static double **gradients_with(double losses[1 + PAIRS], uint32_t *count, bool has_states,
+                               enum state_scale scale)
+{
+    struct trace trace = {0};
+    struct bench b;
+    bench_open(&b, model_arch(), kl, 1);
+    if (has_states)
+        add_states(&b, STATE_COSINE, scale);
+    bench_start(&b);
+    run_loss(&b);
+    *count = b.trainer->step.parameters.count;
+    double **gradients = calloc(*count, sizeof *gradients);
+    for (uint32_t p = 0; p < *count; p++)
+        gradients[p] = read_gradient(&b, p);
+    for (uint32_t i = 0; i < b.trainer->step.loss_count; i++)
+        assert_ok(cpu_double_tensor_read(b.executor, b.trainer->tensors[SLOT_SUM][*count + i], 0, 1,
+                                         &losses[i], &trace),
+                  &trace);
+    bench_close(&b);
+    return gradients;
+}
+
+static void release_gradients(double **gradients, uint32_t count)
+{
+    for (uint32_t p = 0; p < count; p++)
+        free(gradients[p]);
+    free(gradients);
+}
+
+/* alpha = weighted divergence / weighted sum of the states' losses, a constant on the way back. */
+static void dynamic_scale_is_a_constant_factor(void **state)
+{
+    (void)state;
+    uint32_t counts[3];
+    double losses[1 + PAIRS], sum = 0;
+    double **none = gradients_with(losses, &counts[0], false, STATE_FIXED);
+    double **fixed = gradients_with(losses, &counts[1], true, STATE_FIXED);
+    double **dynamic = gradients_with(losses, &counts[2], true, STATE_DYNAMIC);
+    for (int i = 0; i < PAIRS; i++)
+        sum += losses[1 + i] * (double)all_pairs[i].weight;
+    double alpha = losses[0] * (double)kl[0].weight / sum;
+    assert_int_equal(counts[1], counts[0] + 1);
+    assert_true(alpha > 0 && fabs(alpha - 1) > 1e-3);
+    for (uint32_t p = 0; p < counts[0]; p++)
+        for (int i = 0; i < 20; i++) {
+            double expected = none[p][i] + alpha * (fixed[p][i] - none[p][i]);
+            if (!(fabs(dynamic[p][i] - expected) < 1e-11 * (1 + fabs(expected))))
+                fail_msg("parameter %" PRIu32 " [%d]: %.15g, expected %.15g", p, i, dynamic[p][i], expected);
+        }
+    release_gradients(none, counts[0]);
+    release_gradients(fixed, counts[1]);
+    release_gradients(dynamic, counts[2]);
+}
+
+/* Trains a few steps; the report of the last. */
+static enum status keep_report(void *payload, const struct trainer_report *report, struct trace *trace)
+{
+    (void)trace;
+    *(struct trainer_report *)payload = *report;
+    return OK;
+}
+
+static void trains_the_matrix_and_reports_every_loss(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct trainer_report report;
+    struct bench b;
+    bench_open(&b, model_arch(), kl, 1);
+    add_states(&b, STATE_MSE, STATE_DYNAMIC);
+    b.spec.step.lanes = 2;
+    b.spec.batch = 4;
+    b.data.micros = 2;
+    assert_ok(trainer_create(&b.trainer, &b.spec, &trace), &trace);
+    uint32_t index = trainer_state_count(b.trainer) - 3;
+    assert_string_equal(trainer_state(b.trainer, index).name.data, "weight.projection");
+    float before[4], after[4];
+    assert_ok(trainer_state_read(b.trainer, index, 0, 4, before, &trace), &trace);
+    struct trainer_hooks hooks = {.report = keep_report, .payload = &report};
+    assert_ok(trainer_run(b.trainer, &hooks, &trace), &trace);
+    assert_ok(trainer_state_read(b.trainer, index, 0, 4, after, &trace), &trace);
+    assert_true(memcmp(before, after, sizeof before) != 0);
+    for (int i = 0; i < 1 + PAIRS; i++)
+        assert_true(report.losses[i] > 0);
+    /* As much again as the divergence that the states' losses are scaled to. */
+    assert_true(report.loss == 2 * 0.5f * report.losses[0]);
+    bench_close(&b);
+}
+
+static void refuses_what_is_not_there(void **state)
+{
+    (void)state;
+    static const struct state_pair missing[] = {{STATE_KIND_block, 2, 0, 1}};
+    struct trace trace = {0};
+    struct step step;
+    struct bench b;
+    bench_open(&b, model_arch(), kl, 1);
+    b.spec.step.states = (struct state_losses){.pairs = missing, .count = 1};
+    assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "a layer from 0 to 1, found 2");
+    b.spec.step.states.teacher = 1;
+    assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "need a teacher");
+    const struct objective ce[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
+    b.spec.step.states = (struct state_losses){.pairs = all_pairs, .count = 1, .scale = STATE_DYNAMIC};
+    b.spec.step.objectives = ce;
+    assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "and there is none");
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(has_the_gradient_of_cosines),
+        cmocka_unit_test(has_the_gradient_of_squares),
+        cmocka_unit_test(needs_no_matrix_between_equal_widths),
+        cmocka_unit_test(dynamic_scale_is_a_constant_factor),
+        cmocka_unit_test(trains_the_matrix_and_reports_every_loss),
+        cmocka_unit_test(refuses_what_is_not_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
