@@ -24,7 +24,7 @@ struct training {
     float *curve; /* [steps]: loss of each step done */
     struct progress progress;
     double started;
-    uint32_t resumed_from;
+    uint32_t resumed_from, saved; /* steps that the first and the latest checkpoint have seen */
 };
 
 static void release(struct training *t)
@@ -64,6 +64,14 @@ static enum schedule_kind schedule_of(const struct settings *s)
     return kind;
 }
 
+static enum step_decays decays_of(const struct settings *s)
+{
+    const char *word = settings_text(s, "optimizer.decays");
+    return strcmp(word, "all") == 0      ? DECAYS_ALL
+           : strcmp(word, "hidden") == 0 ? DECAYS_HIDDEN
+                                         : DECAYS_MATRICES;
+}
+
 static enum status create_trainer(struct training *t, struct trace *trace)
 {
     const struct settings *s = &t->stage->entry->settings;
@@ -78,6 +86,7 @@ static enum status create_trainer(struct training *t, struct trace *trace)
                                    .objectives = t->losses.objectives,
                                    .objective_count = t->losses.objective_count,
                                    .states = t->losses.states,
+                                   .decays = decays_of(s),
                                    .vocabulary = t->losses.vocabulary,
                                    .micro = settings_integer(s, "micro"),
                                    .length = settings_integer(s, "length"),
@@ -86,6 +95,9 @@ static enum status create_trainer(struct training *t, struct trace *trace)
                                       .warmup = (uint32_t)settings_integer(s, "schedule.warmup"),
                                       .steps = (uint32_t)settings_integer(s, "steps"),
                                       .peak = (float)settings_real(s, "optimizer.lr")};
+    uint32_t after = spec.schedule.steps - spec.schedule.warmup;
+    uint32_t decay = (uint32_t)(settings_real(s, "schedule.decay") * spec.schedule.steps + 0.5);
+    spec.schedule.decay = decay < after ? decay : after;
     spec.schedule.final = spec.schedule.peak * (float)settings_real(s, "schedule.floor");
     spec.adamw = (struct adamw){.beta1 = (float)settings_real(s, "optimizer.beta1"),
                                 .beta2 = (float)settings_real(s, "optimizer.beta2"),
@@ -96,10 +108,28 @@ static enum status create_trainer(struct training *t, struct trace *trace)
     return trainer_create(&t->trainer, &spec, trace);
 }
 
+/* A loss far above those before will not come back soon; the states of the last checkpoint have not seen it.
+ */
+static enum status check_spike(const struct training *t, const struct trainer_report *r, struct trace *trace)
+{
+    enum { WINDOW = 16 };
+    double limit = settings_real(&t->stage->entry->settings, "guard"), mean = 0;
+    if (limit == 0 || r->step < WINDOW)
+        return OK;
+    for (uint32_t i = 1; i <= WINDOW; i++)
+        mean += (double)t->curve[r->step - i] / WINDOW;
+    if ((double)r->loss <= limit * mean)
+        return OK;
+    return status_fail(
+        trace, INVALID,
+        "the loss of step %u is %.4g, more than %g times %.4g, the mean of the %d before; the last "
+        "checkpoint is of step %u",
+        r->step + 1, (double)r->loss, limit, mean, WINDOW, t->saved);
+}
+
 static enum status report(void *payload, const struct trainer_report *r, struct trace *trace)
 {
     struct training *t = payload;
-    (void)trace;
     const struct settings *s = &t->stage->entry->settings;
     char note[64];
     t->curve[r->step] = r->loss;
@@ -117,13 +147,15 @@ static enum status report(void *payload, const struct trainer_report *r, struct 
     const struct run_events *events = &t->stage->run->options.events;
     if (events->step)
         events->step(events->context, &event);
-    return OK;
+    return check_spike(t, r, trace);
 }
 
 static enum status checkpoint(void *payload, struct trainer *trainer, struct trace *trace)
 {
     struct training *t = payload;
-    return checkpoints_write(&t->checkpoints, trainer, t->curve, trace);
+    TRY(checkpoints_write(&t->checkpoints, trainer, t->curve, trace));
+    t->saved = trainer_position(trainer);
+    return OK;
 }
 
 static enum status train(struct training *t, struct trace *trace)
@@ -135,6 +167,7 @@ static enum status train(struct training *t, struct trace *trace)
         BUG("out of memory");
     t->checkpoints = (struct checkpoints){.store = stage_store(t->stage), .key = t->stage->key};
     TRY(checkpoints_resume(&t->checkpoints, t->trainer, t->curve, &t->resumed_from, trace));
+    t->saved = t->resumed_from;
     json_object_set_new(t->stage->record, "resumed_from", json_integer(t->resumed_from));
     if (t->resumed_from > 0)
         log_note("%s: going on from the checkpoint of step %u", t->stage->entry->name, t->resumed_from);

@@ -6,23 +6,34 @@
 #define PI gm_float(0x40490fdbu)   /* 3.14159274 */
 #define HALF gm_float(0x3f000000u) /* 0.5 */
 
-static float factor_constant(float progress)
+static float progress(const struct schedule *s, uint32_t done)
 {
-    (void)progress;
+    return gm_div(gm_from_uint(done), gm_from_uint(s->steps - s->warmup));
+}
+
+static float factor_constant(const struct schedule *s, uint32_t done)
+{
+    (void)s, (void)done;
     return 1;
 }
 
-static float factor_linear(float progress)
+static float factor_linear(const struct schedule *s, uint32_t done)
 {
-    return gm_float(GM_ONE) - progress;
+    return gm_float(GM_ONE) - progress(s, done);
 }
 
-static float factor_cosine(float progress)
+static float factor_cosine(const struct schedule *s, uint32_t done)
 {
-    return HALF * (gm_float(GM_ONE) + gm_cos(PI * progress));
+    return HALF * (gm_float(GM_ONE) + gm_cos(PI * progress(s, done)));
 }
 
-static float (*const factors[SCHEDULE_COUNT])(float progress) = {
+static float factor_wsd(const struct schedule *s, uint32_t done)
+{
+    uint32_t left = s->steps - s->warmup - done;
+    return left >= s->decay ? gm_float(GM_ONE) : gm_div(gm_from_uint(left), gm_from_uint(s->decay));
+}
+
+static float (*const factors[SCHEDULE_COUNT])(const struct schedule *s, uint32_t done) = {
 #define SCHEDULE(name, function, summary) [SCHEDULE_##name] = function,
 #include "train/schedules.def"
 };
@@ -60,6 +71,9 @@ enum status schedule_check(const struct schedule *schedule, struct trace *trace)
                            "expected at least one step and no more warm-up than steps, found %" PRIu32
                            " steps, %" PRIu32 " of them warm-up",
                            schedule->steps, schedule->warmup);
+    if (schedule->decay > schedule->steps - schedule->warmup)
+        return status_fail(trace, INVALID, "expected no more decay than steps after warm-up, found %" PRIu32,
+                           schedule->decay);
     return OK;
 }
 
@@ -69,10 +83,9 @@ float schedule_rate(const struct schedule *schedule, uint32_t step)
         float part = gm_div(gm_from_uint(step + 1), gm_from_uint(schedule->warmup + 1));
         return gm_flush(schedule->peak * part);
     }
-    float progress =
-        gm_div(gm_from_uint(step - schedule->warmup), gm_from_uint(schedule->steps - schedule->warmup));
     float range = gm_flush(schedule->peak - schedule->final);
-    return gm_flush(schedule->final + range * gm_flush(factors[schedule->kind](progress)));
+    return gm_flush(schedule->final +
+                    range * gm_flush(factors[schedule->kind](schedule, step - schedule->warmup)));
 }
 
 enum status adamw_check(const struct adamw *a, struct trace *trace)

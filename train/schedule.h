@@ -19,6 +19,7 @@ struct schedule {
     uint32_t
         warmup; /* steps that rise in a straight line to the peak: step t has (t + 1) / (warmup + 1) of it */
     uint32_t steps; /* in all; the last step comes close to `final` */
+    uint32_t decay; /* wsd: the last steps, in which the rate comes down */
     float peak, final;
 };
 
@@ -36,7 +37,7 @@ float schedule_rate(const struct schedule *schedule, uint32_t step); /* step < s
 /* Settings of AdamW (Loshchilov & Hutter 2019); zeroes are not defaults. */
 struct adamw {
     float beta1, beta2, epsilon;
-    float decay;    /* of matrices */
+    float decay;    /* of the tensors that decay, see train/step.h */
     float max_norm; /* of the whole gradient; 0: not clipped */
 };
 

@@ -77,8 +77,22 @@ static enum status check(const struct step_spec *spec, struct trace *trace)
     return check_states(spec, trace);
 }
 
+static enum parameter_decay decay_of(const struct graph *student, const struct tensor *tensor,
+                                     enum step_decays decays)
+{
+    if (tensor->view.rank != 2)
+        return decays == DECAYS_ALL ? DECAY_WEIGHTS : DECAY_NONE;
+    for (uint32_t n = 0; n < student->nodes.count && decays == DECAYS_HIDDEN; n++) {
+        const struct node *node = &student->nodes.items[n];
+        if ((node->op == OP_embed && node->inputs[0] == tensor->value) ||
+            (node->op == OP_add_positions && node->inputs[1] == tensor->value))
+            return DECAY_NONE;
+    }
+    return DECAY_WEIGHTS;
+}
+
 /* Every tensor that a node of the student reads and that is no constant. */
-static void find_parameters(struct step *step, const struct graph *student)
+static void find_parameters(struct step *step, const struct graph *student, enum step_decays decays)
 {
     for (uint32_t t = 0; t < student->tensors.count; t++) {
         const struct tensor *tensor = &student->tensors.items[t];
@@ -95,7 +109,7 @@ static void find_parameters(struct step *step, const struct graph *student)
             .name = str_from(name),
             .tensor = t,
             .count = tensor_view_count(&tensor->view),
-            .decay = tensor->view.rank == 2 ? DECAY_WEIGHTS : DECAY_NONE,
+            .decay = decay_of(student, tensor, decays),
         };
     }
 }
@@ -121,7 +135,7 @@ enum status step_build(struct step *out, const struct step_spec *spec, struct tr
 {
     struct step step = {.loss_count = spec->objective_count + spec->states.count};
     TRY(check(spec, trace));
-    find_parameters(&step, spec->student);
+    find_parameters(&step, spec->student, spec->decays);
     enum status status = step_micro_build(&step, spec, trace);
     if (status == OK && step.parameters.count == 0)
         status = status_fail(trace, INVALID, "the student has no weight to train");

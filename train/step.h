@@ -56,7 +56,14 @@ struct parameter {
     struct str name;
     uint32_t tensor; /* index in the student's graph; ID_NONE: the matrix that state losses share */
     int64_t count;
-    enum parameter_decay { DECAY_NONE, DECAY_WEIGHTS } decay; /* matrices decay, vectors do not */
+    enum parameter_decay { DECAY_NONE, DECAY_WEIGHTS } decay;
+};
+
+/* Which tensors weight decay pulls to zero. */
+enum step_decays {
+    DECAYS_MATRICES, /* all but vectors: norms and biases do not */
+    DECAYS_HIDDEN,   /* those, but for tables of tokens and positions, tied to the head or not */
+    DECAYS_ALL,      /* vectors too */
 };
 
 struct step_spec {
@@ -66,7 +73,8 @@ struct step_spec {
     const struct objective *objectives;
     uint32_t objective_count;
     struct state_losses states; /* beside the objectives */
-    int64_t micro, length;      /* sequences in a micro-batch, tokens in a sequence */
+    enum step_decays decays;
+    int64_t micro, length; /* sequences in a micro-batch, tokens in a sequence */
     uint32_t lanes;
     int64_t chunk;      /* tokens a chunk of the head; 0: the default */
     int64_t vocabulary; /* tokens whose logits are compared, the first; 0: all, and all have as many */

@@ -95,6 +95,32 @@ static void a_teacher_of_another_tokenizer_is_refused(void **state)
     program_expect(2, "student and teacher have different tokenizers", "run %s --device cpu", f->yaml);
 }
 
+/* A rate that rises until the small model blows up; without its guard the run goes on from the checkpoint. */
+static void a_spike_stops_the_run_with_its_last_checkpoint(void **state)
+{
+    static const char *const guards[] = {", guard: 1.5", ""};
+    struct fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        char text[8192];
+        snprintf(
+            text, sizeof text,
+            "espalier: 1\nseed: 5\ninputs:\n  text: {text: %s}\nstages:\n"
+            "  - init: {arch: {layers: 1, hidden: 16, heads: 2, ffn: 24}, tokenizer: bytes}\n"
+            "  - train: {data: text, steps: 40, batch: 2, micro: 2, length: 32, optimizer: {adamw: {lr: 3, "
+            "clip: 0}}, schedule: {constant: {warmup: 35}}, checkpoint: 4%s}\n",
+            f->text, guards[i]);
+        fixture_write_file(f, "p.yaml", text);
+        if (i == 0)
+            program_expect(
+                2,
+                "the loss of step 18 is 6.646, more than 1.5 times 4.138, the mean of the 16 before; "
+                "the last checkpoint is of step 16",
+                "run %s --device cpu", f->yaml);
+        else
+            program_expect(0, "going on from the checkpoint of step 16", "run %s --device cpu", f->yaml);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +128,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(padding_is_compared_only_on_request),
         FIXTURE_TEST(layers_that_are_not_there_are_refused),
         FIXTURE_TEST(a_teacher_of_another_tokenizer_is_refused),
+        FIXTURE_TEST(a_spike_stops_the_run_with_its_last_checkpoint),
     };
     program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

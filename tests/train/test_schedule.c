@@ -33,6 +33,23 @@ static void follows_the_line_and_the_constant(void **state)
     assert_close(schedule_rate(&s, 9), 0.5, 0);
 }
 
+static void holds_the_peak_and_comes_down_at_the_end(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct schedule s = {
+        .kind = SCHEDULE_wsd, .warmup = 3, .steps = 20, .decay = 5, .peak = 0.5f, .final = 0.1f};
+    assert_ok(schedule_check(&s, &trace), &trace);
+    for (uint32_t t = 0; t < s.steps; t++) {
+        double expected = t < 3 ? 0.5 * (t + 1) / 4 : t <= 15 ? 0.5 : 0.1 + 0.4 * (20 - t) / 5.0;
+        assert_close(schedule_rate(&s, t), expected, 1e-6);
+    }
+    s.decay = 0;
+    assert_close(schedule_rate(&s, 19), 0.5, 0);
+    s.decay = 18;
+    assert_fails(schedule_check(&s, &trace), INVALID, &trace, "no more decay than steps");
+}
+
 static void rejects_settings_without_sense(void **state)
 {
     (void)state;
@@ -68,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_cosine),
         cmocka_unit_test(follows_the_line_and_the_constant),
+        cmocka_unit_test(holds_the_peak_and_comes_down_at_the_end),
         cmocka_unit_test(rejects_settings_without_sense),
         cmocka_unit_test(corrects_the_bias_of_moments),
     };

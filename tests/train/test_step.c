@@ -176,6 +176,31 @@ static void builds_graphs_that_verify(void **state)
     bench_close(&b);
 }
 
+/* The names of the parameters that decay are as many as the model's matrices, less the embedding, or all. */
+static void decays_what_it_is_told_to(void **state)
+{
+    (void)state;
+    static const uint32_t expected[2][3] = {{16, 15, 21}, {15, 14, 20}}; /* untied, tied */
+    const struct objective objectives[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
+    for (int tied = 0; tied < 2; tied++)
+        for (int decays = DECAYS_MATRICES; decays <= DECAYS_ALL; decays++) {
+            struct trace trace = {0};
+            struct arch arch = model_arch();
+            arch.tied = tied;
+            struct bench b;
+            bench_open(&b, arch, objectives, 1);
+            b.spec.step.decays = (enum step_decays)decays;
+            struct step step;
+            assert_ok(step_build(&step, &b.spec.step, &trace), &trace);
+            uint32_t count = 0;
+            for (uint32_t p = 0; p < step.parameters.count; p++)
+                count += step.parameters.items[p].decay == DECAY_WEIGHTS;
+            assert_int_equal(count, expected[tied][decays]);
+            step_release(&step);
+            bench_close(&b);
+        }
+}
+
 static void refuses_what_does_not_fit(void **state)
 {
     (void)state;
@@ -214,6 +239,7 @@ int main(void)
         cmocka_unit_test(keeps_no_tensor_of_tokens_by_vocabulary),
         cmocka_unit_test(is_zero_for_a_model_and_itself),
         cmocka_unit_test(builds_graphs_that_verify),
+        cmocka_unit_test(decays_what_it_is_told_to),
         cmocka_unit_test(refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
