@@ -21,6 +21,7 @@ enum status command_run(struct command *command, struct trace *trace)
     struct report report = {.json = command_is_json(command)};
     struct run_options options = {.store = command_option(command, "store"),
                                   .until = command_option(command, "until"),
+                                  .events_folder = command_option(command, "tensorboard"),
                                   .mode = dry ? RUN_DRY : RUN_ALL,
                                   .events = report_events(&report),
                                   .stop = command->stop};

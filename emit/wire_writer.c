@@ -2,7 +2,7 @@
 #include "emit/wire_writer.h"
 #include <string.h>
 
-enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2, WIRE_FIXED = 5 };
+enum wire_type { WIRE_VARINT = 0, WIRE_DOUBLE = 1, WIRE_LENGTH = 2, WIRE_FIXED = 5 };
 
 static void add_varint(struct builder *out, uint64_t value)
 {
@@ -31,13 +31,26 @@ void wire_open(struct builder *out, uint32_t field, uint64_t length)
     add_varint(out, length);
 }
 
+static void add_fixed(struct builder *out, uint64_t bits, int width)
+{
+    for (int shift = 0; shift < width; shift += 8)
+        builder_add(out, &(const char){(char)(bits >> shift)}, 1);
+}
+
 void wire_float(struct builder *out, uint32_t field, float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     add_tag(out, field, WIRE_FIXED);
-    for (int shift = 0; shift < 32; shift += 8)
-        builder_add(out, &(const char){(char)(bits >> shift)}, 1);
+    add_fixed(out, bits, 32);
+}
+
+void wire_double(struct builder *out, uint32_t field, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    add_tag(out, field, WIRE_DOUBLE);
+    add_fixed(out, bits, 64);
 }
 
 void wire_text(struct builder *out, uint32_t field, const char *text)

@@ -44,7 +44,8 @@ struct run_events {
 struct run_options {
     const char *store; /* NULL: ".espalier" beside the pipeline file */
     struct device_options device;
-    const char *until; /* last stage to run; NULL: all */
+    const char *until;         /* last stage to run; NULL: all */
+    const char *events_folder; /* gets a folder of event files a training stage; NULL: none are written */
     enum run_mode { RUN_ALL, RUN_DRY } mode;
     enum run_exports { EXPORT_WRITE, EXPORT_NOTHING } exports; /* verify writes no export */
     struct run_events events;

@@ -1,14 +1,18 @@
 /* train and distill: the same loop over other objectives. The loss of every step is an output beside the
  * model (the curve), so it is in the checkpoint too: a resumed run ends with the same bytes. */
+#include "base/file.h"
 #include "base/log.h"
 #include "ir/build.h"
 #include "pipeline/checkpoints.h"
 #include "pipeline/losses.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
+#include "pipeline/training_log.h"
+#include "store/key.h"
 #include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { CHECKPOINT_SECONDS = 60 };
 
@@ -21,6 +25,8 @@ struct training {
     struct trainer *trainer;
     struct checkpoints checkpoints;
     struct losses losses;
+    const char *names[STEP_MAX_LOSSES];
+    struct training_log log;
     float *curve; /* [steps]: loss of each step done */
     struct progress progress;
     double started;
@@ -34,6 +40,7 @@ static void release(struct training *t)
     corpus_release(&t->corpus);
     model_release(&t->student);
     model_release(&t->teacher);
+    training_log_close(&t->log);
     free(t->curve);
 }
 
@@ -127,6 +134,22 @@ static enum status check_spike(const struct training *t, const struct trainer_re
         r->step + 1, (double)r->loss, limit, mean, WINDOW, t->saved);
 }
 
+/* Each loss by its name, per unit of token weight and not times its own weight. */
+static enum status log_step(struct training *t, const struct trainer_report *r, double tokens_per_second,
+                            struct trace *trace)
+{
+    struct timespec now;
+    json_t *losses = json_object();
+    timespec_get(&now, TIME_UTC);
+    for (uint32_t i = 0; i < trainer_step(t->trainer)->loss_count; i++)
+        json_object_set_new(losses, t->names[i], json_real((double)r->losses[i]));
+    json_t *line = json_pack("{s:I, s:f, s:f, s:f, s:o, s:f, s:f}", "step", (json_int_t)r->step + 1, "loss",
+                             (double)r->loss, "rate", (double)r->rate, "gradient_norm",
+                             (double)r->gradient_norm, "losses", losses, "tokens_per_s", tokens_per_second,
+                             "time", (double)now.tv_sec + (double)now.tv_nsec * 1e-9);
+    return training_log_add(&t->log, line, trace);
+}
+
 static enum status report(void *payload, const struct trainer_report *r, struct trace *trace)
 {
     struct training *t = payload;
@@ -147,6 +170,7 @@ static enum status report(void *payload, const struct trainer_report *r, struct 
     const struct run_events *events = &t->stage->run->options.events;
     if (events->step)
         events->step(events->context, &event);
+    TRY(log_step(t, r, event.tokens_per_second, trace));
     return check_spike(t, r, trace);
 }
 
@@ -156,6 +180,20 @@ static enum status checkpoint(void *payload, struct trainer *trainer, struct tra
     TRY(checkpoints_write(&t->checkpoints, trainer, t->curve, trace));
     t->saved = trainer_position(trainer);
     return OK;
+}
+
+static enum status open_log(struct training *t, struct trace *trace)
+{
+    struct arena *arena = &t->stage->arena;
+    const char *folder = t->stage->run->options.events_folder;
+    char *path, *events = folder ? path_join(folder, t->stage->entry->name) : NULL;
+    for (uint32_t i = 0; i < trainer_step(t->trainer)->loss_count; i++)
+        t->names[i] = losses_name(arena, &t->losses, i);
+    enum status status = store_steps_path(&path, arena, stage_store(t->stage), t->stage->key, trace);
+    if (status == OK)
+        status = training_log_open(&t->log, path, events, t->resumed_from, trace);
+    free(events);
+    return status;
 }
 
 static enum status train(struct training *t, struct trace *trace)
@@ -171,6 +209,7 @@ static enum status train(struct training *t, struct trace *trace)
     json_object_set_new(t->stage->record, "resumed_from", json_integer(t->resumed_from));
     if (t->resumed_from > 0)
         log_note("%s: going on from the checkpoint of step %u", t->stage->entry->name, t->resumed_from);
+    TRY(open_log(t, trace));
     struct trainer_hooks hooks = {.report = report,
                                   .checkpoint = checkpoint,
                                   .payload = t,

@@ -107,6 +107,7 @@ static enum status sweep_keys(struct gc *gc, struct trace *trace)
         struct hash128 key = gc->forgotten.items[i];
         TRY(disk_remove(layout_fan_path(&gc->arena, gc->store, "keys", key), trace));
         TRY(disk_remove(layout_flat_path(&gc->arena, gc->store, "records", key, ".json"), trace));
+        TRY(disk_remove(layout_flat_path(&gc->arena, gc->store, "records", key, ".steps.jsonl"), trace));
     }
     return OK;
 }

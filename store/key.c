@@ -192,6 +192,13 @@ enum status store_record_write(const struct store *store, struct hash128 key, st
     return s;
 }
 
+enum status store_steps_path(char **out, struct arena *arena, const struct store *store, struct hash128 key,
+                             struct trace *trace)
+{
+    *out = layout_flat_path(arena, store, "records", key, ".steps.jsonl");
+    return layout_prepare(*out, trace);
+}
+
 enum status store_record_read(struct builder *out, const struct store *store, struct hash128 key,
                               struct trace *trace)
 {

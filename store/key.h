@@ -46,6 +46,10 @@ enum status store_result_read(struct store_result *out, struct arena *arena, con
 enum status store_record_write(const struct store *store, struct hash128 key, struct str text,
                                struct trace *trace) MUST_CHECK;
 /* NOT_FOUND when there is none. Release `out`. */
+/* Where a training run with this key logs its steps, one JSON object a line; on `arena`. Its folder is there.
+ */
+enum status store_steps_path(char **out, struct arena *arena, const struct store *store, struct hash128 key,
+                             struct trace *trace) MUST_CHECK;
 enum status store_record_read(struct builder *out, const struct store *store, struct hash128 key,
                               struct trace *trace) MUST_CHECK;
 

@@ -42,6 +42,14 @@ static void writes_nested_messages(void **state)
     builder_release(&inner);
 }
 
+static void writes_doubles_low_byte_first(void **state)
+{
+    (void)state;
+    struct builder b = {0};
+    wire_double(&b, 1, 1.5);
+    assert_bytes(&b, "\x09\x00\x00\x00\x00\x00\x00\xf8\x3f", 9);
+}
+
 static void opens_fields_of_more_than_four_gigabytes(void **state)
 {
     (void)state;
@@ -56,6 +64,7 @@ int main(void)
         cmocka_unit_test(writes_integers_as_varints),
         cmocka_unit_test(writes_text_with_its_length),
         cmocka_unit_test(writes_nested_messages),
+        cmocka_unit_test(writes_doubles_low_byte_first),
         cmocka_unit_test(opens_fields_of_more_than_four_gigabytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
