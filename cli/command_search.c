@@ -1,6 +1,9 @@
-/* search: the candidates of a search file, as a table or as JSON lines. */
+/* search: the candidates of a search file, and which of them is best, as tables or as JSON lines. */
 #include "cli/command.h"
+#include "search/rank.h"
 #include "search/search.h"
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 static json_t *sizes_json(const struct candidate *c)
@@ -34,6 +37,65 @@ static void print_candidates(const struct search *search)
         (long long)c->batch, (long long)c->context, (long long)c->cache_bits, (long long)c->context);
 }
 
+/* ---- ranking ---- */
+
+static void print_point_json(void *context, const struct search *search, const struct rank_point *point)
+{
+    (void)context;
+    for (uint32_t i = 0; i < point->count; i++) {
+        const struct candidate *c = &search->candidates.items.items[point->order[i]];
+        print_json(json_pack("{s:i, s:i, s:s, s:f}", "point", (int)point->step, "rank", (int)i + 1,
+                             "candidate", c->label, "loss", point->loss[point->order[i]]));
+    }
+    json_t *line = json_pack("{s:i, s:i}", "point", (int)point->step, "candidates", (int)point->count);
+    if (!isnan(point->tau))
+        json_object_set_new(line, "kendall_tau", json_real(point->tau));
+    print_json(line);
+}
+
+/* A point as soon as it is there, so that a user sees it settle. */
+static void print_point(void *context, const struct search *search, const struct rank_point *point)
+{
+    (void)context;
+    printf(point->step == 0 ? "\nright after pruning:\n" : "\nafter %" PRIu32 " steps:\n", point->step);
+    for (uint32_t i = 0; i < point->count; i++)
+        printf("%4" PRIu32 "  %-40s %10.4f\n", i + 1, search->candidates.items.items[point->order[i]].label,
+               point->loss[point->order[i]]);
+    if (!isnan(point->tau))
+        printf("      Kendall's tau with the point before: %.2f\n", point->tau);
+    fflush(stdout);
+}
+
+static void print_summary(const struct ranking *ranking, uint32_t candidates)
+{
+    const struct rank_point *points = ranking->points.items;
+    uint32_t last = ranking->points.count - 1;
+    if (last > 0)
+        printf("\nKendall's tau with the last point:");
+    for (uint32_t i = 0; i < last; i++)
+        printf("%s step %" PRIu32 ": %.2f", i ? "," : "", points[i].step,
+               rank_agreement(&points[i], &points[last], candidates));
+    printf(last > 0 ? "\n" : "");
+    if (ranking->is_settled)
+        printf("The ranking has settled at step %" PRIu32 ".\n", points[last].step);
+}
+
+static enum status rank_candidates(struct command *command, struct search *search, struct trace *trace)
+{
+    struct ranking ranking = {0};
+    uint32_t candidates = search->candidates.items.count;
+    struct run_options options = {
+        .store = command_option(command, "store"), .exports = EXPORT_NOTHING, .stop = command->stop};
+    bool is_json = command_is_json(command);
+    struct rank_events events = {.point = is_json ? print_point_json : print_point};
+    TRY(command_device(&options.device, command, trace));
+    enum status status = ranking_run(&ranking, search, &options, &events, trace);
+    if (status == OK && !is_json)
+        print_summary(&ranking, candidates);
+    ranking_release(&ranking);
+    return status;
+}
+
 enum status command_search(struct command *command, struct trace *trace)
 {
     struct search search;
@@ -43,6 +105,10 @@ enum status command_search(struct command *command, struct trace *trace)
             print_json(sizes_json(&search.candidates.items.items[i]));
     else
         print_candidates(&search);
+    fflush(stdout);
+    enum status status = OK;
+    if (rank_is_wanted(&search) && !command_option(command, "list"))
+        status = rank_candidates(command, &search, trace);
     search_release(&search);
-    return OK;
+    return status;
 }

@@ -69,14 +69,14 @@ static enum status take_all(const struct checkpoint *checkpoint, struct trainer 
 }
 
 enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve,
-                               uint32_t *step, struct trace *trace)
+                               uint32_t limit, uint32_t *step, struct trace *trace)
 {
     struct checkpoint checkpoint = {0};
     *step = 0;
     enum status status = checkpoint_open_latest(&checkpoint, c->store, c->key, trace);
     if (status == NOT_FOUND)
         return OK;
-    if (status == OK)
+    if (status == OK && checkpoint.step <= limit)
         status = take_all(&checkpoint, trainer, curve, trace);
     if (status == OK)
         *step = (uint32_t)checkpoint.step;

@@ -101,10 +101,9 @@ static enum status add_input(struct builder *text, const struct run *run, const 
     return add_tokenizer(text, run, &input->settings, trace);
 }
 
-static enum status write_text(struct builder *text, const struct run *run, uint32_t number,
+static enum status write_text(struct builder *text, const struct run *run, const struct stage_entry *e,
                               struct trace *trace)
 {
-    const struct stage_entry *e = &run->pipeline.stages.items[number];
     builder_printf(text, "espalier-key 1\nstage %s %u\nnumerics golden/%d\n", e->kind->name, e->kind->version,
                    PROFILE_GOLDEN);
     settings_print(&e->settings, text);
@@ -117,11 +116,28 @@ static enum status write_text(struct builder *text, const struct run *run, uint3
     return strcmp(e->kind->name, "init") == 0 ? add_tokenizer(text, run, &e->settings, trace) : OK;
 }
 
-enum status key_make(struct hash128 *out, struct run *run, uint32_t number, struct trace *trace)
+static enum status make(struct hash128 *out, const struct run *run, const struct stage_entry *entry,
+                        struct trace *trace)
 {
     struct builder text = {0};
-    enum status status = write_text(&text, run, number, trace);
+    enum status status = write_text(&text, run, entry, trace);
     *out = hash128_of(builder_text(&text), text.length);
     builder_release(&text);
+    return status;
+}
+
+enum status key_make(struct hash128 *out, struct run *run, uint32_t number, struct trace *trace)
+{
+    return make(out, run, &run->pipeline.stages.items[number], trace);
+}
+
+enum status key_make_unstopped(struct hash128 *out, struct run *run, uint32_t number, struct trace *trace)
+{
+    struct arena arena = {0};
+    struct stage_entry entry = run->pipeline.stages.items[number];
+    entry.settings = settings_copy(&entry.settings, &arena);
+    settings_set_integer(&entry.settings, &arena, "stop", 0);
+    enum status status = make(out, run, &entry, trace);
+    arena_release(&arena);
     return status;
 }

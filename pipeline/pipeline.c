@@ -234,6 +234,9 @@ static enum status check_training(struct reader *r, const struct stage_entry *st
     if (batch / micro % lanes != 0)
         return settings_fail(s, "lanes", r->trace, "%lld does not divide the %lld micro-batches of a step",
                              (long long)lanes, (long long)(batch / micro));
+    if (settings_integer(s, "stop") > steps)
+        return settings_fail(s, "stop", r->trace, "%lld is after the last of the %lld steps",
+                             (long long)settings_integer(s, "stop"), (long long)steps);
     if (settings_integer(s, "schedule.warmup") >= steps && settings_integer(s, "schedule.warmup") > 0)
         return settings_fail(s, "schedule.warmup", r->trace, "warm-up must be shorter than the %lld steps",
                              (long long)steps);

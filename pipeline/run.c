@@ -29,8 +29,17 @@ static enum status open_store(struct run *run, const char *path, struct trace *t
 enum status run_open(struct run *out, const char *path, const struct run_options *options,
                      struct trace *trace)
 {
-    *out = (struct run){.options = *options};
-    TRY(pipeline_read(&out->pipeline, path, trace));
+    struct pipeline pipeline;
+    TRY(pipeline_read(&pipeline, path, trace));
+    return run_open_pipeline(out, &pipeline, options, trace);
+}
+
+enum status run_open_pipeline(struct run *out, struct pipeline *pipeline, const struct run_options *options,
+                              struct trace *trace)
+{
+    *out = (struct run){.options = *options, .pipeline = *pipeline};
+    *pipeline = (struct pipeline){0};
+    const char *path = out->pipeline.path;
     uint32_t count = out->pipeline.stages.count;
     enum status status = OK;
     if (options->until && pipeline_find_stage(&out->pipeline, options->until) == STAGE_NONE)
@@ -211,16 +220,22 @@ static enum status mark_root(struct run *run, uint32_t number, struct trace *tra
     return store_ref_set(run->store, name, id, trace);
 }
 
+enum status run_one_stage(struct run *run, uint32_t number, struct trace *trace)
+{
+    const struct stage_entry *entry = &run->pipeline.stages.items[number];
+    if (run->options.stop && *run->options.stop)
+        return status_fail(trace, INTERRUPTED, "interrupted before stage \"%s\"", entry->name);
+    TRY_WITH(trace, run_stage(run, number, trace), "while running stage \"%s\" (%s:%u)", entry->name,
+             run->pipeline.path, entry->line);
+    bool looks = run->options.mode == RUN_DRY; /* moves no root, and needs no permission to write */
+    return run->done[number] && !looks ? mark_root(run, number, trace) : OK;
+}
+
 enum status run_stages(struct run *run, struct trace *trace)
 {
     for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
+        TRY(run_one_stage(run, i, trace));
         const struct stage_entry *entry = &run->pipeline.stages.items[i];
-        if (run->options.stop && *run->options.stop)
-            return status_fail(trace, INTERRUPTED, "interrupted before stage \"%s\"", entry->name);
-        TRY_WITH(trace, run_stage(run, i, trace), "while running stage \"%s\" (%s:%u)", entry->name,
-                 run->pipeline.path, entry->line);
-        if (run->done[i] && run->options.mode != RUN_DRY)
-            TRY(mark_root(run, i, trace));
         if (run->options.until && strcmp(entry->name, run->options.until) == 0)
             break;
     }

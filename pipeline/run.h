@@ -67,6 +67,11 @@ struct run {
 /* Reads the file and opens the store. */
 enum status run_open(struct run *out, const char *path, const struct run_options *options,
                      struct trace *trace) MUST_CHECK;
+/* The same of a pipeline that was read, or made, by the caller; it is the run's now, also on failure. */
+enum status run_open_pipeline(struct run *out, struct pipeline *pipeline, const struct run_options *options,
+                              struct trace *trace) MUST_CHECK;
+/* Runs one stage; what it takes is done, or it is planned in a dry run. INTERRUPTED as below. */
+enum status run_one_stage(struct run *run, uint32_t number, struct trace *trace) MUST_CHECK;
 /* Runs every stage up to `until`; a dry run runs none. INTERRUPTED after writing a checkpoint. */
 enum status run_stages(struct run *run, struct trace *trace) MUST_CHECK;
 void run_release(struct run *run); /* accepts zeroed memory */

@@ -320,6 +320,19 @@ void settings_set_integer(struct settings *s, struct arena *arena, const char *k
     setting->integer = value;
     setting->real = (double)value;
     setting->text = str_from(arena_printf(arena, "%" PRId64, value));
+    if (setting->info->type != SETTING_LIST)
+        return;
+    setting->list = ARENA_ARRAY(arena, int64_t, 1);
+    setting->list[0] = value;
+    setting->list_count = 1;
+}
+
+struct settings settings_copy(const struct settings *s, struct arena *arena)
+{
+    struct settings copy = *s;
+    copy.items = ARENA_ARRAY(arena, struct setting, s->count + 1);
+    memcpy(copy.items, s->items, s->count * sizeof *s->items);
+    return copy;
 }
 
 enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format,

@@ -68,12 +68,16 @@ int64_t settings_integer(const struct settings *s, const char *key);
 double settings_real(const struct settings *s, const char *key);
 const char *settings_text(const struct settings *s, const char *key); /* "" when absent; NUL-terminated */
 bool settings_has_word(const struct settings *s, const char *key, const char *word); /* of a WORDS setting */
-/* Fills in a value that the file did not give (the file's seed). */
+/* Sets an INTEGER, or a LIST to that one size: what the file leaves to the program (its seed, a candidate's
+ * sizes). */
 void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value);
 
 /* "file:line:col: message" at the setting, or at the map when it was not given. */
 enum status settings_fail(const struct settings *s, const char *key, struct trace *trace, const char *format,
                           ...) PRINTF_LIKE(4, 5) MUST_CHECK;
+
+/* The same settings with values of their own. */
+struct settings settings_copy(const struct settings *s, struct arena *arena);
 
 /* "key=value\n" for each row but free ones; references (INPUT, STAGE, PATH) are left out: keys name their
  * contents. */

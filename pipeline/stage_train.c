@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "ir/build.h"
 #include "pipeline/checkpoints.h"
+#include "pipeline/key.h"
 #include "pipeline/losses.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
@@ -30,6 +31,8 @@ struct training {
     float *curve; /* [steps]: loss of each step done */
     struct progress progress;
     double started;
+    uint32_t steps;               /* to do: all, or as many as `stop` says */
+    struct stage_lock lock;       /* of the stage that does all steps, whose checkpoints these are */
     uint32_t resumed_from, saved; /* steps that the first and the latest checkpoint have seen */
 };
 
@@ -40,6 +43,7 @@ static void release(struct training *t)
     corpus_release(&t->corpus);
     model_release(&t->student);
     model_release(&t->teacher);
+    stage_lock_release(&t->lock);
     training_log_close(&t->log);
     free(t->curve);
 }
@@ -162,7 +166,7 @@ static enum status report(void *payload, const struct trainer_report *r, struct 
     double seconds = clock_seconds() - t->started;
     struct step_event event = {.entry = t->stage->entry,
                                .step = r->step + 1,
-                               .steps = (uint64_t)settings_integer(s, "steps"),
+                               .steps = t->steps,
                                .loss = (double)r->loss,
                                .rate = (double)r->rate,
                                .norm = (double)r->gradient_norm};
@@ -189,22 +193,43 @@ static enum status open_log(struct training *t, struct trace *trace)
     char *path, *events = folder ? path_join(folder, t->stage->entry->name) : NULL;
     for (uint32_t i = 0; i < trainer_step(t->trainer)->loss_count; i++)
         t->names[i] = losses_name(arena, &t->losses, i);
-    enum status status = store_steps_path(&path, arena, stage_store(t->stage), t->stage->key, trace);
+    enum status status = store_steps_path(&path, arena, stage_store(t->stage), t->checkpoints.key, trace);
     if (status == OK)
         status = training_log_open(&t->log, path, events, t->resumed_from, trace);
     free(events);
     return status;
 }
 
+static bool is_stopped(const struct training *t)
+{
+    return t->steps < settings_integer(&t->stage->entry->settings, "steps");
+}
+
+/* A stage that stops goes on from where one that stopped earlier left its states, and leaves its own: what is
+ * computed does not depend on it. States from beyond `stop` are of no use, and are not written over. */
+static enum status find_checkpoint(struct training *t, struct trace *trace)
+{
+    t->checkpoints = (struct checkpoints){.store = stage_store(t->stage), .key = t->stage->key};
+    if (is_stopped(t)) {
+        struct hash128 *whole = &t->checkpoints.key;
+        TRY(key_make_unstopped(whole, t->stage->run, t->stage->number, trace));
+        TRY(stage_lock_wait(&t->lock, stage_store(t->stage), *whole, stage_stop(t->stage), trace));
+    }
+    TRY(checkpoints_resume(&t->checkpoints, t->trainer, t->curve, t->steps, &t->resumed_from, trace));
+    if (t->resumed_from <= t->steps)
+        return OK;
+    t->checkpoints.key = t->stage->key;
+    return checkpoints_resume(&t->checkpoints, t->trainer, t->curve, t->steps, &t->resumed_from, trace);
+}
+
 static enum status train(struct training *t, struct trace *trace)
 {
     const struct settings *s = &t->stage->entry->settings;
-    uint32_t steps = (uint32_t)settings_integer(s, "steps");
+    uint32_t steps = t->steps;
     t->curve = calloc(steps, sizeof *t->curve);
     if (!t->curve)
         BUG("out of memory");
-    t->checkpoints = (struct checkpoints){.store = stage_store(t->stage), .key = t->stage->key};
-    TRY(checkpoints_resume(&t->checkpoints, t->trainer, t->curve, &t->resumed_from, trace));
+    TRY(find_checkpoint(t, trace));
     t->saved = t->resumed_from;
     json_object_set_new(t->stage->record, "resumed_from", json_integer(t->resumed_from));
     if (t->resumed_from > 0)
@@ -213,6 +238,7 @@ static enum status train(struct training *t, struct trace *trace)
     struct trainer_hooks hooks = {.report = report,
                                   .checkpoint = checkpoint,
                                   .payload = t,
+                                  .stop = t->steps,
                                   .checkpoint_steps = (uint32_t)settings_integer(s, "checkpoint"),
                                   .checkpoint_seconds = CHECKPOINT_SECONDS,
                                   .interrupted = stage_stop(t->stage)};
@@ -266,7 +292,7 @@ static enum status store_trained(struct training *t, struct trace *trace)
 static enum status store_curve(struct training *t, struct trace *trace)
 {
     struct builder text = {0};
-    for (int64_t i = 0; i < settings_integer(&t->stage->entry->settings, "steps"); i++)
+    for (uint32_t i = 0; i < t->steps; i++)
         builder_printf(&text, "%.9g\n", (double)t->curve[i]);
     enum status status =
         stage_add_text(t->stage, "curve", "curve", (struct str){text.data, text.length}, trace);
@@ -276,7 +302,9 @@ static enum status store_curve(struct training *t, struct trace *trace)
 
 static enum status run_training(struct stage_run *stage, struct trace *trace)
 {
-    struct training t = {.stage = stage};
+    const struct settings *s = &stage->entry->settings;
+    int64_t stop = settings_integer(s, "stop"), steps = settings_integer(s, "steps");
+    struct training t = {.stage = stage, .steps = (uint32_t)(stop > 0 && stop < steps ? stop : steps)};
     enum status status = open_inputs(&t, trace);
     if (status == OK)
         status = create_trainer(&t, trace);
@@ -286,7 +314,7 @@ static enum status run_training(struct stage_run *stage, struct trace *trace)
         status = store_trained(&t, trace);
     if (status == OK)
         status = store_curve(&t, trace);
-    if (status == OK)
+    if (status == OK && hash128_equal(t.checkpoints.key, stage->key))
         status = checkpoints_remove(&t.checkpoints, trace);
     release(&t);
     return status;

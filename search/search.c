@@ -46,13 +46,10 @@ static enum status read_search(struct search *out, const char *path, struct trac
         return yaml_fail(trace, path, &start, "expected \"search\", with base, grid and budget");
     TRY(settings_read(&out->settings, &out->pipeline.arena, "search", part, NULL, out->pipeline.path, trace));
     const struct settings *s = &out->settings;
-    const struct yaml_value *stages = yaml_find(out->pipeline.root, "stages");
-    if (stages)
-        return yaml_fail(trace, path, stages,
-                         "a search file has no stages: search lists shapes, run a pipeline "
-                         "with the sizes of one in its prune stage");
     if (settings_has(s, "base.model"))
         TRY(bill_of_model(&bill, out, trace));
+    else if (out->pipeline.stages.count > 0)
+        return settings_fail(s, "base.model", trace, "must be given where stages rank the candidates");
     else
         TRY(bill_of_description(&bill, &out->arena, s, trace));
     TRY(space_read(&out->space, &out->arena, &bill, s, trace));

@@ -1,5 +1,5 @@
-/* A search file: the head and the inputs of a pipeline file, and a part `search` (docs/search.md). Its
- * candidates are known once it is read. */
+/* A search file: a pipeline file with a part `search` (docs/search.md). Its candidates are known once it is
+ * read; its stages, if it has any, say how they are ranked (search/rank.h). */
 #ifndef SEARCH_SEARCH_H
 #define SEARCH_SEARCH_H
 

@@ -186,6 +186,12 @@ static enum status run_step(struct trainer *t, const struct trainer_hooks *hooks
     return OK;
 }
 
+/* Where this run ends: at the schedule's end, or before. */
+static uint32_t last_step(const struct trainer *t, const struct trainer_hooks *hooks)
+{
+    return hooks->stop && hooks->stop < t->schedule.steps ? hooks->stop : t->schedule.steps;
+}
+
 struct due {
     uint32_t step;
     double time;
@@ -194,7 +200,7 @@ struct due {
 static bool is_checkpoint_due(const struct trainer *t, const struct trainer_hooks *hooks,
                               const struct due *last)
 {
-    if (t->position == t->schedule.steps || t->position == last->step)
+    if (t->position == last_step(t, hooks) || t->position == last->step)
         return false;
     if (hooks->checkpoint_steps && t->position - last->step >= hooks->checkpoint_steps)
         return true;
@@ -215,7 +221,8 @@ enum status trainer_run(struct trainer *t, const struct trainer_hooks *hooks, st
     struct due last = {t->position, clock_seconds()};
     if (t->sums == SUMS_USED)
         TRY(trainer_clear_sums(t, trace));
-    while (t->position < t->schedule.steps) {
+    uint32_t first = t->position;
+    while (t->position < last_step(t, hooks)) {
         struct trainer_report report;
         enum status status = run_step(t, hooks, &report, trace);
         if (status == INTERRUPTED) {
@@ -234,5 +241,6 @@ enum status trainer_run(struct trainer *t, const struct trainer_hooks *hooks, st
             last = (struct due){t->position, clock_seconds()};
         }
     }
-    return OK;
+    bool goes_on = first < t->position && t->position < t->schedule.steps;
+    return goes_on ? save(t, hooks, trace) : OK;
 }

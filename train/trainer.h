@@ -52,15 +52,17 @@ struct trainer_report {
 struct trainer_hooks {
     /* After every step; may be NULL. */
     enum status (*report)(void *payload, const struct trainer_report *report, struct trace *trace);
-    /* When one is due, and on interruption, but not after the last step; may be NULL. Reads states. */
+    /* When one is due, on interruption and at `stop`, but not after the schedule's last step; may be NULL.
+     * Reads states. */
     enum status (*checkpoint)(void *payload, struct trainer *trainer, struct trace *trace);
     void *payload;
+    uint32_t stop;                            /* steps after which to stop; 0: the schedule's end */
     uint32_t checkpoint_steps;                /* due every so many steps; 0: never */
     double checkpoint_seconds;                /* due when so long ago; 0: never */
     const volatile sig_atomic_t *interrupted; /* set asynchronously; may be NULL */
 };
 
-/* Runs from trainer_position() to the schedule's end. INVALID names the step whose loss or gradient is not
+/* Runs from trainer_position() to `stop`. INVALID names the step whose loss or gradient is not
  * finite (its update has not been kept from the states: resume from a checkpoint). INTERRUPTED after a
  * checkpoint; running again goes on. */
 enum status trainer_run(struct trainer *trainer, const struct trainer_hooks *hooks,

@@ -64,6 +64,38 @@ static void a_changed_setting_runs_what_depends_on_it(void **state)
     json_decref(lines);
 }
 
+/* Stopped, gone on with, stopped again: the end is that of a run that was left alone, and so is each part. */
+static void a_stopped_training_goes_on_to_the_same_end(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 6", "");
+    json_t *whole = fixture_run(f, "");
+    static const char *const stops[] = {", steps: 6, stop: 2", ", steps: 6, stop: 5", ", steps: 6, stop: 3",
+                                        ", steps: 6"};
+    static const char *const from[] = {NULL, "step 2", NULL, "step 5"};
+    char *ids[4];
+    for (int i = 0; i < 4; i++) {
+        fixture_write(f, stops[i], "");
+        struct outcome o = program_run("run %s --json --device cpu --store %s/other", f->yaml, f->directory);
+        assert_int_equal(o.exit_status, 0);
+        bool goes_on = strstr(builder_text(&o.err), "going on from the checkpoint of") != NULL;
+        assert_true(goes_on == (from[i] != NULL));
+        assert_true(!from[i] || strstr(builder_text(&o.err), from[i]) != NULL);
+        json_t *lines = json_lines(&o.out);
+        ids[i] = strdup(id_of(lines, "train"));
+        json_decref(lines);
+        outcome_release(&o);
+    }
+    assert_string_equal(ids[3], id_of(whole, "train"));
+    fixture_write(f, ", steps: 6, stop: 5", ""); /* alone, in the first store: the same as after stop: 2 */
+    json_t *five = fixture_run(f, "");
+    assert_string_equal(ids[1], id_of(five, "train"));
+    for (int i = 0; i < 4; i++)
+        free(ids[i]);
+    json_decref(five);
+    json_decref(whole);
+}
+
 static void what_changes_no_result_runs_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +280,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(the_second_run_is_all_cached),
         FIXTURE_TEST(a_changed_setting_runs_what_depends_on_it),
+        FIXTURE_TEST(a_stopped_training_goes_on_to_the_same_end),
         FIXTURE_TEST(what_changes_no_result_runs_nothing),
         FIXTURE_TEST(a_changed_text_runs_what_reads_it),
         FIXTURE_TEST(dry_run_explains_and_runs_nothing),

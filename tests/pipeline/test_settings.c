@@ -23,13 +23,14 @@ static const char *print(struct fixture *f, const char *kind, const char *text)
 static void writes_out_every_default(void **state)
 {
     struct fixture *f = *state;
-    assert_string_equal(print(f, "train", "{data: a, steps: 7}"),
-                        "loss.ce=1\nsteps=7\nbatch=16\nmicro=8\nlanes=1\nlength=256\noptimizer=adamw\n"
-                        "optimizer.lr=0.001\noptimizer.beta1=0.90000000000000002\n"
-                        "optimizer.beta2=0.94999999999999996\noptimizer.epsilon=1e-08\n"
-                        "optimizer.decay=0.10000000000000001\noptimizer.decays=matrices\noptimizer.clip=1\n"
-                        "schedule=cosine\nschedule.warmup=0\nschedule.floor=0.10000000000000001\n"
-                        "schedule.decay=0.20000000000000001\nseed=\n");
+    assert_string_equal(
+        print(f, "train", "{data: a, steps: 7}"),
+        "loss.ce=1\nsteps=7\nstop=0\nbatch=16\nmicro=8\nlanes=1\nlength=256\noptimizer=adamw\n"
+        "optimizer.lr=0.001\noptimizer.beta1=0.90000000000000002\n"
+        "optimizer.beta2=0.94999999999999996\noptimizer.epsilon=1e-08\n"
+        "optimizer.decay=0.10000000000000001\noptimizer.decays=matrices\noptimizer.clip=1\n"
+        "schedule=cosine\nschedule.warmup=0\nschedule.floor=0.10000000000000001\n"
+        "schedule.decay=0.20000000000000001\nseed=\n");
 }
 
 static void spelling_a_default_out_changes_nothing(void **state)

@@ -1,0 +1,193 @@
+/* search: ranking the candidates by short training, point by point; a search that was killed goes on. */
+#include "base/file.h"
+#include "tests/cli/fixture.h"
+#include "tests/support/test.h"
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define STAGES                                                                                \
+    "  - import: {model: teacher}\n"                                                          \
+    "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"                             \
+    "  - prune\n"                                                                             \
+    "  - distill: {teacher: import, data: text, steps: 12, batch: 4, micro: 4, length: 48}\n" \
+    "  - evaluate: {data: text, length: 48}\n"
+
+static void write_search(const struct fixture *f, const char *rank, const char *stages)
+{
+    char text[16384], model[PATH_MAX];
+    assert_non_null(realpath("golden/tiny/model.onnx", model));
+    snprintf(text, sizeof text,
+             "espalier: 1\nname: toy\nseed: 3\ninputs:\n  teacher: {model: %s, tokenizer: bytes}\n"
+             "  text: {text: %s}\nsearch:\n  base: {model: teacher}\n"
+             "  grid: {layers: [2, 3], ffn: [24, 32, 40]}\n%sstages:\n%s",
+             model, f->text, rank, stages);
+    fixture_write_file(f, "p.yaml", text);
+}
+
+static json_t *search(const struct fixture *f, const char *store)
+{
+    struct outcome o =
+        program_run("search %s --json --quiet --device cpu --store %s/%s", f->yaml, f->directory, store);
+    if (o.exit_status != 0)
+        fail_msg("search: exit status %d: %s", o.exit_status, builder_text(&o.err));
+    json_t *lines = json_lines(&o.out);
+    outcome_release(&o);
+    return lines;
+}
+
+/* How many candidates a point ranks, checking that ranks ascend with losses; *tau is NaN where none is given.
+ */
+static int candidates_at(const json_t *lines, int point, double *tau)
+{
+    int count = 0;
+    double loss = -INFINITY;
+    *tau = NAN;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        if (!json_object_get(line, "point") || json_integer_value(json_object_get(line, "point")) != point)
+            continue;
+        if (json_object_get(line, "candidates"))
+            assert_int_equal(json_integer_value(json_object_get(line, "candidates")), count);
+        if (json_object_get(line, "kendall_tau"))
+            *tau = json_number_value(json_object_get(line, "kendall_tau"));
+        if (!json_object_get(line, "rank"))
+            continue;
+        assert_int_equal(json_integer_value(json_object_get(line, "rank")), ++count);
+        assert_true(json_number_value(json_object_get(line, "loss")) >= loss);
+        loss = json_number_value(json_object_get(line, "loss"));
+    }
+    return count;
+}
+
+static void candidates_are_ranked_at_each_point(void **state)
+{
+    struct fixture *f = *state;
+    double tau;
+    write_search(f, "  rank: {points: [0, 4, 12]}\n", STAGES);
+    json_t *lines = search(f, "one");
+    assert_int_equal(candidates_at(lines, 0, &tau), 6);
+    assert_true(isnan(tau));
+    assert_int_equal(candidates_at(lines, 4, &tau), 6);
+    assert_true(tau >= -1 && tau <= 1);
+    assert_int_equal(candidates_at(lines, 12, &tau), 6);
+    json_decref(lines);
+}
+
+static void the_worst_are_dropped_where_that_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    double tau;
+    write_search(f, "  rank: {points: [0, 2, 4, 6], keep: 0.5}\n", STAGES);
+    json_t *lines = search(f, "one");
+    assert_int_equal(candidates_at(lines, 0, &tau), 6);
+    assert_int_equal(candidates_at(lines, 2, &tau), 6); /* nobody is dropped before training */
+    assert_int_equal(candidates_at(lines, 4, &tau), 3);
+    assert_int_equal(candidates_at(lines, 6, &tau), 2);
+    json_decref(lines);
+}
+
+static void a_ranking_that_has_settled_ends(void **state)
+{
+    struct fixture *f = *state;
+    double tau;
+    write_search(f, "  rank: {points: [0, 2, 4, 6], settled: -1}\n", STAGES);
+    json_t *lines = search(f, "one");
+    assert_int_equal(candidates_at(lines, 4, &tau), 6);
+    assert_int_equal(candidates_at(lines, 6, &tau), 0);
+    json_decref(lines);
+}
+
+/* The whole training of a candidate is that of a pipeline with its sizes: the report is the same. */
+static void a_candidate_is_what_a_pipeline_makes(void **state)
+{
+    struct fixture *f = *state;
+    write_search(f, "  rank: {points: [5, 12]}\n", STAGES);
+    json_t *lines = search(f, "one"), *run;
+    double expected = NAN, found = NAN;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        if (json_object_get(line, "rank") && json_integer_value(json_object_get(line, "point")) == 12 &&
+            strcmp(json_text(line, "candidate"), "l2-f24") == 0)
+            found = json_number_value(json_object_get(line, "loss"));
+    }
+    char text[16384], model[PATH_MAX];
+    assert_non_null(realpath("golden/tiny/model.onnx", model));
+    snprintf(
+        text, sizeof text,
+        "espalier: 1\nseed: 3\ninputs:\n  teacher: {model: %s, tokenizer: bytes}\n  text: {text: %s}\nstages:\n"
+        "  - import: {model: teacher}\n"
+        "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"
+        "  - prune: {layers: 2, ffn: 24}\n"
+        "  - distill: {teacher: import, data: text, steps: 12, batch: 4, micro: 4, length: 48}\n"
+        "  - evaluate: {data: text, length: 48}\n",
+        model, f->text);
+    fixture_write_file(f, "p.yaml", text);
+    run = fixture_run(f, "");
+    for (size_t i = 0; i < json_array_size(run); i++) {
+        const json_t *report = json_object_get(json_array_get(run, i), "report");
+        if (report)
+            expected = json_number_value(json_object_get(report, "loss"));
+    }
+    assert_true(expected > 0);
+    if (found != expected)
+        fail_msg("%.17g in the search, %.17g in a pipeline", found, expected);
+    json_decref(run);
+    json_decref(lines);
+}
+
+/* Killed when the first point is there, and once more a while later. */
+static void a_killed_search_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    write_search(f, "  rank: {points: [3, 6, 9, 12]}\n", STAGES);
+    json_t *alone = search(f, "alone");
+    for (int i = 0; i < 2; i++) {
+        struct process p;
+        const char *line;
+        process_start(&p, "search %s --json --quiet --device cpu --store %s/killed", f->yaml, f->directory);
+        while ((line = process_read_line(&p)) && !strstr(line, "\"point\":3") &&
+               !strstr(line, "\"point\": 3"))
+            ;
+        usleep(30000 * (useconds_t)i);
+        kill(p.pid, SIGKILL);
+        process_finish(&p);
+    }
+    json_t *killed = search(f, "killed");
+    assert_true(json_equal(alone, killed));
+    json_decref(alone);
+    json_decref(killed);
+}
+
+static void stages_must_say_how_a_candidate_is_made(void **state)
+{
+    struct fixture *f = *state;
+    write_search(f, "", "  - import: {model: teacher}\n");
+    program_expect(2, "end with prune, train or distill, evaluate", "search %s --device cpu", f->yaml);
+    write_search(f, "  rank: {points: [0, 13]}\n", STAGES);
+    program_expect(2, "rank.points: 13 is after the last of the 12 steps", "search %s --device cpu", f->yaml);
+    write_search(f, "  rank: {points: [4, 4]}\n", STAGES);
+    program_expect(2, "expected ascending points, found 4 after 4", "search %s --device cpu", f->yaml);
+    write_search(
+        f, "",
+        "  - import: {model: teacher}\n  - score: {data: text, samples: 8}\n  - prune: {hidden: 16}\n"
+        "  - train: {data: text, steps: 4}\n  - evaluate: {data: text}\n");
+    program_expect(2, "hidden: the search gives the sizes", "search %s --device cpu", f->yaml);
+    write_search(f, "  rank: {points: 4}\n", STAGES);
+    program_expect(0, "", "search %s --device cpu --list", f->yaml);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(candidates_are_ranked_at_each_point),
+        FIXTURE_TEST(the_worst_are_dropped_where_that_is_asked),
+        FIXTURE_TEST(a_ranking_that_has_settled_ends),
+        FIXTURE_TEST(a_candidate_is_what_a_pipeline_makes),
+        FIXTURE_TEST(a_killed_search_goes_on),
+        FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
+    };
+    program_begin(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
