@@ -97,6 +97,7 @@ static enum status create_trainer(struct training *t, struct trace *trace)
                                    .objectives = t->losses.objectives,
                                    .objective_count = t->losses.objective_count,
                                    .states = t->losses.states,
+                                   .recomputes = settings_integer(s, "recompute") != 0,
                                    .decays = decays_of(s),
                                    .vocabulary = t->losses.vocabulary,
                                    .micro = settings_integer(s, "micro"),

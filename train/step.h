@@ -74,6 +74,7 @@ struct step_spec {
     uint32_t objective_count;
     struct state_losses states; /* beside the objectives */
     enum step_decays decays;
+    bool recomputes;       /* train/recompute.h; changes no byte */
     int64_t micro, length; /* sequences in a micro-batch, tokens in a sequence */
     uint32_t lanes;
     int64_t chunk;      /* tokens a chunk of the head; 0: the default */

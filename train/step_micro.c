@@ -4,6 +4,7 @@
 #include "ir/build.h"
 #include "passes/gradient.h"
 #include "train/order.h"
+#include "train/recompute.h"
 #include "train/signals.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -16,6 +17,8 @@ struct builder_state {
     uint32_t tokens, labels, weights;
     uint32_t student_states[STATES_MAX], teacher_states[STATES_MAX]; /* in `graph`, by pair */
     uint32_t projection;                                             /* ID_NONE: not needed */
+    uint32_t forward_first, forward_end;                             /* the student's nodes */
+    VEC(uint32_t) kept; /* its values that are not computed again */
 };
 
 static void add_slot(struct builder_state *b, struct slot slot)
@@ -245,8 +248,13 @@ static enum status add_student(struct builder_state *b, struct head_side *out, s
     struct step *step = b->step;
     struct signals signals;
     TRY(signals_find(&signals, &step->arena, model, trace));
+    b->forward_first = b->graph->nodes.count;
     TRY(copy_model(b, copy, &signals, trace));
     *out = (struct head_side){copy->values[signals.hidden], copy->values[signals.head]};
+    b->forward_end = b->graph->nodes.count;
+    for (uint32_t i = 0; i < signals.residuals.count; i++)
+        *VEC_PUSH(&step->arena, &b->kept) = copy->values[signals.residuals.items[i]];
+    *VEC_PUSH(&step->arena, &b->kept) = out->hidden;
     TRY(find_states(b, copy, b->student_states, false, trace));
     uint32_t parameter = 0;
     for (uint32_t i = 0; i < model->tensors.count; i++) {
@@ -300,11 +308,20 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, st
     struct head_result head = head_build(&head_spec);
     if (spec->states.count > 0)
         state_losses_scale(&states, &state_build, sum_divergences(&b, &head));
+    uint32_t back = graph->nodes.count;
     TRY_WITH(trace, add_gradients(&b, &copy, &student, &head, &states, trace),
              "while building the student's gradients");
     for (uint32_t i = 0; i < step->loss_count; i++)
         add_sum(&b, step->parameters.count + i, arena_printf(&step->arena, "loss.%" PRIu32, i),
                 i < spec->objective_count ? head.losses[i] : states.losses[i - spec->objective_count]);
+    if (spec->recomputes) {
+        struct recompute_request request = {.first = b.forward_first,
+                                            .end = b.forward_end,
+                                            .back = back,
+                                            .kept = b.kept.items,
+                                            .kept_count = b.kept.count};
+        recompute_forward(graph, &request);
+    }
     order_outputs_early(graph);
     return OK;
 }

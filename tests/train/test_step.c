@@ -201,6 +201,66 @@ static void decays_what_it_is_told_to(void **state)
         }
 }
 
+/* The most elements of results that are alive at once, each from the node that makes it to the last that
+ * reads it. Views and results that replace an operand are counted as if they were tensors of their own. */
+static int64_t peak_of(const struct graph *graph)
+{
+    uint32_t *last = calloc(graph->values.count, sizeof *last);
+    int64_t *sizes = calloc(graph->values.count, sizeof *sizes), alive = 0, peak = 0;
+    for (uint32_t n = 0; n < graph->nodes.count; n++)
+        for (uint32_t i = 0; i < graph->nodes.items[n].input_count; i++)
+            last[graph->nodes.items[n].inputs[i]] = n;
+    for (uint32_t n = 0; n < graph->nodes.count; n++) {
+        const struct node *node = &graph->nodes.items[n];
+        for (uint32_t r = 0; r < node->result_count; r++) {
+            const struct value *value = graph_value(graph, node->results[r]);
+            sizes[node->results[r]] = 1;
+            for (uint32_t a = 0; a < value->rank; a++)
+                sizes[node->results[r]] *= dims_size(&graph->dims, value->axes[a]);
+            alive += sizes[node->results[r]];
+        }
+        peak = alive > peak ? alive : peak;
+        for (uint32_t v = 0; v < graph->values.count; v++)
+            if (sizes[v] > 0 && last[v] <= n) {
+                alive -= sizes[v];
+                sizes[v] = 0;
+            }
+    }
+    free(last);
+    free(sizes);
+    return peak;
+}
+
+/* Of a deep model, what a layer keeps is the stream: 2 x width a token for two branches, where it was many
+ * times that. */
+static void recomputing_keeps_little_of_a_layer(void **state)
+{
+    (void)state;
+    const struct objective objectives[] = {{.kind = OBJECTIVE_forward_kl, .weight = 1}};
+    int64_t peaks[2][2]; /* by recomputation and depth */
+    const int64_t tokens = 2 * 200, width = 24;
+    for (int recomputes = 0; recomputes < 2; recomputes++)
+        for (int deep = 0; deep < 2; deep++) {
+            struct trace trace = {0};
+            struct arch arch = model_arch();
+            arch.layers = deep ? 12 : 6;
+            struct bench b;
+            bench_open(&b, arch, objectives, 1);
+            b.spec.step.recomputes = recomputes;
+            b.spec.step.length = 200;
+            struct step step;
+            assert_ok(step_build(&step, &b.spec.step, &trace), &trace);
+            assert_ok(graph_verify(step.micro.graph, &trace), &trace);
+            peaks[recomputes][deep] = peak_of(step.micro.graph);
+            step_release(&step);
+            bench_close(&b);
+        }
+    int64_t kept = (peaks[0][1] - peaks[0][0]) / 6, kept_less = (peaks[1][1] - peaks[1][0]) / 6;
+    print_message("elements a layer: %d, recomputing: %d\n", (int)kept, (int)kept_less);
+    assert_true(kept > 8 * tokens * width);
+    assert_int_equal(kept_less, 2 * tokens * width);
+}
+
 static void refuses_what_does_not_fit(void **state)
 {
     (void)state;
@@ -240,6 +300,7 @@ int main(void)
         cmocka_unit_test(is_zero_for_a_model_and_itself),
         cmocka_unit_test(builds_graphs_that_verify),
         cmocka_unit_test(decays_what_it_is_told_to),
+        cmocka_unit_test(recomputing_keeps_little_of_a_layer),
         cmocka_unit_test(refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

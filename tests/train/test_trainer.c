@@ -283,6 +283,23 @@ static void threads_do_not_change_bytes(void **state)
     free(states[1]);
 }
 
+static void recomputing_does_not_change_bytes(void **state)
+{
+    (void)state;
+    float *states[2];
+    size_t bytes[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        struct fixture f;
+        open_fixture(&f, kl, 1);
+        f.spec.step.recomputes = k == 1;
+        states[k] = train(&f, &bytes[k]);
+        close_fixture(&f);
+    }
+    assert_memory_equal(states[0], states[1], bytes[0]);
+    free(states[0]);
+    free(states[1]);
+}
+
 /* Golden arithmetic never meets a subnormal number: devices that flush them give the same bytes. */
 static void flushing_subnormals_does_not_change_bytes(void **state)
 {
@@ -437,6 +454,7 @@ int main(void)
         cmocka_unit_test(goes_on_after_an_interruption),
         cmocka_unit_test(drops_a_step_that_was_left_in_the_middle),
         cmocka_unit_test(threads_do_not_change_bytes),
+        cmocka_unit_test(recomputing_does_not_change_bytes),
         cmocka_unit_test(flushing_subnormals_does_not_change_bytes),
         cmocka_unit_test(one_micro_batch_a_lane_is_one_lane),
         cmocka_unit_test(lanes_change_bytes_and_nothing_else),
