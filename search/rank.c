@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "search/kendall.h"
 #include "store/object.h"
+#include "store/stage_lock.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -189,17 +190,47 @@ static void drop_the_worst(struct ranker *r, const struct rank_point *point)
             r->dropped[point->order[i]] = true;
 }
 
+/* Held while a candidate is measured at a point, so that searches of the same file, on other devices, take
+ * other candidates. The key is no stage's; it stands for nothing in the store. */
+static enum status claim(struct stage_lock *out, const struct ranker *r, uint32_t candidate, uint32_t point,
+                         struct trace *trace)
+{
+    const struct run *run = &r->out->run;
+    struct builder text = {0};
+    builder_printf(&text, "espalier-search %s %s %" PRId64, run->pipeline.name,
+                   r->search->candidates.items.items[candidate].label, r->points->list[point]);
+    enum status status = stage_lock_try(out, run->store, hash128_of(builder_text(&text), text.length), trace);
+    builder_release(&text);
+    return status;
+}
+
+/* What nobody else has claimed first; then the others, whose results are there or are waited for. */
+static enum status measure_all(struct ranker *r, double *loss, uint32_t point, struct trace *trace)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t c = 0; c < r->candidates; c++) {
+            struct stage_lock lock = {0};
+            if (r->dropped[c] || !isnan(loss[c]))
+                continue;
+            TRY(claim(&lock, r, c, point, trace));
+            enum status status = lock.is_held || pass > 0 ? measure(r, &loss[c], c, point, trace) : OK;
+            stage_lock_release(&lock);
+            if (status != OK)
+                trace_add(trace, "while ranking %s at step %" PRId64,
+                          r->search->candidates.items.items[c].label, r->points->list[point]);
+            TRY(status);
+        }
+    return OK;
+}
+
 static enum status run_point(struct ranker *r, uint32_t index, struct trace *trace)
 {
     struct arena *arena = &r->out->arena;
     double *loss = ARENA_ARRAY(arena, double, r->candidates);
     uint32_t *order = ARENA_ARRAY(arena, uint32_t, r->candidates);
-    for (uint32_t c = 0; c < r->candidates; c++) {
+    for (uint32_t c = 0; c < r->candidates; c++)
         loss[c] = NAN;
-        if (!r->dropped[c])
-            TRY_WITH(trace, measure(r, &loss[c], c, index, trace), "while ranking %s at step %" PRId64,
-                     r->search->candidates.items.items[c].label, r->points->list[index]);
-    }
+    TRY(measure_all(r, loss, index, trace));
     struct rank_point *point = VEC_PUSH(arena, &r->out->points);
     *point = (struct rank_point){.step = (uint32_t)r->points->list[index], .loss = loss, .tau = NAN};
     sort_by_loss(point, order, r->candidates);

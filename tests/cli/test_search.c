@@ -160,6 +160,38 @@ static void a_killed_search_goes_on(void **state)
     json_decref(killed);
 }
 
+static int count_text(const struct builder *text, const char *words)
+{
+    int count = 0;
+    for (const char *at = builder_text(text); (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
+/* Two searches of one file at once, as with a device each: both end with the ranking of one that is alone. */
+static void two_searches_share_the_work(void **state)
+{
+    struct fixture *f = *state;
+    write_search(f, "  rank: {points: [0, 12]}\n", STAGES);
+    json_t *alone = search(f, "alone");
+    struct process other;
+    struct builder first = {0};
+    const char *line;
+    process_start(&other, "search %s --json --quiet --device cpu --store %s/shared", f->yaml, f->directory);
+    json_t *second = search(f, "shared");
+    while ((line = process_read_line(&other)))
+        builder_printf(&first, "%s\n", line);
+    assert_int_equal(process_finish(&other), 0);
+    json_t *lines = json_lines(&first);
+    assert_true(json_equal(alone, second));
+    assert_true(json_equal(alone, lines));
+    assert_int_equal(count_text(&first, "rank"), 12);
+    builder_release(&first);
+    json_decref(lines);
+    json_decref(second);
+    json_decref(alone);
+}
+
 static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
@@ -186,6 +218,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_ranking_that_has_settled_ends),
         FIXTURE_TEST(a_candidate_is_what_a_pipeline_makes),
         FIXTURE_TEST(a_killed_search_goes_on),
+        FIXTURE_TEST(two_searches_share_the_work),
         FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
     };
     program_begin(argc, argv);
