@@ -87,7 +87,8 @@ static enum status create_trainer(struct training *t, struct trace *trace)
 {
     const struct settings *s = &t->stage->entry->settings;
     const struct graph *teachers[1] = {t->teacher.graph};
-    struct trainer_spec spec = {.batch = (uint32_t)settings_integer(s, "batch")};
+    struct trainer_spec spec = {.batch = (uint32_t)settings_integer(s, "batch"),
+                                .memory = (int64_t)settings_real(s, "memory")};
     bool distills = t->teacher.graph != NULL;
     TRY(losses_read(&t->losses, &t->stage->arena, s, &t->student, distills ? &t->teacher : NULL, trace));
     TRY(stage_executor(&spec.executor, t->stage, trace));

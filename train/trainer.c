@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 #include "base/log.h"
 #include "shaders/scalar/scalar.h"
+#include "train/step_memory.h"
 #include "train/trainer_state.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -44,10 +45,29 @@ static void weigh_losses(struct trainer *t, const struct step_spec *spec)
         t->weights[spec->objective_count + i] = doubles ? 0 : spec->states.pairs[i].weight;
 }
 
+/* The step's graphs; recomputing where they would take more memory than is to be used. */
+static enum status build_within(struct step *out, const struct trainer_spec *spec, struct trace *trace)
+{
+    int64_t bytes = 0;
+    struct step_spec less = spec->step;
+    TRY(step_build(out, &spec->step, trace));
+    if (spec->memory == 0 || spec->step.recomputes)
+        return OK;
+    enum status status = step_memory(&bytes, out, trace);
+    if (status == OK && bytes <= spec->memory)
+        return OK;
+    step_release(out);
+    TRY(status);
+    log_note("a step takes about %" PRId64 " MiB, more than %" PRId64 ": activations are recomputed",
+             bytes >> 20, spec->memory >> 20);
+    less.recomputes = true;
+    return step_build(out, &less, trace);
+}
+
 enum status trainer_create(struct trainer **out, const struct trainer_spec *spec, struct trace *trace)
 {
     struct step step;
-    TRY(step_build(&step, &spec->step, trace)); /* checks micro, length and lanes */
+    TRY(build_within(&step, spec, trace)); /* checks micro, length and lanes */
     enum status status = check(spec, trace);
     if (status != OK) {
         step_release(&step);

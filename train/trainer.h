@@ -28,6 +28,7 @@ struct trainer_source trainer_source_of_batcher(struct batcher *batcher);
 struct trainer_spec {
     struct executor *executor; /* borrowed */
     struct step_spec step;     /* graphs are borrowed until trainer_create returns */
+    int64_t memory;            /* bytes beyond which a step recomputes activations; 0: no limit */
     uint32_t batch;            /* sequences a step: a multiple of micro * lanes */
     struct schedule schedule;  /* its steps are the run's */
     struct adamw adamw;

@@ -141,7 +141,7 @@ static void a_candidate_is_what_a_pipeline_makes(void **state)
 static void a_killed_search_goes_on(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [3, 6, 9, 12]}\n", STAGES);
+    write_search(f, "  rank: {points: [3, 8, 12]}\n", STAGES);
     json_t *alone = search(f, "alone");
     for (int i = 0; i < 2; i++) {
         struct process p;

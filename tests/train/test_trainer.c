@@ -2,6 +2,7 @@
  * errors. */
 #include "backend-cpu/cpu.h"
 #include "tests/train/model.h"
+#include "train/step_memory.h"
 #include <math.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -300,6 +301,36 @@ static void recomputing_does_not_change_bytes(void **state)
     free(states[1]);
 }
 
+static void recomputes_where_memory_is_short(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct trace trace = {0};
+    open_fixture(&f, kl, 1);
+    f.spec.step.length = 200;
+    uint32_t nodes[3];
+    int64_t bytes[2];
+    struct step step;
+    for (int recomputes = 0; recomputes < 2; recomputes++) {
+        f.spec.step.recomputes = recomputes;
+        assert_ok(step_build(&step, &f.spec.step, &trace), &trace);
+        assert_ok(step_memory(&bytes[recomputes], &step, &trace), &trace);
+        step_release(&step);
+    }
+    assert_true(bytes[1] < bytes[0] && bytes[1] > 0);
+    f.spec.step.recomputes = false;
+    const int64_t limits[] = {0, bytes[0], bytes[0] - 1};
+    for (int i = 0; i < 3; i++) {
+        f.spec.memory = limits[i];
+        struct trainer *trainer = create(&f);
+        nodes[i] = trainer_step(trainer)->micro.graph->nodes.count;
+        trainer_destroy(trainer);
+    }
+    assert_int_equal(nodes[0], nodes[1]);
+    assert_true(nodes[2] > nodes[0]);
+    close_fixture(&f);
+}
+
 /* Golden arithmetic never meets a subnormal number: devices that flush them give the same bytes. */
 static void flushing_subnormals_does_not_change_bytes(void **state)
 {
@@ -455,6 +486,7 @@ int main(void)
         cmocka_unit_test(drops_a_step_that_was_left_in_the_middle),
         cmocka_unit_test(threads_do_not_change_bytes),
         cmocka_unit_test(recomputing_does_not_change_bytes),
+        cmocka_unit_test(recomputes_where_memory_is_short),
         cmocka_unit_test(flushing_subnormals_does_not_change_bytes),
         cmocka_unit_test(one_micro_batch_a_lane_is_one_lane),
         cmocka_unit_test(lanes_change_bytes_and_nothing_else),
