@@ -1,6 +1,7 @@
 /* Losses of hidden states: what they are taken from, their gradients in double precision against finite
  * differences, and how they are scaled. */
 #include "tests/train/bench.h"
+#include "tests/train/states_reference.h"
 #include <inttypes.h>
 
 static const struct objective kl[] = {{.kind = OBJECTIVE_forward_kl, .weight = 0.5f}};
@@ -114,6 +115,56 @@ static void dynamic_scale_is_a_constant_factor(void **state)
     release_gradients(dynamic, counts[2]);
 }
 
+/* The graph has rotary frequencies and epsilon as floats. */
+static void assert_near(const char *what, uint32_t index, double found, double expected, double scale)
+{
+    if (!(fabs(found - expected) <= 1e-6 * (fabs(expected) + scale)))
+        fail_msg("%s %" PRIu32 ": %.15g, PyTorch has %.15g", what, index, found, expected);
+}
+
+static void check_reference(enum state_distance distance, const struct states_reference *expected)
+{
+    struct trace trace = {0};
+    struct bench b;
+    bench_open(&b, model_arch(), kl, 1);
+    add_states(&b, distance, STATE_DYNAMIC);
+    bench_start(&b);
+    const struct step *step = &b.trainer->step;
+    uint32_t last = step->parameters.count - 1;
+    for (int64_t i = 0; i < step->parameters.items[last].count; i++) {
+        double x = (double)model_number(5000, (uint32_t)i) / 4;
+        assert_ok(
+            cpu_double_tensor_write(b.executor, b.trainer->tensors[SLOT_PARAMETER][last], i, 1, &x, &trace),
+            &trace);
+    }
+    run_loss(&b);
+    assert_int_equal(step->parameters.count, REFERENCE_PARAMETERS);
+    for (uint32_t i = 0; i < step->loss_count; i++) {
+        double loss;
+        uint32_t tensor = b.trainer->tensors[SLOT_SUM][step->parameters.count + i];
+        assert_ok(cpu_double_tensor_read(b.executor, tensor, 0, 1, &loss, &trace), &trace);
+        assert_near("loss", i, loss, expected->losses[i], 0);
+    }
+    for (uint32_t p = 0; p < step->parameters.count; p++) {
+        double *gradient = read_gradient(&b, p), sum = 0, squares = 0;
+        for (int64_t i = 0; i < step->parameters.items[p].count; i++) {
+            sum += gradient[i];
+            squares += gradient[i] * gradient[i];
+        }
+        assert_near("squares of gradient", p, squares, expected->gradients[p][1], 0);
+        assert_near("sum of gradient", p, sum, expected->gradients[p][0], sqrt(squares));
+        free(gradient);
+    }
+    bench_close(&b);
+}
+
+static void losses_and_gradients_are_those_of_pytorch(void **state)
+{
+    (void)state;
+    check_reference(STATE_COSINE, &states_references[0]);
+    check_reference(STATE_MSE, &states_references[1]);
+}
+
 /* Trains a few steps; the report of the last. */
 static enum status keep_report(void *payload, const struct trainer_report *report, struct trace *trace)
 {
@@ -149,6 +200,49 @@ static void trains_the_matrix_and_reports_every_loss(void **state)
     bench_close(&b);
 }
 
+static const struct node *node_of(const struct graph *graph, uint32_t value)
+{
+    assert_int_equal(graph_value(graph, value)->origin, VALUE_NODE);
+    return &graph->nodes.items[graph_value(graph, value)->source];
+}
+
+static uint32_t find(const struct graph *graph, enum state_kind kind, uint32_t layer)
+{
+    struct trace trace = {0};
+    struct arena arena = {0};
+    uint32_t value;
+    assert_ok(state_find(&value, &arena, graph, kind, layer, &trace), &trace);
+    arena_release(&arena);
+    return value;
+}
+
+/* In the decoder that train/arch.c builds, told by the ops around each state. */
+static void states_are_what_they_are_called(void **state)
+{
+    (void)state;
+    struct graph *graph = model_build(model_arch(), 1);
+    const struct node *embedding = node_of(graph, find(graph, STATE_KIND_embedding, 0));
+    assert_int_equal(embedding->op, OP_rmsnorm);
+    assert_int_equal(node_of(graph, embedding->inputs[0])->op, OP_embed);
+    const struct node *head = node_of(graph, graph_find_output(graph, "logits"));
+    assert_int_equal(find(graph, STATE_KIND_block, 1), head->inputs[0]); /* the last norm */
+    const struct node *attention = node_of(graph, find(graph, STATE_KIND_attention, 1));
+    assert_int_equal(attention->op, OP_matmul_nt);
+    assert_int_equal(node_of(graph, attention->inputs[0])->op, OP_attention);
+    const struct node *mlp = node_of(graph, find(graph, STATE_KIND_mlp, 1));
+    const struct node *product = node_of(graph, mlp->inputs[0]);
+    assert_int_equal(product->op, OP_mul);
+    const struct node *up = node_of(graph, product->inputs[1]);
+    assert_int_equal(up->inputs[0], find(graph, STATE_KIND_mlp_input, 1));
+    /* After the first layer comes the norm that the second one's attention reads. */
+    const struct node *first = node_of(graph, find(graph, STATE_KIND_block, 0));
+    const struct node *sum = node_of(graph, first->inputs[0]);
+    assert_int_equal(first->op, OP_rmsnorm);
+    assert_int_equal(sum->op, OP_add);
+    assert_int_equal(sum->inputs[1], find(graph, STATE_KIND_mlp, 0));
+    graph_destroy(graph);
+}
+
 static void refuses_what_is_not_there(void **state)
 {
     (void)state;
@@ -175,7 +269,9 @@ int main(void)
         cmocka_unit_test(has_the_gradient_of_squares),
         cmocka_unit_test(needs_no_matrix_between_equal_widths),
         cmocka_unit_test(dynamic_scale_is_a_constant_factor),
+        cmocka_unit_test(losses_and_gradients_are_those_of_pytorch),
         cmocka_unit_test(trains_the_matrix_and_reports_every_loss),
+        cmocka_unit_test(states_are_what_they_are_called),
         cmocka_unit_test(refuses_what_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
