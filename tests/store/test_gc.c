@@ -94,6 +94,11 @@ static void keeping_refs_only_forgets_other_keys(void **state)
     put_key(f, "reached", models[0]);
     put_key(f, "other", models[1]);
     assert_ok(store_record_write(f->store, key_of("other"), STR("{}"), &f->trace), &f->trace);
+    struct arena arena = {0};
+    char *steps;
+    assert_ok(store_steps_path(&steps, &arena, f->store, key_of("other"), &f->trace), &f->trace);
+    assert_ok(file_write(steps, "{}\n", 3, &f->trace), &f->trace);
+    arena_release(&arena);
     assert_ok(store_ref_set(f->store, "kept", models[0], &f->trace), &f->trace);
     struct gc_report report = collect(f, (struct gc_options){.keys = GC_KEEP_REFS});
     assert_int_equal(report.keys, 1);
