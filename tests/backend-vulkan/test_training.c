@@ -36,7 +36,9 @@ static float *train(struct executor *executor, const struct objective *objective
                                   .count = 2,
                                   .distance = objective->kind == OBJECTIVE_mse ? STATE_MSE : STATE_COSINE,
                                   .scale = STATE_DYNAMIC};
-        spec.step.vocabulary = 67;
+        data.vocab = 60;
+        spec.step.vocabulary = 60;
+        spec.step.recomputes = true;
     }
     if (objective->kind != OBJECTIVE_ce) {
         spec.step.teachers = teachers;

@@ -192,6 +192,20 @@ static void two_searches_share_the_work(void **state)
     json_decref(alone);
 }
 
+static void the_example_ranks_its_shapes(void **state)
+{
+    struct fixture *f = *state;
+    double tau;
+    struct outcome o = program_run(
+        "search examples/search/tiny.yaml --json --quiet --device cpu --store %s/example", f->directory);
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    assert_int_equal(candidates_at(lines, 16, &tau), 4);
+    assert_true(tau >= -1 && tau <= 1);
+    json_decref(lines);
+    outcome_release(&o);
+}
+
 static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
@@ -219,6 +233,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_candidate_is_what_a_pipeline_makes),
         FIXTURE_TEST(a_killed_search_goes_on),
         FIXTURE_TEST(two_searches_share_the_work),
+        FIXTURE_TEST(the_example_ranks_its_shapes),
         FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
     };
     program_begin(argc, argv);
