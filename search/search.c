@@ -26,7 +26,7 @@ static enum status bill_of_model(struct bill *out, struct search *search, struct
     const char *path = settings_text(&input->settings, "model");
     struct imported_model model = {0};
     struct import_options options = {.trust = IMPORT_TRUSTED};
-    enum status status = frontend_import_onnx(&model, path, &options, trace);
+    enum status status = frontend_import(&model, path, &options, trace);
     if (status == OK)
         status = bill_of_graph(out, &search->arena, model.graph, trace);
     imported_model_release(&model);

@@ -206,6 +206,23 @@ static void the_example_ranks_its_shapes(void **state)
     outcome_release(&o);
 }
 
+static void the_base_may_be_a_folder(void **state)
+{
+    struct fixture *f = *state;
+    program_expect(0, "", "export golden/tiny/model.onnx --to hf --tokenizer bytes --output %s/hf",
+                   f->directory);
+    fixture_write_file(f, "p.yaml",
+                       "espalier: 1\ninputs: {teacher: {model: hf}}\n"
+                       "search: {base: {model: teacher}, grid: {layers: [2, 3], ffn: [24]}}\n");
+    struct outcome o = program_run("search %s --json", f->yaml);
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    assert_int_equal(json_array_size(lines), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 1), "hidden")), 32);
+    json_decref(lines);
+    outcome_release(&o);
+}
+
 static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
@@ -234,6 +251,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_killed_search_goes_on),
         FIXTURE_TEST(two_searches_share_the_work),
         FIXTURE_TEST(the_example_ranks_its_shapes),
+        FIXTURE_TEST(the_base_may_be_a_folder),
         FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
     };
     program_begin(argc, argv);
