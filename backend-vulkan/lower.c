@@ -103,6 +103,14 @@ enum status lower_scale(struct lowering *l, const struct step *s, struct trace *
     return OK;
 }
 
+enum status lower_spread(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    struct push_elements push = {.count = (uint)s->results[0].count, .period = (uint)s->results[0].width};
+    launch_elements(l, s, push, 4);
+    return OK;
+}
+
 /* Over its base only the part has to be written. */
 enum status lower_place_rows(struct lowering *l, const struct step *s, struct trace *trace)
 {

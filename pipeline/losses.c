@@ -58,7 +58,8 @@ static enum status read_states(struct losses *out, struct arena *arena, const st
         .pairs = pairs,
         .distance = strcmp(settings_text(s, "loss.states.distance"), "mse") == 0 ? STATE_MSE : STATE_COSINE,
         .scale = strcmp(settings_text(s, "loss.states.scale"), "fixed") == 0 ? STATE_FIXED : STATE_DYNAMIC,
-        .seed = (uint64_t)settings_integer(s, "seed")};
+        .seed = (uint64_t)settings_integer(s, "seed"),
+        .relation_heads = (uint32_t)settings_integer(s, "loss.states.relation_heads")};
     for (int kind = 0; kind < STATE_KIND_COUNT; kind++) {
         uint32_t times = kind == STATE_KIND_embedding ? 1 : layers;
         if (!settings_has_word(s, "loss.states.at", state_table[kind].name))

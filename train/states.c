@@ -4,6 +4,7 @@
 #include "passes/structure.h"
 #include "shaders/scalar/scalar.h"
 #include "train/init.h"
+#include "train/relation.h"
 #include <assert.h>
 #include <inttypes.h>
 
@@ -69,9 +70,12 @@ static uint32_t find_in(const struct structure *s, const struct graph *model, en
         return normalised(model, s->stream[0]);
     if (kind == STATE_KIND_block)
         return normalised(model, s->stream[end_of(s, layer)]);
-    uint32_t branch = kind == STATE_KIND_attention ? layer->attention : layer->mlp;
+    bool is_of_attention = kind == STATE_KIND_attention || state_is_relation(kind);
+    uint32_t branch = is_of_attention ? layer->attention : layer->mlp;
     if (branch == ID_NONE)
         return ID_NONE;
+    if (state_is_relation(kind)) /* queries, keys, values are inputs 0, 1, 2 */
+        return model->nodes.items[s->branches[branch].attention].inputs[kind - STATE_KIND_queries];
     return kind == STATE_KIND_mlp_input ? normalised(model, s->stream[s->branches[branch].reads])
                                         : s->branches[branch].value;
 }
@@ -125,6 +129,14 @@ struct state_result state_losses_build(const struct state_build *build)
     enum op op = build->losses->distance == STATE_MSE ? OP_mse_rows : OP_cosine_loss_rows;
     for (uint32_t i = 0; i < build->losses->count; i++) {
         uint32_t state = build->student[i];
+        if (state_is_relation(build->losses->pairs[i].kind)) {
+            struct relation_result relation = relation_build(graph, state, build->teacher[i], build->weights,
+                                                             build->losses->relation_heads);
+            result.values[i] = state;
+            result.gradients[i] = relation.gradient;
+            result.losses[i] = relation.loss;
+            continue;
+        }
         if (build->projection != ID_NONE)
             state = build_binary(graph, OP_matmul_nt, state, build->projection);
         uint32_t inputs[] = {state, build->teacher[i], build->weights};

@@ -6,10 +6,13 @@
  *   mlp_input  what the layer's MLP reads, normalised
  *   mlp        what the layer's MLP adds to the stream
  *   attention  what the layer's attention adds to the stream
+ *   queries, keys, values  relations: of each position to those before it, as attention with these as queries
+ * and keys has them, in heads of which student and teacher have equally many (Wang et al. 2021)
  *
  * A loss is the distance of the student's state from the teacher's at each token, summed over tokens times
- * their weights. A student narrower (or wider) than its teacher has its states multiplied by one matrix that
- * all losses share and that is trained with it, as a parameter of the step but not of the student. */
+ * their weights; of relations it is the mean of KL(teacher || student) over heads. A student narrower (or
+ * wider) than its teacher has its states multiplied by one matrix that all losses share and that is trained
+ * with it, as a parameter of the step but not of the student. */
 #ifndef TRAIN_STATES_H
 #define TRAIN_STATES_H
 
@@ -51,7 +54,8 @@ struct state_losses {
         STATE_DYNAMIC, /* times the teacher's divergences over their sum, in each micro-batch, as a constant
                         */
     } scale;
-    uint64_t seed; /* of the shared matrix */
+    uint64_t seed;           /* of the shared matrix */
+    uint32_t relation_heads; /* divides the widths of what is related */
 };
 
 /* The value of a state in a model; INVALID when there is no such layer, UNSUPPORTED when the layer lacks it.
@@ -61,6 +65,11 @@ enum status state_find(uint32_t *out, struct arena *arena, const struct graph *m
 /* Layers of a model, for the default map. */
 enum status state_layers(uint32_t *out, struct arena *arena, const struct graph *model,
                          struct trace *trace) MUST_CHECK;
+
+static inline bool state_is_relation(enum state_kind kind)
+{
+    return kind == STATE_KIND_queries || kind == STATE_KIND_keys || kind == STATE_KIND_values;
+}
 
 /* A graph that holds nothing but the shared matrix [teacher's width, student's width] with fresh values:
  * normal with deviation 1/sqrt(student's width), so that states keep their size. Destroyed by the caller. */

@@ -116,6 +116,30 @@ static enum status find_states(struct builder_state *b, const struct graph_copy 
     return OK;
 }
 
+static int64_t width_of(const struct graph *graph, uint32_t value)
+{
+    const struct value *v = graph_value(graph, value);
+    return dims_size(&graph->dims, v->axes[v->rank - 1]);
+}
+
+/* Heads of relations must divide what they cut. */
+static enum status check_relations(const struct builder_state *b, struct trace *trace)
+{
+    const struct state_losses *states = &b->spec->states;
+    int64_t heads = states->relation_heads;
+    for (uint32_t i = 0; i < states->count; i++) {
+        int64_t of_student = width_of(b->graph, b->student_states[i]);
+        int64_t of_teacher = width_of(b->graph, b->teacher_states[i]);
+        if (state_is_relation(states->pairs[i].kind) &&
+            (heads < 1 || of_student % heads != 0 || of_teacher % heads != 0))
+            return status_fail(trace, INVALID,
+                               "%" PRId64 " relation heads do not divide the %s of student (%" PRId64
+                               ") and teacher (%" PRId64 ")",
+                               heads, state_table[states->pairs[i].kind].name, of_student, of_teacher);
+    }
+    return OK;
+}
+
 static enum status add_teacher(struct builder_state *b, uint32_t index, struct head_side *out,
                                struct trace *trace)
 {
@@ -173,21 +197,19 @@ static void add_sum(struct builder_state *b, uint32_t index, const char *name, u
     add_slot(b, (struct slot){.value = next, .role = SLOT_SUM, .index = index});
 }
 
-static int64_t width_of(const struct graph *graph, uint32_t value)
-{
-    const struct value *v = graph_value(graph, value);
-    return dims_size(&graph->dims, v->axes[v->rank - 1]);
-}
-
 /* The matrix that makes the student's states as wide as the teacher's: a parameter like the student's. */
 static void add_projection(struct builder_state *b)
 {
     struct step *step = b->step;
     b->projection = ID_NONE;
-    if (b->spec->states.count == 0)
+    const struct state_losses *states = &b->spec->states;
+    uint32_t first = 0; /* that is compared channel by channel: all those are as wide as the stream */
+    while (first < states->count && state_is_relation(states->pairs[first].kind))
+        first++;
+    if (first == states->count)
         return;
-    int64_t teacher = width_of(b->graph, b->teacher_states[0]);
-    int64_t student = width_of(b->graph, b->student_states[0]);
+    int64_t teacher = width_of(b->graph, b->teacher_states[first]);
+    int64_t student = width_of(b->graph, b->student_states[first]);
     if (teacher == student)
         return;
     step->projection = state_projection_create(teacher, student, b->spec->states.seed);
@@ -284,6 +306,7 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, st
     struct graph_copy copy = graph_copy_begin(graph, spec->student);
     TRY_WITH(trace, add_student(&b, &student, &copy, trace), "while preparing the student");
     TRY(check_vocabularies(&b, &student, teachers, trace));
+    TRY(check_relations(&b, trace));
     add_projection(&b);
     struct head_spec head_spec = {
         .graph = graph,

@@ -71,3 +71,11 @@ void KERNEL(head_norms)(struct kernel_call *call)
     cpu_threads_for(call->threads, norms->count, kernel_grain(4 * call->inputs[0].count / norms->count),
                     norms_range, call);
 }
+
+/* stats [n, 2] -> [n] */
+void KERNEL(attention_log_sums)(struct kernel_call *call)
+{
+    const real *stats = kernel_input(call, 0);
+    for (int64_t i = 0; i < call->results[0].count; i++)
+        kernel_result(call, 0)[i] = r_flush(stats[2 * i] - r_log(stats[2 * i + 1]));
+}

@@ -131,3 +131,22 @@ void KERNEL(mul)(struct kernel_call *call)
     cpu_threads_for(call->threads, call->results[0].count / pair.columns, kernel_grain(pair.columns),
                     mul_rows, &pair);
 }
+
+static void spread_range(void *payload, int64_t first, int64_t end, uint32_t thread)
+{
+    (void)thread;
+    const struct kernel_call *call = payload;
+    int64_t d = kernel_last_dim(&call->results[0]);
+    for (int64_t t = first; t < end; t++) {
+        real x = r_flush(kernel_input(call, 0)[t]), *y = kernel_result(call, 0) + t * d;
+        for (int64_t c = 0; c < d; c++)
+            y[c] = x;
+    }
+}
+
+/* x [n] -> y [n, d] */
+void KERNEL(spread)(struct kernel_call *call)
+{
+    int64_t d = kernel_last_dim(&call->results[0]);
+    cpu_threads_for(call->threads, call->inputs[0].count, kernel_grain(d), spread_range, call);
+}

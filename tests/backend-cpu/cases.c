@@ -92,6 +92,9 @@ const struct op_case op_cases[] = {
     DIVERGENCES(1, 1), DIVERGENCES(3, 7), DIVERGENCES(5, 64), DIVERGENCES(17, 65), DIVERGENCES(2, 1031),
     DIVERGENCES(1500, 19), DIVERGENCES(600, 200),
     COSINES(3, 7), COSINES(5, 64), COSINES(17, 65), COSINES(2, 1031), COSINES(700, 19), COSINES(600, 200),
+    {OP_spread, {.rows = 1}, {S1(1)}, {S2(1, 1)}}, {OP_spread, {.rows = 7}, {S2(3, 5)}, {S3(3, 5, 7)}},
+    {OP_spread, {.rows = 130}, {S1(301)}, {S2(301, 130)}},
+    {OP_attention_log_sums, {0}, {S2(1, 2)}, {S1(1)}}, {OP_attention_log_sums, {0}, {S4(2, 50, 3, 2)}, {S3(2, 50, 3)}},
     {OP_place_rows, {.start = 2}, {S2(7, 5), S2(3, 5)}, {S2(7, 5)}},
     {OP_place_rows, {.start = 0}, {S3(2, 3, 4), S2(6, 4)}, {S3(2, 3, 4)}},
     {OP_place_rows, {.start = 999}, {S2(1000, 70), S2(1, 70)}, {S2(1000, 70)}},
@@ -190,6 +193,8 @@ static float meaningful(const struct op_case *c, uint32_t input, int64_t i, floa
         (c->op == OP_attention_grad && input == 4 && i % 2 == 1);
     if ((c->op == OP_adamw && input == 4) || (c->op == OP_clip && input == 1))
         return hyper[i];
+    if (c->op == OP_attention_log_sums && i % 2 == 1)
+        return fabsf(x) + 0x1p-20f; /* the reciprocal of a sum is never 0 */
     return positive ? fabsf(x) : x;
 }
 

@@ -375,6 +375,17 @@ static void reference_scale_ratio(struct reference *r)
     EACH(i, case_count(r->of->in[0])) OUT(0)[i] = IN(0)[i] * IN(1)[0] / IN(2)[0];
 }
 
+static void reference_spread(struct reference *r)
+{
+    int64_t d = r->of->attributes.rows;
+    EACH(t, case_count(r->of->in[0])) EACH(c, d) OUT(0)[t * d + c] = IN(0)[t];
+}
+
+static void reference_attention_log_sums(struct reference *r)
+{
+    EACH(i, case_count(r->of->in[0]) / 2) OUT(0)[i] = IN(0)[2 * i] - log(IN(0)[2 * i + 1]);
+}
+
 static void reference_column_sum(struct reference *r)
 {
     int64_t d = last(&r->of->in[0]);

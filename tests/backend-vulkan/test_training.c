@@ -28,12 +28,14 @@ static float *train(struct executor *executor, const struct objective *objective
     struct graph *student = model_build(model_arch(), 1), *teacher = teacher_of(objective);
     const struct graph *teachers[] = {teacher};
     struct trainer_spec spec = model_spec(executor, student, objective, 1, &data);
-    static const struct state_pair pairs[] = {{STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}};
+    static const struct state_pair pairs[] = {
+        {STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}, {STATE_KIND_keys, 1, 0, 1}};
     bool has_states = objective->kind == OBJECTIVE_jensen_shannon || objective->kind == OBJECTIVE_mse;
     if (has_states) {
         spec.step.states =
             (struct state_losses){.pairs = pairs,
-                                  .count = 2,
+                                  .count = 3,
+                                  .relation_heads = 2,
                                   .distance = objective->kind == OBJECTIVE_mse ? STATE_MSE : STATE_COSINE,
                                   .scale = STATE_DYNAMIC};
         data.vocab = 60;

@@ -40,6 +40,7 @@ static void every_loss_makes_another_student(void **state)
         ", loss: {logits: mse, ce: 0.5}",
         ", loss: {logits: cosine}",
         ", loss: {states: {at: block}}",
+        ", loss: {states: {at: [queries, values], relation_heads: 4}}",
         ", loss: {states: {at: [embedding, block], distance: mse}}",
         ", loss: {states: {at: [block, mlp, attention, mlp-input], student: [0, 1], teacher: [1, 3], scale: fixed}}",
         ", loss: {logits: none, states: {at: block, scale: fixed, weight: 0.5}, ce: 1}",

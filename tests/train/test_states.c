@@ -44,6 +44,36 @@ static void has_the_gradient_of_squares(void **state)
     check_distance(STATE_MSE);
 }
 
+/* Queries of 24 and 32 channels, keys and values of 12 and 16, in 4 relation heads; then as one head. */
+static void has_the_gradient_of_relations(void **state)
+{
+    (void)state;
+    static const struct state_pair pairs[] = {{STATE_KIND_queries, 0, 1, 1},
+                                              {STATE_KIND_keys, 1, 2, 0.5f},
+                                              {STATE_KIND_values, 1, 0, 2},
+                                              {STATE_KIND_block, 0, 0, 1}};
+    /* PyTorch: kl_div of log_softmax of the masked, scaled products, mean over heads, in the model of
+     * golden/numeric/reference.py. */
+    static const double expected[] = {3.2589613901933348, 2.8547929441428015, 4.1182882711846718};
+    for (uint32_t heads = 1; heads <= 4; heads += 3) {
+        struct trace trace = {0};
+        struct bench b;
+        bench_open(&b, model_arch(), kl, 1);
+        b.spec.step.states = (struct state_losses){.pairs = pairs, .count = 4, .relation_heads = heads};
+        bench_start(&b);
+        check_gradients(&b);
+        run_loss(&b);
+        for (uint32_t i = 0; i < 3 && heads == 4; i++) {
+            double loss;
+            uint32_t tensor = b.trainer->tensors[SLOT_SUM][b.trainer->step.parameters.count + 1 + i];
+            assert_ok(cpu_double_tensor_read(b.executor, tensor, 0, 1, &loss, &trace), &trace);
+            if (!(fabs(loss - expected[i]) < 1e-6))
+                fail_msg("relation %" PRIu32 ": %.12g, PyTorch has %.12g", i, loss, expected[i]);
+        }
+        bench_close(&b);
+    }
+}
+
 static void needs_no_matrix_between_equal_widths(void **state)
 {
     (void)state;
@@ -253,7 +283,11 @@ static void refuses_what_is_not_there(void **state)
     bench_open(&b, model_arch(), kl, 1);
     b.spec.step.states = (struct state_losses){.pairs = missing, .count = 1};
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "a layer from 0 to 1, found 2");
-    b.spec.step.states.teacher = 1;
+    static const struct state_pair related[] = {{STATE_KIND_keys, 0, 0, 1}};
+    b.spec.step.states = (struct state_losses){.pairs = related, .count = 1, .relation_heads = 3};
+    assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace,
+                 "3 relation heads do not divide the keys of student (12) and teacher (16)");
+    b.spec.step.states = (struct state_losses){.pairs = missing, .count = 1, .teacher = 1};
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "need a teacher");
     const struct objective ce[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
     b.spec.step.states = (struct state_losses){.pairs = all_pairs, .count = 1, .scale = STATE_DYNAMIC};
@@ -267,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_the_gradient_of_cosines),
         cmocka_unit_test(has_the_gradient_of_squares),
+        cmocka_unit_test(has_the_gradient_of_relations),
         cmocka_unit_test(needs_no_matrix_between_equal_widths),
         cmocka_unit_test(dynamic_scale_is_a_constant_factor),
         cmocka_unit_test(losses_and_gradients_are_those_of_pytorch),
