@@ -3,7 +3,7 @@
 #include "emit/emit.h"
 #include "emit/gguf_file.h"
 #include "emit/gguf_tokenizer.h"
-#include "emit/llama.h"
+#include "emit/parts.h"
 #include "emit/rotary_base.h"
 #include "ir/text.h"
 #include <inttypes.h>
@@ -13,27 +13,50 @@ enum { GGUF_DEFAULT_CONTEXT = 2048 };
 
 struct gguf_model {
     struct graph *graph; /* canonical */
-    struct llama llama;
+    struct parts parts;
     float rotary_base;
     float query_factor; /* what makes the scale of the scores head_size^-0.5, the readers' only one */
     const struct encoding *encoding;
     struct gguf file;
 };
 
+/* What the readers' architecture "llama" is. */
+static enum status check_form(const struct parts *p, struct trace *trace)
+{
+    const struct {
+        bool holds;
+        const char *what;
+    } facts[] = {
+        {p->norm_kind == DECODER_RMSNORM && !p->norm.bias, "layer norms"},
+        {p->is_gated && p->activation == ACTIVATION_SILU, "an MLP that is not silu(gate) * up"},
+        {!p->is_parallel, "attention and MLP side by side"},
+        {!p->has_head_norms, "normalised queries and keys"},
+        {p->frequencies && !p->positions, "positions that are no rotary embedding"},
+        {p->embedding_scale == 1, "a scaled embedding"},
+        {!p->frequencies || 2 * p->frequencies->view.dims[0] == p->head_size,
+         "heads that are rotated in part"},
+    };
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (!facts[i].holds)
+            return status_fail(trace, UNSUPPORTED, "architecture llama has no place for %s", facts[i].what);
+    return OK;
+}
+
 static enum status prepare(struct gguf_model *m, const struct graph *graph, struct trace *trace)
 {
     m->graph = graph_canonicalise(graph);
-    TRY(llama_find(&m->llama, m->graph, trace));
-    TRY(llama_find_query_factor(&m->query_factor, &m->llama, trace));
-    if (m->llama.frequencies->view.base)
-        TRY(rotary_base_find(&m->rotary_base, &m->llama.frequencies->view, trace));
+    TRY(parts_find(&m->parts, m->graph, trace));
+    TRY(check_form(&m->parts, trace));
+    TRY(parts_find_query_factor(&m->query_factor, &m->parts, trace));
+    if (m->parts.frequencies->view.base)
+        TRY(rotary_base_find(&m->rotary_base, &m->parts.frequencies->view, trace));
     return OK;
 }
 
 static void release(struct gguf_model *m)
 {
     gguf_release(&m->file);
-    llama_release(&m->llama);
+    parts_release(&m->parts);
     graph_destroy(m->graph);
 }
 
@@ -56,7 +79,7 @@ static void add_view(struct gguf_model *m, const char *name, const struct tensor
 /* Rows of a head as the reader pairs them: row 2i and 2i + 1 rotate together, where ours are i and i + f. */
 static struct tensor_view interleaved(struct gguf_model *m, const struct tensor_view *view)
 {
-    uint32_t rows = (uint32_t)view->dims[0], head = (uint32_t)m->llama.head_size;
+    uint32_t rows = (uint32_t)view->dims[0], head = (uint32_t)m->parts.head_size;
     uint32_t *order = ARENA_ARRAY(&m->file.arena, uint32_t, rows);
     for (uint32_t i = 0; i < rows; i++)
         order[i] = i / head * head + i % 2 * (head / 2) + i % head / 2;
@@ -71,7 +94,7 @@ static void add_part(struct gguf_model *m, const char *name, const char *part, c
 }
 
 static void add_linear(struct gguf_model *m, uint32_t layer, const char *role,
-                       const struct llama_linear *linear, bool is_rotated, float factor)
+                       const struct part_linear *linear, bool is_rotated, float factor)
 {
     const char *name = arena_printf(&m->file.arena, "blk.%" PRIu32 ".%s", layer, role);
     add_part(m, name, "weight", linear->weight, is_rotated, factor);
@@ -79,15 +102,16 @@ static void add_linear(struct gguf_model *m, uint32_t layer, const char *role,
         add_part(m, name, "bias", linear->bias, is_rotated, factor);
 }
 
-static void add_layer(struct gguf_model *m, uint32_t i, const struct llama_layer *layer)
+static void add_layer(struct gguf_model *m, uint32_t i, const struct parts_layer *layer)
 {
     struct arena *arena = &m->file.arena;
-    add_view(m, arena_printf(arena, "blk.%" PRIu32 ".attn_norm.weight", i), &layer->attention_norm->view, 1);
+    add_view(m, arena_printf(arena, "blk.%" PRIu32 ".attn_norm.weight", i),
+             &layer->attention_norm.weight->view, 1);
     add_linear(m, i, "attn_q", &layer->q, true, m->query_factor);
     add_linear(m, i, "attn_k", &layer->k, true, 1);
     add_linear(m, i, "attn_v", &layer->v, false, 1);
     add_linear(m, i, "attn_output", &layer->o, false, 1);
-    add_view(m, arena_printf(arena, "blk.%" PRIu32 ".ffn_norm.weight", i), &layer->mlp_norm->view, 1);
+    add_view(m, arena_printf(arena, "blk.%" PRIu32 ".ffn_norm.weight", i), &layer->mlp_norm.weight->view, 1);
     add_linear(m, i, "ffn_gate", &layer->gate, false, 1);
     add_linear(m, i, "ffn_up", &layer->up, false, 1);
     add_linear(m, i, "ffn_down", &layer->down, false, 1);
@@ -95,11 +119,11 @@ static void add_layer(struct gguf_model *m, uint32_t i, const struct llama_layer
 
 static void add_weights(struct gguf_model *m)
 {
-    const struct llama *l = &m->llama;
+    const struct parts *l = &m->parts;
     add_view(m, "token_embd.weight", &l->embed->view, 1);
     for (uint32_t i = 0; i < l->layers.count; i++)
         add_layer(m, i, &l->layers.items[i]);
-    add_view(m, "output_norm.weight", &l->norm->view, 1);
+    add_view(m, "output_norm.weight", &l->norm.weight->view, 1);
     if (l->head)
         add_view(m, "output.weight", &l->head->view, 1);
 }
@@ -113,7 +137,7 @@ static void add_size(struct gguf_model *m, const char *key, int64_t size)
 
 static void add_keys(struct gguf_model *m, const struct emit_gguf_options *options)
 {
-    const struct llama *l = &m->llama;
+    const struct parts *l = &m->parts;
     gguf_add_text(&m->file, "general.architecture", STR("llama"));
     add_size(m, "general.alignment", GGUF_ALIGNMENT);
     add_size(m, "general.file_type", m->encoding->gguf_file);
@@ -139,7 +163,7 @@ static enum status write_file(struct gguf_model *m, struct emitted *out, const c
     struct output_file file = {0};
     add_keys(m, options);
     if (options->tokenizer_json.length > 0)
-        TRY(gguf_add_tokenizer(&m->file, options, m->llama.vocabulary, trace));
+        TRY(gguf_add_tokenizer(&m->file, options, m->parts.vocabulary, trace));
     else
         gguf_add_text(&m->file, "tokenizer.ggml.model", STR("none"));
     add_weights(m);
@@ -163,7 +187,7 @@ enum status emit_gguf(struct emitted *out, const char *path, const struct graph 
                              "the type of weights: expected f32, f16, bf16 or q8_0, found \"%s\"", type);
     if (status == OK)
         status = prepare(&m, graph, trace);
-    if (status == OK && !m.llama.frequencies->view.base)
+    if (status == OK && !m.parts.frequencies->view.base)
         status = status_fail(trace, INVALID, "the rotary frequencies have no content");
     if (status == OK)
         status = write_file(&m, out, path, options, trace);

@@ -2,10 +2,8 @@
  * An existing folder is only replaced when it holds nothing but files that such a folder has. */
 #include "emit/emit.h"
 #include "emit/hf_config.h"
+#include "emit/hf_weights.h"
 #include "emit/output.h"
-#include "emit/rotary_base.h"
-#include "emit/safetensors.h"
-#include "ir/decoder_form.h"
 #include "ir/text.h"
 #include <dirent.h>
 #include <inttypes.h>
@@ -19,77 +17,26 @@ static const char *const file_names[] = {"config.json", "model.safetensors", "to
 struct hf_writer {
     const struct emit_hf_options *options;
     struct graph *graph; /* canonical */
-    struct llama llama;
-    enum hf_architecture architecture;
-    float rotary_base;
-    float query_factor; /* what makes the scale of the scores head_size^-0.5 */
+    struct parts parts;
+    struct hf_form form;
     struct arena arena;
-    VEC(struct safetensors_entry) entries;
     const char *place, *temporary; /* directories; temporary is NULL until it exists */
 };
-
-/* ---- what is written ---- */
 
 /* A graph that is only checked may have frequencies without content. */
 static enum status prepare(struct hf_writer *w, const struct graph *graph, struct trace *trace)
 {
     w->graph = graph_canonicalise(graph);
-    TRY_WITH(trace, llama_find(&w->llama, w->graph, trace), "as a model of Hugging Face's");
-    TRY(hf_config_choose(&w->architecture, &w->llama, trace));
-    TRY(llama_find_query_factor(&w->query_factor, &w->llama, trace));
-    if (w->llama.frequencies->view.base)
-        TRY_WITH(trace, rotary_base_find(&w->rotary_base, &w->llama.frequencies->view, trace),
-                 "as a model of Hugging Face's");
+    TRY_WITH(trace, parts_find(&w->parts, w->graph, trace), "as a model of Hugging Face's");
+    TRY_WITH(trace, hf_form_choose(&w->form, &w->parts, trace), "as a model of Hugging Face's");
     return OK;
 }
 
 static void release(struct hf_writer *w)
 {
-    llama_release(&w->llama);
+    parts_release(&w->parts);
     arena_release(&w->arena);
     graph_destroy(w->graph);
-}
-
-static void add_entry(struct hf_writer *w, const char *name, const struct tensor *tensor, int64_t zeros,
-                      float factor)
-{
-    struct safetensors_entry entry = {name, tensor ? &tensor->view : NULL, zeros, factor};
-    *VEC_PUSH(&w->arena, &w->entries) = entry;
-}
-
-static void add_part(struct hf_writer *w, enum weight_role role, uint32_t layer, const struct tensor *weight)
-{
-    add_entry(w, weight_name(&w->arena, NAMING_LLAMA, role, layer, PART_WEIGHT), weight, 0, 1);
-}
-
-static void add_linear(struct hf_writer *w, uint32_t layer, enum weight_role role,
-                       const struct llama_linear *linear, bool has_bias, float factor)
-{
-    add_entry(w, weight_name(&w->arena, NAMING_LLAMA, role, layer, PART_WEIGHT), linear->weight, 0, factor);
-    if (has_bias)
-        add_entry(w, weight_name(&w->arena, NAMING_LLAMA, role, layer, PART_BIAS), linear->bias,
-                  linear->weight->view.dims[0], factor);
-}
-
-static void add_entries(struct hf_writer *w)
-{
-    const struct llama *m = &w->llama;
-    add_part(w, ROLE_embed, 0, m->embed);
-    add_part(w, ROLE_norm, 0, m->norm);
-    if (m->head)
-        add_part(w, ROLE_head, 0, m->head);
-    for (uint32_t i = 0; i < m->layers.count; i++) {
-        const struct llama_layer *layer = &m->layers.items[i];
-        add_linear(w, i, ROLE_q, &layer->q, m->attention_has_bias, w->query_factor);
-        add_linear(w, i, ROLE_k, &layer->k, m->attention_has_bias, 1);
-        add_linear(w, i, ROLE_v, &layer->v, m->attention_has_bias, 1);
-        add_linear(w, i, ROLE_o, &layer->o, m->attention_has_bias, 1);
-        add_linear(w, i, ROLE_gate, &layer->gate, m->mlp_has_bias, 1);
-        add_linear(w, i, ROLE_up, &layer->up, m->mlp_has_bias, 1);
-        add_linear(w, i, ROLE_down, &layer->down, m->mlp_has_bias, 1);
-        add_part(w, ROLE_attention_norm, i, layer->attention_norm);
-        add_part(w, ROLE_mlp_norm, i, layer->mlp_norm);
-    }
 }
 
 /* ---- the files ---- */
@@ -110,14 +57,16 @@ static enum status write_text(struct hf_writer *w, struct emitted *list, const c
 static enum status write_weights(struct hf_writer *w, struct emitted *list, struct trace *trace)
 {
     struct output_file file = {0};
+    struct hf_weights weights = {.parts = &w->parts, .form = &w->form};
     const char *name = "model.safetensors";
-    add_entries(w);
+    hf_weights_add(&weights);
     enum status status = output_open(&file, arena_printf(&w->arena, "%s/%s", w->temporary, name), trace);
     if (status == OK)
-        status = safetensors_write(&file, w->entries.items, w->entries.count, trace);
+        status = safetensors_write(&file, weights.entries.items, weights.entries.count, trace);
     if (status == OK)
         status = output_commit(&file, list, name, trace);
     output_release(&file);
+    hf_weights_release(&weights);
     return status;
 }
 
@@ -136,7 +85,7 @@ static enum status write_tokenizer(struct hf_writer *w, struct emitted *list, st
 static enum status write_files(struct hf_writer *w, struct emitted *list, struct trace *trace)
 {
     struct builder config = {0};
-    hf_config_print(&config, &w->llama, w->architecture, w->rotary_base, w->options);
+    hf_config_print(&config, &w->parts, &w->form, w->options);
     enum status status = write_text(w, list, "config.json", (struct str){config.data, config.length}, trace);
     builder_release(&config);
     if (status == OK)
@@ -182,7 +131,7 @@ static enum status write_folder(struct hf_writer *w, struct emitted *list, const
                                 struct trace *trace)
 {
     TRY(prepare(w, graph, trace));
-    if (!w->llama.frequencies->view.base)
+    if (w->parts.frequencies && !w->parts.frequencies->view.base)
         return status_fail(trace, INVALID, "Hugging Face export: the rotary frequencies have no content");
     TRY(check_place(w->place, trace));
     const char *temporary = arena_printf(&w->arena, "%s.tmp-%ld", w->place, (long)getpid());

@@ -2,47 +2,75 @@
 #include "emit/hf_config.h"
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum status hf_config_choose(enum hf_architecture *out, const struct llama *llama, struct trace *trace)
+/* Lines of the file, sorted by key before they are printed. */
+struct line {
+    const char *key, *value;
+};
+struct lines {
+    struct arena arena;
+    VEC(struct line) items;
+};
+
+static void add(struct lines *lines, const char *key, const char *value)
 {
-    *out = llama->hidden % llama->heads == 0 ? HF_LLAMA : HF_MISTRAL;
-    if (*out == HF_MISTRAL && (llama->attention_has_bias || llama->mlp_has_bias))
-        return status_fail(trace, UNSUPPORTED,
-                           "Hugging Face export: no configuration has both biases and a hidden size (%" PRId64
-                           ") that the %" PRId64 " heads do not divide",
-                           llama->hidden, llama->heads);
-    return OK;
+    *VEC_PUSH(&lines->arena, &lines->items) = (struct line){key, value};
+}
+
+static void add_text(struct lines *lines, const char *key, const char *text)
+{
+    add(lines, key, arena_printf(&lines->arena, "\"%s\"", text));
+}
+
+static void add_flag(struct lines *lines, const char *key, bool is_set)
+{
+    add(lines, key, is_set ? "true" : "false");
+}
+
+static void add_size(struct lines *lines, const char *key, int64_t size)
+{
+    add(lines, key, arena_printf(&lines->arena, "%" PRId64, size));
+}
+
+static void add_id(struct lines *lines, const char *key, int32_t id)
+{
+    add(lines, key, id >= 0 ? arena_printf(&lines->arena, "%" PRId32, id) : "null");
 }
 
 /* The shortest decimal form that reads back as the same float; whole numbers as people write them. */
-static void print_float(struct builder *out, const char *key, float value)
+static void add_float(struct lines *lines, const char *key, float value)
 {
     char text[32];
     if (value >= 1 && value < 0x1p24f && value == (float)(int32_t)value) {
-        builder_printf(out, "  \"%s\": %.1f,\n", key, (double)value);
-        return;
+        snprintf(text, sizeof text, "%.1f", (double)value);
+    } else {
+        for (int digits = 1; digits <= 9; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, (double)value);
+            if (strtof(text, NULL) == value)
+                break;
+        }
     }
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value)
+    add(lines, key, arena_copy_string(&lines->arena, text, strlen(text)));
+}
+
+/* The fraction of a head that readers turn back into `turned` channels by rounding down a product of doubles.
+ */
+static void add_fraction(struct lines *lines, const char *key, int64_t turned, int64_t head)
+{
+    double fraction = (double)turned / (double)head;
+    while ((int64_t)(fraction * (double)head) < turned)
+        fraction = nextafter(fraction, 2);
+    char text[32];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, fraction);
+        if (strtod(text, NULL) == fraction)
             break;
     }
-    builder_printf(out, "  \"%s\": %s,\n", key, text);
-}
-
-static void print_id(struct builder *out, const char *key, int32_t id)
-{
-    if (id >= 0)
-        builder_printf(out, "  \"%s\": %" PRId32 ",\n", key, id);
-    else
-        builder_printf(out, "  \"%s\": null,\n", key);
-}
-
-static void print_size(struct builder *out, const char *key, int64_t size)
-{
-    builder_printf(out, "  \"%s\": %" PRId64 ",\n", key, size);
+    add(lines, key, arena_copy_string(&lines->arena, text, strlen(text)));
 }
 
 static int64_t context_of(const struct emit_hf_options *options)
@@ -50,34 +78,78 @@ static int64_t context_of(const struct emit_hf_options *options)
     return options->context > 0 ? options->context : HF_DEFAULT_CONTEXT;
 }
 
-void hf_config_print(struct builder *out, const struct llama *llama, enum hf_architecture architecture,
-                     float rotary_base, const struct emit_hf_options *options)
+static void add_sizes(struct lines *lines, const struct parts *p, const struct hf_architecture *a,
+                      const struct emit_hf_options *options)
 {
-    bool is_llama = architecture == HF_LLAMA;
-    builder_printf(out, "{\n  \"architectures\": [\"%s\"],\n",
-                   is_llama ? "LlamaForCausalLM" : "MistralForCausalLM");
-    if (is_llama)
-        builder_printf(out, "  \"attention_bias\": %s,\n", llama->attention_has_bias ? "true" : "false");
-    print_id(out, "bos_token_id", options->bos);
-    print_id(out, "eos_token_id", options->eos);
-    print_size(out, "head_dim", llama->head_size);
-    builder_add_text(out, "  \"hidden_act\": \"silu\",\n");
-    print_size(out, "hidden_size", llama->hidden);
-    print_size(out, "intermediate_size", llama->ffn);
-    print_size(out, "max_position_embeddings", context_of(options));
-    if (is_llama)
-        builder_printf(out, "  \"mlp_bias\": %s,\n", llama->mlp_has_bias ? "true" : "false");
-    builder_printf(out, "  \"model_type\": \"%s\",\n", is_llama ? "llama" : "mistral");
-    print_size(out, "num_attention_heads", llama->heads);
-    print_size(out, "num_hidden_layers", llama->layers.count);
-    print_size(out, "num_key_value_heads", llama->kv_heads);
-    print_float(out, "rms_norm_eps", llama->epsilon);
-    print_float(out, "rope_theta", rotary_base);
-    if (!is_llama)
-        builder_add_text(out, "  \"sliding_window\": null,\n");
-    builder_printf(out, "  \"tie_word_embeddings\": %s,\n", llama->head ? "false" : "true");
-    builder_add_text(out, "  \"torch_dtype\": \"float32\",\n");
-    builder_printf(out, "  \"vocab_size\": %" PRId64 "\n}\n", llama->vocabulary);
+    const char *const *names = hf_size_names[a->fields.sizes];
+    const char *activation = a->defaults.activation;
+    if (activation_find(activation) != p->activation)
+        activation = activation_name(p->activation);
+    add_size(lines, names[HF_HIDDEN], p->hidden);
+    add_size(lines, names[HF_LAYERS], p->layers.count);
+    add_size(lines, names[HF_HEADS], p->heads);
+    add_size(lines, names[HF_FFN], p->ffn);
+    add_size(lines, names[HF_CONTEXT], p->positions ? p->positions->view.dims[0] : context_of(options));
+    add_text(lines, names[HF_ACTIVATION], activation);
+    add_size(lines, "vocab_size", p->vocabulary);
+    if (a->fields.has_kv_heads)
+        add_size(lines, "num_key_value_heads", p->kv_heads);
+    if (a->fields.has_head_dim)
+        add_size(lines, "head_dim", p->head_size);
+}
+
+static void add_rotary(struct lines *lines, const struct parts *p, const struct hf_form *form)
+{
+    const struct hf_architecture *a = form->architecture;
+    bool is_short = a->fields.has_short_rotary;
+    if (!p->frequencies)
+        return;
+    add_float(lines, is_short ? "rotary_emb_base" : "rope_theta", form->rotary_base);
+    if (a->defaults.turns_part)
+        add_fraction(lines, is_short ? "rotary_pct" : "partial_rotary_factor",
+                     2 * p->frequencies->view.dims[0], p->head_size);
+}
+
+static void add_switches(struct lines *lines, const struct parts *p, const struct hf_architecture *a)
+{
+    if (a->form.qkv_bias == BIAS_CONFIGURED)
+        add_flag(lines, "attention_bias", p->has_qkv_bias || p->has_o_bias);
+    if (a->form.mlp_bias == BIAS_CONFIGURED)
+        add_flag(lines, "mlp_bias", p->has_mlp_bias);
+    if (a->defaults.parallel)
+        add_flag(lines, "use_parallel_residual", p->is_parallel);
+    if (a->defaults.window == WINDOW_ALWAYS)
+        add(lines, "sliding_window", "null");
+    if (a->defaults.window == WINDOW_SWITCHED)
+        add_flag(lines, "use_sliding_window", false);
+    add_flag(lines, "tie_word_embeddings", !p->head);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(((const struct line *)a)->key, ((const struct line *)b)->key);
+}
+
+void hf_config_print(struct builder *out, const struct parts *parts, const struct hf_form *form,
+                     const struct emit_hf_options *options)
+{
+    const struct hf_architecture *a = form->architecture;
+    struct lines lines = {0};
+    add(&lines, "architectures", arena_printf(&lines.arena, "[\"%s\"]", a->name));
+    add_text(&lines, "model_type", a->model_type);
+    add_text(&lines, "torch_dtype", "float32");
+    add_id(&lines, "bos_token_id", options->bos);
+    add_id(&lines, "eos_token_id", options->eos);
+    add_float(&lines, a->fields.epsilon, parts->epsilon);
+    add_sizes(&lines, parts, a, options);
+    add_rotary(&lines, parts, form);
+    add_switches(&lines, parts, a);
+    qsort(lines.items.items, lines.items.count, sizeof *lines.items.items, compare_keys);
+    for (uint32_t i = 0; i < lines.items.count; i++)
+        builder_printf(out, "%s  \"%s\": %s", i > 0 ? ",\n" : "{\n", lines.items.items[i].key,
+                       lines.items.items[i].value);
+    builder_add_text(out, "\n}\n");
+    arena_release(&lines.arena);
 }
 
 /* ---- the tokenizer ---- */

@@ -1,5 +1,6 @@
 /* See emit/safetensors.h. */
 #include "emit/safetensors.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +12,14 @@ static int compare_names(const void *a, const void *b)
 
 static uint64_t entry_bytes(const struct safetensors_entry *entry)
 {
-    int64_t count = entry->view ? tensor_view_count(entry->view) : entry->zeros;
-    return (uint64_t)count * sizeof(float);
+    return (uint64_t)entry->dims[0] * (uint64_t)(entry->rank > 1 ? entry->dims[1] : 1) * sizeof(float);
 }
 
 static void add_header(struct builder *header, const struct safetensors_entry *entry, uint64_t start)
 {
     builder_printf(header, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[", entry->name);
-    if (!entry->view)
-        builder_printf(header, "%" PRId64, entry->zeros);
-    for (uint32_t a = 0; entry->view && a < entry->view->rank; a++)
-        builder_printf(header, "%s%" PRId64, a > 0 ? "," : "", entry->view->dims[a]);
+    for (uint32_t a = 0; a < entry->rank; a++)
+        builder_printf(header, "%s%" PRId64, a > 0 ? "," : "", entry->dims[a]);
     builder_printf(header, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", start,
                    start + entry_bytes(entry));
 }
@@ -44,17 +42,28 @@ static enum status write_header(struct output_file *file, const struct safetenso
     return status;
 }
 
+static enum status write_entry(struct output_file *file, const struct safetensors_entry *entry,
+                               struct trace *trace)
+{
+    uint64_t start = output_length(file);
+    for (uint32_t i = 0; i < entry->piece_count; i++) {
+        const struct safetensors_piece *piece = &entry->pieces[i];
+        if (piece->view.rank == 0)
+            TRY(output_pad(file, (uint64_t)piece->zeros * sizeof(float), trace));
+        else
+            TRY(output_add_weight(file, &piece->view, piece->factor, &encoding_f32, trace));
+    }
+    assert(output_length(file) - start == entry_bytes(entry));
+    return OK;
+}
+
 enum status safetensors_write(struct output_file *file, struct safetensors_entry *entries, uint32_t count,
                               struct trace *trace)
 {
     qsort(entries, count, sizeof *entries, compare_names);
     TRY(write_header(file, entries, count, trace));
-    for (uint32_t i = 0; i < count; i++) {
-        const struct safetensors_entry *entry = &entries[i];
-        TRY_WITH(trace,
-                 entry->view ? output_add_weight(file, entry->view, entry->factor, &encoding_f32, trace)
-                             : output_pad(file, entry_bytes(entry), trace),
-                 "while writing the weight %s", entry->name);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        TRY_WITH(trace, write_entry(file, &entries[i], trace), "while writing the weight %s",
+                 entries[i].name);
     return OK;
 }

@@ -6,11 +6,19 @@
 
 #include "emit/output.h"
 
-struct safetensors_entry {
-    const char *name;               /* plain ASCII without quotes or backslashes */
-    const struct tensor_view *view; /* NULL: zeros, of rank 1 and `zeros` elements */
+/* A part of a tensor's content. */
+struct safetensors_piece {
+    struct tensor_view view; /* of rank 0: `zeros` zeros */
     int64_t zeros;
     float factor; /* of every element */
+};
+
+struct safetensors_entry {
+    const char *name; /* plain ASCII without quotes or backslashes */
+    uint32_t rank;    /* 1 or 2 */
+    int64_t dims[2];
+    const struct safetensors_piece *pieces; /* one after the other, the whole tensor in row-major order */
+    uint32_t piece_count;
 };
 
 /* Sorts the entries. The caller opens and commits the file. */

@@ -1,16 +1,19 @@
 /* See ir/hf_architecture.h. */
 #include "ir/hf_architecture.h"
 
-#define FORM(...)   \
-    {               \
-        __VA_ARGS__ \
-    }
-#define DEFAULTS(...) \
-    {                 \
-        __VA_ARGS__   \
-    }
+// clang-format off
+#define FORM(...) {__VA_ARGS__}
+#define DEFAULTS(...) {__VA_ARGS__}
+#define FIELDS(...) {__VA_ARGS__}
+// clang-format on
 const struct hf_architecture hf_architectures[] = {
-#define HF_ARCHITECTURE(name, model_type, form, defaults) {name, model_type, form, defaults},
+#define HF_ARCHITECTURE(name, model_type, form, defaults, fields) {name, model_type, form, defaults, fields},
 #include "ir/hf_architectures.def"
 };
 const size_t hf_architecture_count = sizeof hf_architectures / sizeof *hf_architectures;
+
+const char *const hf_size_names[][HF_SIZE_FIELDS] = {
+    [SIZES_PLAIN] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+                     "max_position_embeddings", "hidden_act"},
+    [SIZES_SHORT] = {"n_embd", "n_layer", "n_head", "n_inner", "n_positions", "activation_function"},
+};

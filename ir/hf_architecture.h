@@ -19,10 +19,26 @@ struct hf_defaults {
     enum hf_window window;
 };
 
+/* The names of the fields of sizes, of which there are two sets. */
+enum hf_size_field { HF_HIDDEN, HF_LAYERS, HF_HEADS, HF_FFN, HF_CONTEXT, HF_ACTIVATION, HF_SIZE_FIELDS };
+enum hf_size_names { SIZES_PLAIN, SIZES_SHORT };
+extern const char *const hf_size_names[][HF_SIZE_FIELDS];
+
+/* What a configuration can say, for export. */
+struct hf_fields {
+    enum hf_size_names sizes;
+    const char *epsilon;   /* the field of the norms' epsilon */
+    bool has_head_dim;     /* head_dim; else it is hidden_size / num_attention_heads */
+    bool has_kv_heads;     /* num_key_value_heads; else there are as many as heads */
+    bool divides_hidden;   /* the heads must divide the hidden size whatever head_dim says */
+    bool has_short_rotary; /* rotary_pct and rotary_emb_base for partial_rotary_factor and rope_theta */
+};
+
 struct hf_architecture {
     const char *name, *model_type;
     struct decoder_form form;
     struct hf_defaults defaults;
+    struct hf_fields fields;
 };
 
 extern const struct hf_architecture hf_architectures[];

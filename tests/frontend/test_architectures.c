@@ -1,70 +1,20 @@
 /* Folders of every architecture in ir/hf_architectures.def: the graph computes what the transformers library
- * computes from the same folder. Element i of tensor t (in alphabetical order) is ((7919 t + 104729 i) mod
- * 2003) / 2003 - 1/2; of a vector, 1 + 0.4 times that. */
+ * computes from the same folder. */
 #include "ir/hf_architecture.h"
-#include "tests/frontend/hf_folder.h"
+#include "tests/frontend/hf_models.h"
 #include "tests/support/evaluate.h"
 #include <math.h>
 
-enum { MOST_TENSORS = 24, WORDS = 11, TOKENS = 5 };
-
-struct listed {
-    const char *name;
-    uint32_t rank;
-    int64_t dims[2];
-};
-
-static const struct model {
-    const char *name, *config;
-    struct listed tensors[MOST_TENSORS];
-    double logits[WORDS];
-} models[] = {
-#define TENSORS(...) \
-    {                \
-        __VA_ARGS__  \
-    }
-#define LOGITS(...) \
-    {               \
-        __VA_ARGS__ \
-    }
-#define MODEL(name, config, tensors, logits) {name, config, tensors, logits},
-#include "tests/frontend/models.def"
-};
-enum { MODELS = sizeof models / sizeof *models };
-
-/* `skipped` characters of each name are left out. */
-static void write_weights(struct import_fixture *f, const struct model *model, size_t skipped)
+static void expect_logits(const struct import_fixture *f, const struct hf_model *model)
 {
-    struct safetensors_maker maker = {0};
-    struct builder file = {0};
-    float values[WORDS * WORDS * 4];
-    for (int64_t t = 0; t < MOST_TENSORS && model->tensors[t].name; t++) {
-        const struct listed *tensor = &model->tensors[t];
-        int64_t count = tensor->dims[0] * (tensor->rank > 1 ? tensor->dims[1] : 1);
-        assert_true((size_t)count <= sizeof values / sizeof *values);
-        for (int64_t i = 0; i < count; i++) {
-            double u = (double)((t * 7919 + i * 104729) % 2003) / 2003 - 0.5;
-            values[i] = (float)(tensor->rank > 1 ? u : 1 + 0.4 * u);
-        }
-        safetensors_add(&maker, tensor->name + skipped, "F32", tensor->rank, tensor->dims, values,
-                        (size_t)count * sizeof *values);
-    }
-    safetensors_finish(&maker, &file);
-    import_write_bytes(f, "model.safetensors", file.data, file.length);
-    builder_release(&file);
-}
-
-static void expect_logits(const struct import_fixture *f, const struct model *model)
-{
-    static const int32_t tokens[TOKENS] = {3, 1, 4, 1, 5};
     struct trace trace = {0};
     struct imported_model imported;
     assert_ok(frontend_import(&imported, f->directory, NULL, &trace), &trace);
-    double *logits = evaluate(imported.graph, EVALUATE_DOUBLE, 1, TOKENS, tokens);
-    for (int64_t i = 0; i < WORDS; i++)
-        if (!(fabs(logits[(TOKENS - 1) * WORDS + i] - model->logits[i]) < 2e-6))
-            fail_msg("%s: logit %d is %.9g, expected %.9g", model->name, (int)i,
-                     logits[(TOKENS - 1) * WORDS + i], model->logits[i]);
+    double *logits = evaluate(imported.graph, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+    const double *last = logits + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS;
+    for (int64_t i = 0; i < HF_MODEL_WORDS; i++)
+        if (!(fabs(last[i] - model->logits[i]) < 2e-6))
+            fail_msg("%s: logit %d is %.9g, expected %.9g", model->name, (int)i, last[i], model->logits[i]);
     free(logits);
     imported_model_release(&imported);
 }
@@ -72,12 +22,11 @@ static void expect_logits(const struct import_fixture *f, const struct model *mo
 static void compute_what_transformers_computes(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < MODELS; i++) {
+    for (size_t i = 0; i < hf_model_count; i++) {
         struct import_fixture f;
         import_fixture_create(&f);
-        import_write_bytes(&f, "config.json", models[i].config, strlen(models[i].config));
-        write_weights(&f, &models[i], 0);
-        expect_logits(&f, &models[i]);
+        hf_model_write(&f, &hf_models[i], 0);
+        expect_logits(&f, &hf_models[i]);
         import_fixture_release(&f);
     }
 }
@@ -86,12 +35,11 @@ static void compute_what_transformers_computes(void **state)
 static void are_read_without_the_name_of_the_inner_model(void **state)
 {
     (void)state;
-    const struct model *model = &models[MODELS - 1];
+    const struct hf_model *model = &hf_models[hf_model_count - 1];
     assert_string_equal(model->name, "gpt2");
     struct import_fixture f;
     import_fixture_create(&f);
-    import_write_bytes(&f, "config.json", model->config, strlen(model->config));
-    write_weights(&f, model, strlen("transformer."));
+    hf_model_write(&f, model, strlen("transformer."));
     expect_logits(&f, model);
     import_fixture_release(&f);
 }
@@ -102,8 +50,8 @@ static void are_all_tried(void **state)
     (void)state;
     for (size_t i = 0; i < hf_architecture_count; i++) {
         bool is_tried = strcmp(hf_architectures[i].model_type, "mistral") == 0;
-        for (size_t k = 0; k < MODELS; k++)
-            is_tried |= strcmp(hf_architectures[i].model_type, models[k].name) == 0;
+        for (size_t k = 0; k < hf_model_count; k++)
+            is_tried |= strcmp(hf_architectures[i].model_type, hf_models[k].name) == 0;
         if (!is_tried)
             fail_msg("%s is not tried", hf_architectures[i].name);
     }
@@ -112,7 +60,7 @@ static void are_all_tried(void **state)
 /* The first place of `from` becomes `to`. */
 static void refuse(const char *name, const char *from, const char *to, enum status status, const char *words)
 {
-    const struct model *model = models;
+    const struct hf_model *model = hf_models;
     while (strcmp(model->name, name) != 0)
         model++;
     const char *place = strstr(model->config, from);
@@ -124,8 +72,8 @@ static void refuse(const char *name, const char *from, const char *to, enum stat
     builder_printf(&config, "%.*s%s%s", (int)(place - model->config), model->config, to,
                    place + strlen(from));
     import_fixture_create(&f);
+    hf_model_write(&f, model, 0);
     import_write_bytes(&f, "config.json", config.data, config.length);
-    write_weights(&f, model, 0);
     assert_fails(frontend_import(&imported, f.directory, NULL, &trace), status, &trace, words);
     import_fixture_release(&f);
     builder_release(&config);

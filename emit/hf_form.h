@@ -1,0 +1,20 @@
+/* Which architecture of Hugging Face's can hold a model, and what must be moved into weights because its
+ * configuration computes it: attention scale, embedding scale, norm weights minus one. */
+#ifndef EMIT_HF_FORM_H
+#define EMIT_HF_FORM_H
+
+#include "emit/parts.h"
+#include "ir/hf_architecture.h"
+
+struct hf_form {
+    const struct hf_architecture *architecture;
+    float rotary_base;      /* 0 where the frequencies have no content */
+    float query_factor;     /* of the queries' weights and biases, or of the weight of their norm */
+    float embedding_factor; /* of the embedding's rows; a tied head's final norm is divided by it */
+};
+
+/* Of those that can hold it the one that leaves least to be made up for. UNSUPPORTED names the fields that
+ * the nearest ones lack. */
+enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct trace *trace) MUST_CHECK;
+
+#endif

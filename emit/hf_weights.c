@@ -1,0 +1,248 @@
+/* See emit/hf_weights.h. */
+#include "emit/hf_weights.h"
+#include <string.h>
+
+/* A run of pieces that become one tensor. */
+struct run {
+    struct hf_weights *w;
+    struct safetensors_entry entry;
+    VEC(struct safetensors_piece) pieces;
+};
+
+static const struct decoder_form *form_of(const struct hf_weights *w)
+{
+    return &w->form->architecture->form;
+}
+
+static struct run begin(struct hf_weights *w, enum weight_role role, int64_t layer, enum weight_part part)
+{
+    const char *name = weight_name(&w->arena, form_of(w)->naming, role, layer, part);
+    return (struct run){.w = w, .entry = {.name = name}};
+}
+
+static void add_view(struct run *run, const struct tensor_view *view, float factor)
+{
+    *VEC_PUSH(&run->w->arena, &run->pieces) = (struct safetensors_piece){.view = *view, .factor = factor};
+}
+
+static void add_zeros(struct run *run, int64_t count)
+{
+    *VEC_PUSH(&run->w->arena, &run->pieces) = (struct safetensors_piece){.zeros = count};
+}
+
+static void finish(struct run *run, uint32_t rank, int64_t rows, int64_t columns)
+{
+    run->entry.rank = rank;
+    run->entry.dims[0] = rows;
+    run->entry.dims[1] = columns;
+    run->entry.pieces = run->pieces.items;
+    run->entry.piece_count = run->pieces.count;
+    *VEC_PUSH(&run->w->arena, &run->w->entries) = run->entry;
+}
+
+static void add_matrix(struct hf_weights *w, enum weight_role role, const struct tensor *tensor, float factor)
+{
+    struct run run = begin(w, role, 0, PART_WEIGHT);
+    add_view(&run, &tensor->view, factor);
+    finish(&run, 2, tensor->view.dims[0], tensor->view.dims[1]);
+}
+
+/* Rows [first, first + count) of a view. */
+static struct tensor_view rows_of(const struct tensor_view *view, int64_t first, int64_t count)
+{
+    struct tensor_view rows = *view;
+    if (rows.index[0])
+        rows.index[0] += first;
+    else
+        rows.offset += first * rows.strides[0];
+    rows.dims[0] = count;
+    return rows;
+}
+
+/* ---- norms ---- */
+
+/* The weight times `factor`, less the one that the form adds. */
+static void add_vector(struct hf_weights *w, enum weight_role role, int64_t layer, enum weight_part part,
+                       const struct tensor *tensor, float factor)
+{
+    int64_t size = tensor->view.dims[0];
+    struct run run = begin(w, role, layer, part);
+    struct tensor_view view = tensor->view;
+    if (view.base && part == PART_WEIGHT && form_of(w)->norms_add_one) {
+        float *values = ARENA_ARRAY(&w->arena, float, (size_t)size);
+        tensor_view_read_f32(&view, 0, size, values);
+        for (int64_t i = 0; i < size; i++)
+            values[i] = values[i] * factor - 1;
+        factor = 1;
+        view = (struct tensor_view){.base = (const uint8_t *)values,
+                                    .base_size = (size_t)size * sizeof *values,
+                                    .dtype = DTYPE_F32,
+                                    .rank = 1,
+                                    .dims = {size},
+                                    .strides = {1}};
+    }
+    add_view(&run, &view, factor);
+    finish(&run, 1, size, 0);
+}
+
+static void add_norm(struct hf_weights *w, enum weight_role role, int64_t layer, const struct part_norm *norm,
+                     float factor)
+{
+    add_vector(w, role, layer, PART_WEIGHT, norm->weight, factor);
+    if (norm->bias) {
+        add_vector(w, role, layer, PART_BIAS, norm->bias, factor);
+    } else if (form_of(w)->norm == DECODER_LAYERNORM) {
+        struct run run = begin(w, role, layer, PART_BIAS);
+        add_zeros(&run, norm->weight->view.dims[0]);
+        finish(&run, 1, norm->weight->view.dims[0], 0);
+    }
+}
+
+/* ---- linear layers ---- */
+
+/* Linear layers whose rows stand in one tensor: all of the first, then all of the next; or `turns` times some
+ * of each. */
+struct packed {
+    const struct part_linear *items[3];
+    float factors[3];
+    uint32_t count;
+    int64_t turns;
+};
+
+static int64_t rows_in(const struct part_linear *linear)
+{
+    return linear->weight->view.dims[0];
+}
+
+static void add_biases(struct hf_weights *w, enum weight_role role, int64_t layer, const struct packed *p)
+{
+    struct run run = begin(w, role, layer, PART_BIAS);
+    int64_t total = 0;
+    for (int64_t turn = 0; turn < p->turns; turn++)
+        for (uint32_t i = 0; i < p->count; i++) {
+            const struct tensor *bias = p->items[i]->bias;
+            int64_t count = rows_in(p->items[i]) / p->turns;
+            total += count;
+            if (!bias) {
+                add_zeros(&run, count);
+                continue;
+            }
+            struct tensor_view view = rows_of(&bias->view, turn * count, count);
+            add_view(&run, &view, p->factors[i]);
+        }
+    finish(&run, 1, total, 0);
+}
+
+/* [in, out]: row by row, the outputs of each. */
+static void add_turned(struct hf_weights *w, enum weight_role role, int64_t layer, const struct packed *p)
+{
+    struct run run = begin(w, role, layer, PART_WEIGHT);
+    int64_t inputs = p->items[0]->weight->view.dims[1], total = 0;
+    for (uint32_t i = 0; i < p->count; i++)
+        total += rows_in(p->items[i]);
+    for (int64_t row = 0; row < (p->count > 1 ? inputs : 1); row++)
+        for (uint32_t i = 0; i < p->count; i++) {
+            struct tensor_view view = tensor_view_transpose(&p->items[i]->weight->view);
+            if (p->count > 1)
+                view = rows_of(&view, row, 1);
+            add_view(&run, &view, p->factors[i]);
+        }
+    finish(&run, 2, inputs, total);
+}
+
+static void add_packed(struct hf_weights *w, enum weight_role role, int64_t layer, const struct packed *p,
+                       bool has_bias)
+{
+    if (has_bias)
+        add_biases(w, role, layer, p);
+    if (form_of(w)->is_transposed) {
+        add_turned(w, role, layer, p);
+        return;
+    }
+    struct run run = begin(w, role, layer, PART_WEIGHT);
+    int64_t total = 0;
+    for (int64_t turn = 0; turn < p->turns; turn++)
+        for (uint32_t i = 0; i < p->count; i++) {
+            int64_t count = rows_in(p->items[i]) / p->turns;
+            struct tensor_view view = rows_of(&p->items[i]->weight->view, turn * count, count);
+            add_view(&run, &view, p->factors[i]);
+            total += count;
+        }
+    finish(&run, 2, total, p->items[0]->weight->view.dims[1]);
+}
+
+static void add_linear(struct hf_weights *w, enum weight_role role, int64_t layer,
+                       const struct part_linear *linear, bool has_bias, float factor)
+{
+    add_packed(w, role, layer, &(struct packed){{linear}, {factor}, 1, 1}, has_bias);
+}
+
+/* ---- layers ---- */
+
+/* A form's biases: there always, or where the model has any. */
+static bool writes_bias(enum decoder_bias bias, bool has_bias)
+{
+    return bias == BIAS_ALWAYS || (bias == BIAS_CONFIGURED && has_bias);
+}
+
+static void add_attention(struct hf_weights *w, int64_t i, const struct parts_layer *layer)
+{
+    const struct decoder_form *form = form_of(w);
+    const struct parts *p = w->parts;
+    /* One field says whether there are any, where it says so. */
+    bool any = p->has_qkv_bias || p->has_o_bias, has_bias = writes_bias(form->qkv_bias, any);
+    float query_factor = form->has_head_norms ? 1 : w->form->query_factor;
+    struct packed packed = {{&layer->q, &layer->k, &layer->v}, {query_factor, 1, 1}, 3, 1};
+    if (form->packing == PACKING_BY_HEAD)
+        packed.turns = p->heads;
+    if (form->packing != PACKING_APART) {
+        add_packed(w, ROLE_qkv, i, &packed, has_bias);
+    } else {
+        add_linear(w, ROLE_q, i, &layer->q, has_bias, query_factor);
+        add_linear(w, ROLE_k, i, &layer->k, has_bias, 1);
+        add_linear(w, ROLE_v, i, &layer->v, has_bias, 1);
+    }
+    if (form->has_head_norms) {
+        add_vector(w, ROLE_q_norm, i, PART_WEIGHT, layer->q_norm, w->form->query_factor);
+        add_vector(w, ROLE_k_norm, i, PART_WEIGHT, layer->k_norm, 1);
+    }
+    add_linear(w, ROLE_o, i, &layer->o, writes_bias(form->o_bias, any), 1);
+}
+
+static void add_mlp(struct hf_weights *w, int64_t i, const struct parts_layer *layer)
+{
+    const struct decoder_form *form = form_of(w);
+    bool has_bias = writes_bias(form->mlp_bias, w->parts->has_mlp_bias);
+    if (form->packs_gate) {
+        add_packed(w, ROLE_gate_up, i, &(struct packed){{&layer->gate, &layer->up}, {1, 1}, 2, 1}, has_bias);
+    } else {
+        if (form->is_gated)
+            add_linear(w, ROLE_gate, i, &layer->gate, has_bias, 1);
+        add_linear(w, ROLE_up, i, &layer->up, has_bias, 1);
+    }
+    add_linear(w, ROLE_down, i, &layer->down, has_bias, 1);
+}
+
+void hf_weights_add(struct hf_weights *w)
+{
+    const struct parts *p = w->parts;
+    float factor = w->form->embedding_factor;
+    add_matrix(w, ROLE_embed, p->embed, factor);
+    if (p->positions)
+        add_matrix(w, ROLE_positions, p->positions, 1);
+    if (p->head)
+        add_matrix(w, ROLE_head, p->head, 1);
+    add_norm(w, ROLE_norm, 0, &p->norm, p->head ? 1 : 1 / factor);
+    for (uint32_t i = 0; i < p->layers.count; i++) {
+        const struct parts_layer *layer = &p->layers.items[i];
+        add_norm(w, ROLE_attention_norm, i, &layer->attention_norm, 1);
+        add_attention(w, i, layer);
+        add_norm(w, ROLE_mlp_norm, i, &layer->mlp_norm, 1);
+        add_mlp(w, i, layer);
+    }
+}
+
+void hf_weights_release(struct hf_weights *weights)
+{
+    arena_release(&weights->arena);
+}

@@ -1,0 +1,170 @@
+/* See emit/parts_check.h. Messages name the field of a configuration that has one value for all layers. */
+#include "emit/parts_check.h"
+#include <inttypes.h>
+
+static const char *describe(const struct matcher *m, uint32_t value)
+{
+    const struct value *v = graph_value(m->graph, value);
+    struct arena *arena = &m->parts->arena;
+    if (v->origin != VALUE_NODE)
+        return v->origin == VALUE_TENSOR ? "a weight" : "an input";
+    const struct node *node = &m->graph->nodes.items[v->source];
+    return arena_printf(arena, "node %" PRIu32 " (%s%s" STR_FORMAT ")", v->source, op_table[node->op].name,
+                        node->origin.length > 0 ? ", " : "", STR_ARGUMENT(node->origin));
+}
+
+enum status parts_refuse(const struct matcher *m, uint32_t value, const char *expected)
+{
+    return status_fail(m->trace, UNSUPPORTED, "expected %s, found %s", expected, describe(m, value));
+}
+
+static enum status differs(const struct matcher *m, const char *field, double a, double b)
+{
+    return status_fail(m->trace, UNSUPPORTED,
+                       "a configuration has one %s for all layers, found %.9g and %.9g", field, a, b);
+}
+
+static enum status check_attentions(struct matcher *m)
+{
+    const struct node *first = m->attentions.items[0];
+    struct parts *p = m->parts;
+    p->heads = node_integer(first, ATTRIBUTE_heads);
+    p->kv_heads = node_integer(first, ATTRIBUTE_kv_heads);
+    p->scale = node_real(first, ATTRIBUTE_scale);
+    for (uint32_t i = 0; i < m->attentions.count; i++) {
+        const struct node *node = m->attentions.items[i];
+        int64_t heads = node_integer(node, ATTRIBUTE_heads), groups = node_integer(node, ATTRIBUTE_kv_heads);
+        if (heads != p->heads)
+            return differs(m, "num_attention_heads", (double)p->heads, (double)heads);
+        if (groups != p->kv_heads)
+            return differs(m, "num_key_value_heads", (double)p->kv_heads, (double)groups);
+        if (node_real(node, ATTRIBUTE_scale) != p->scale)
+            return differs(m, "attention scale", (double)p->scale, (double)node_real(node, ATTRIBUTE_scale));
+        if (!node_integer(node, ATTRIBUTE_causal))
+            return parts_refuse(m, node->results[0], "causal attention");
+    }
+    return OK;
+}
+
+static enum status check_norms(struct matcher *m)
+{
+    const struct node *first = m->norms.items[0];
+    m->parts->epsilon = node_real(first, ATTRIBUTE_epsilon);
+    m->parts->norm_kind = first->op == OP_layernorm ? DECODER_LAYERNORM : DECODER_RMSNORM;
+    for (uint32_t i = 0; i < m->norms.count; i++) {
+        const struct node *norm = m->norms.items[i];
+        float epsilon = node_real(norm, ATTRIBUTE_epsilon);
+        if (epsilon != m->parts->epsilon)
+            return differs(m, "norm epsilon", (double)m->parts->epsilon, (double)epsilon);
+        if ((norm->op == OP_layernorm) != (first->op == OP_layernorm))
+            return parts_refuse(m, norm->results[0], "norms of one kind");
+    }
+    return OK;
+}
+
+static enum status check_ropes(struct matcher *m)
+{
+    const struct tensor **frequencies = &m->parts->frequencies;
+    for (uint32_t i = 0; i < m->ropes.count; i++) {
+        const struct node *rope = m->ropes.items[i];
+        if (!rope != !m->ropes.items[0])
+            return parts_refuse(m, m->attentions.items[0]->results[0],
+                                "queries and keys of all layers rotated, or of none");
+        if (!rope)
+            continue;
+        const struct value *table = graph_value(m->graph, rope->inputs[1]);
+        const struct node *node = table->origin == VALUE_NODE ? &m->graph->nodes.items[table->source] : NULL;
+        const struct value *w =
+            node && node->op == OP_rotary_table ? graph_value(m->graph, node->inputs[1]) : NULL;
+        const struct tensor *found =
+            w && w->origin == VALUE_TENSOR ? &m->graph->tensors.items[w->source] : NULL;
+        *frequencies = i == 0 ? found : *frequencies;
+        if (!found || found != *frequencies || node_integer(rope, ATTRIBUTE_inverse))
+            return parts_refuse(m, rope->results[0], "one rotary table of stored frequencies for all layers");
+    }
+    return OK;
+}
+
+static enum status check_kinds(struct matcher *m)
+{
+    struct parts *p = m->parts;
+    p->is_gated = m->mlps.items[0].is_gated;
+    p->activation = m->mlps.items[0].activation;
+    p->is_parallel = m->parallel > 0;
+    p->has_head_norms = p->layers.items[0].q_norm;
+    if (m->parallel != 0 && m->parallel != p->layers.count)
+        return status_fail(m->trace, UNSUPPORTED,
+                           "a configuration has one use_parallel_residual for all layers, found both kinds");
+    for (uint32_t i = 0; i < m->mlps.count; i++)
+        if (m->mlps.items[i].is_gated != p->is_gated || m->mlps.items[i].activation != p->activation)
+            return status_fail(
+                m->trace, UNSUPPORTED,
+                "a configuration has one hidden_act for all layers, found MLPs of several kinds");
+    for (uint32_t i = 0; i < p->layers.count; i++) {
+        const struct parts_layer *layer = &p->layers.items[i];
+        if (!layer->q_norm != !p->has_head_norms || !layer->k_norm != !p->has_head_norms)
+            return status_fail(m->trace, UNSUPPORTED,
+                               "queries and keys are normalised in some places only, layer %" PRIu32, i);
+    }
+    return OK;
+}
+
+/* ---- sizes ---- */
+
+static enum status check_linear(struct matcher *m, const struct part_linear *linear, int64_t rows,
+                                int64_t columns, const char *field)
+{
+    const int64_t *dims = linear->weight->view.dims;
+    if (dims[0] == rows && dims[1] == columns)
+        return OK;
+    return status_fail(
+        m->trace, UNSUPPORTED,
+        "a configuration has one %s for all layers, and one for keys and values: expected a weight "
+        "of [%" PRId64 ", %" PRId64 "], found [%" PRId64 ", %" PRId64 "]",
+        field, rows, columns, dims[0], dims[1]);
+}
+
+static enum status check_layer(struct matcher *m, const struct parts_layer *layer)
+{
+    struct parts *p = m->parts;
+    int64_t wide = p->heads * p->head_size, narrow = p->kv_heads * p->head_size;
+    TRY(check_linear(m, &layer->q, wide, p->hidden, "head_dim"));
+    TRY(check_linear(m, &layer->k, narrow, p->hidden, "head_dim"));
+    TRY(check_linear(m, &layer->v, narrow, p->hidden, "head_dim"));
+    TRY(check_linear(m, &layer->o, p->hidden, wide, "head_dim"));
+    if (p->is_gated)
+        TRY(check_linear(m, &layer->gate, p->ffn, p->hidden, "intermediate_size"));
+    TRY(check_linear(m, &layer->up, p->ffn, p->hidden, "intermediate_size"));
+    TRY(check_linear(m, &layer->down, p->hidden, p->ffn, "intermediate_size"));
+    p->has_qkv_bias |= layer->q.bias || layer->k.bias || layer->v.bias;
+    p->has_o_bias |= layer->o.bias != NULL;
+    p->has_mlp_bias |= layer->gate.bias || layer->up.bias || layer->down.bias;
+    return OK;
+}
+
+static enum status check_sizes(struct matcher *m)
+{
+    struct parts *p = m->parts;
+    const struct parts_layer *first = &p->layers.items[0];
+    p->vocabulary = p->embed->view.dims[0];
+    p->hidden = p->embed->view.dims[1];
+    p->head_size = first->q.weight->view.dims[0] / p->heads;
+    p->ffn = first->up.weight->view.dims[0];
+    if (p->head && p->head->view.dims[0] != p->vocabulary)
+        return status_fail(m->trace, UNSUPPORTED,
+                           "a configuration has one vocab_size, found %" PRId64
+                           " rows in the embedding and %" PRId64 " in the head",
+                           p->vocabulary, p->head->view.dims[0]);
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        TRY_WITH(m->trace, check_layer(m, &p->layers.items[i]), "while looking at layer %" PRIu32, i);
+    return OK;
+}
+
+enum status parts_check(struct matcher *m)
+{
+    TRY(check_attentions(m));
+    TRY(check_norms(m));
+    TRY(check_ropes(m));
+    TRY(check_kinds(m));
+    return check_sizes(m);
+}

@@ -1,0 +1,214 @@
+/* Folders of each architecture, imported and written again: the names, shapes and values of its tensors where
+ * the same architecture is chosen, and in any case what the transformers library computes from the first. */
+#include "emit/emit.h"
+#include "frontend/safetensors.h"
+#include "passes/pass.h"
+#include "tests/frontend/hf_models.h"
+#include "tests/support/evaluate.h"
+#include <jansson.h>
+#include <math.h>
+
+static const struct emit_hf_options plain = {.bos = -1, .eos = -1};
+
+struct folders {
+    struct import_fixture first;
+    char *second; /* directory */
+    struct imported_model model;
+    struct trace trace;
+};
+
+static void folders_create(struct folders *f, const struct hf_model *model)
+{
+    *f = (struct folders){0};
+    import_fixture_create(&f->first);
+    hf_model_write(&f->first, model, 0);
+    f->second = path_join(f->first.directory, "second");
+    assert_ok(frontend_import(&f->model, f->first.directory, NULL, &f->trace), &f->trace);
+}
+
+static void folders_release(struct folders *f)
+{
+    imported_model_release(&f->model);
+    import_fixture_release(&f->first);
+    free(f->second);
+}
+
+/* The graph after the passes. */
+static struct graph *cut_graph(struct folders *f, struct pass_context *context, const char *passes)
+{
+    const struct pass_call *calls;
+    uint32_t count;
+    struct graph *cut = NULL;
+    assert_ok(pass_parse(&calls, &count, &context->arena, str_from(passes), &f->trace), &f->trace);
+    assert_ok(pass_run_all(&cut, f->model.graph, calls, count, context, &f->trace), &f->trace);
+    return cut;
+}
+
+static void write_second(struct folders *f, const struct graph *graph)
+{
+    struct emitted emitted = {0};
+    assert_ok(emit_hf(&emitted, f->second, graph, &plain, &f->trace), &f->trace);
+    emitted_release(&emitted);
+}
+
+static json_t *read_config(const char *directory)
+{
+    char *path = path_join(directory, "config.json");
+    json_error_t error;
+    json_t *config = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    assert_non_null(config);
+    free(path);
+    return config;
+}
+
+static const char *text_of(const json_t *config, const char *key)
+{
+    return json_string_value(json_object_get(config, key));
+}
+
+/* Logits of the last token after import of the second folder. */
+static void second_logits(struct folders *f, double out[HF_MODEL_WORDS])
+{
+    struct imported_model again;
+    assert_ok(frontend_import(&again, f->second, NULL, &f->trace), &f->trace);
+    double *logits = evaluate(again.graph, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+    memcpy(out, logits + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS, HF_MODEL_WORDS * sizeof *out);
+    free(logits);
+    imported_model_release(&again);
+}
+
+static void expect_close(const char *name, const double *found, const double *expected)
+{
+    for (int64_t i = 0; i < HF_MODEL_WORDS; i++)
+        if (!(fabs(found[i] - expected[i]) < 2e-6))
+            fail_msg("%s: logit %d is %.9g, expected %.9g", name, (int)i, found[i], expected[i]);
+}
+
+static void read_tensors(struct weight_set *set, struct arena *arena, struct mapping *mapping,
+                         const char *directory)
+{
+    struct trace trace = {0};
+    char *path = path_join(directory, "model.safetensors");
+    *set = (struct weight_set){.arena = arena};
+    assert_ok(mapping_open(mapping, path, &trace), &trace);
+    assert_ok(safetensors_read(set, mapping, &trace), &trace);
+    free(path);
+}
+
+/* The same tensors in both folders; norms that one was taken off and added to are near. */
+static void expect_same_tensors(const struct folders *f, const char *name)
+{
+    struct arena arena = {0};
+    struct weight_set a, b;
+    struct mapping map_a, map_b;
+    read_tensors(&a, &arena, &map_a, f->first.directory);
+    read_tensors(&b, &arena, &map_b, f->second);
+    assert_int_equal(a.items.count, b.items.count);
+    for (uint32_t i = 0; i < a.items.count; i++) {
+        const struct stored_weight *x = &a.items.items[i], *y = weight_set_find(&b, x->name);
+        if (!y || x->rank != y->rank || memcmp(x->dims, y->dims, x->rank * sizeof *x->dims) != 0)
+            fail_msg("%s: " STR_FORMAT " is missing or has another shape", name, STR_ARGUMENT(x->name));
+        int64_t count = tensor_view_count(&x->view);
+        float *p = ARENA_ARRAY(&arena, float, (size_t)count), *q = ARENA_ARRAY(&arena, float, (size_t)count);
+        tensor_view_read_f32(&x->view, 0, count, p);
+        tensor_view_read_f32(&y->view, 0, count, q);
+        for (int64_t k = 0; k < count; k++)
+            if (!(fabsf(p[k] - q[k]) <= (x->rank == 1 ? 2e-7f : 0)))
+                fail_msg("%s: element %d of " STR_FORMAT " is %g, expected %g", name, (int)k,
+                         STR_ARGUMENT(x->name), (double)q[k], (double)p[k]);
+    }
+    mapping_release(&map_a);
+    mapping_release(&map_b);
+    arena_release(&arena);
+}
+
+static void come_back_as_they_were(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < hf_model_count; i++) {
+        struct folders f;
+        double logits[HF_MODEL_WORDS];
+        folders_create(&f, &hf_models[i]);
+        assert_ok(emit_hf_check(f.model.graph, &f.trace), &f.trace);
+        write_second(&f, f.model.graph);
+        second_logits(&f, logits);
+        expect_close(hf_models[i].name, logits, hf_models[i].logits);
+        json_t *config = read_config(f.second);
+        /* Without a partial rotation, a Llama says the same with tensors apart. */
+        bool is_phi = strcmp(hf_models[i].name, "phi3") == 0;
+        assert_string_equal(text_of(config, "model_type"), is_phi ? "llama" : hf_models[i].name);
+        if (!is_phi)
+            expect_same_tensors(&f, hf_models[i].name);
+        json_decref(config);
+        folders_release(&f);
+    }
+}
+
+/* Applies a pass, writes the folder and expects of it what the graph computes. */
+static void expect_kept(const char *name, const char *passes)
+{
+    const struct hf_model *model = hf_models;
+    struct folders f;
+    struct pass_context context = {0};
+    double logits[HF_MODEL_WORDS];
+    while (strcmp(model->name, name) != 0)
+        model++;
+    folders_create(&f, model);
+    struct graph *cut = cut_graph(&f, &context, passes);
+    write_second(&f, cut);
+    second_logits(&f, logits);
+    double *expected = evaluate(cut, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+    expect_close(name, logits, expected + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS);
+    free(expected);
+    pass_context_release(&context);
+    graph_destroy(cut);
+    folders_release(&f);
+}
+
+/* The embedding's scale follows from the hidden size, a norm's weight is less one, the queries' scale follows
+ * from the size of a head. */
+static void make_up_for_what_the_configuration_computes(void **state)
+{
+    (void)state;
+    expect_kept("gemma", "prune_hidden{keep=0+2+3+4+6}");
+    expect_kept("nemotron", "prune_hidden{keep=0+2+3+4+6}");
+    expect_kept("nemotron", "prune_kv_heads{keep=0}");
+    expect_kept("qwen3", "prune_hidden{keep=1+2+5+7} prune_ffn{keep=0+3+11}");
+    expect_kept("gpt_neox", "prune_ffn{keep=0+3+11}");
+    expect_kept("gpt2", "prune_ffn{keep=0+3+11}");
+}
+
+static void refuse(const char *name, const char *passes, const char *words)
+{
+    const struct hf_model *model = hf_models;
+    struct folders f;
+    struct pass_context context = {0};
+    while (strcmp(model->name, name) != 0)
+        model++;
+    folders_create(&f, model);
+    struct graph *cut = cut_graph(&f, &context, passes);
+    assert_fails(emit_hf_check(cut, &f.trace), UNSUPPORTED, &f.trace, words);
+    pass_context_release(&context);
+    graph_destroy(cut);
+    folders_release(&f);
+}
+
+static void name_the_field_that_cannot_say_it(void **state)
+{
+    (void)state;
+    refuse("gpt2", "prune_kv_heads{keep=0}", "head_dim");
+    refuse("gpt2", "prune_hidden{keep=0+1+2}", "n_embd (3) must be a multiple of n_head (2)");
+    refuse("gpt_neox", "prune_kv_heads{keep=0}", "head_dim");
+    refuse("gpt_neox", "prune_hidden{keep=0+1+2}",
+           "hidden_size (3) must be a multiple of num_attention_heads (2)");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(come_back_as_they_were),
+        cmocka_unit_test(make_up_for_what_the_configuration_computes),
+        cmocka_unit_test(name_the_field_that_cannot_say_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
