@@ -2,8 +2,8 @@
  *
  * ONNX: plain operators of opset 17 (no contrib ops), input input_ids int64 [batch, sequence], output logits;
  * weights as [in, out] initializers inline up to EMIT_INLINE_LIMIT bytes in all, else in one external file
- * NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json with explicit head_dim,
- * model.safetensors, tokenizer.json.
+ * NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json of the architecture in
+ * ir/hf_architectures.def that can say what the model is, model.safetensors, tokenizer.json.
  *
  * All write into temporary places first; what was there before is replaced when all is written. Bytes depend
  * on the model alone: no time, path or version of a library. */

@@ -6,11 +6,14 @@
 Needs torch, transformers, onnx, onnxscript and onnxruntime in the Python that runs it, and out/espalier. Not part of any
 test: what it prints is what was seen with the versions that it names. Each row: is the file imported; do the logits of
 what `espalier export` writes equal those of the original in onnxruntime, at batches and lengths that the exporter did not
-see; does the twin's loss equal onnxruntime's; and are MLP neurons that are cut off the same as neurons that are zeroed.
+see; does the twin's loss equal onnxruntime's; are MLP neurons that are cut off the same as neurons that are zeroed; is the
+folder that transformers saves (config.json and safetensors) read into the same graph, weights included; and what do the
+logits differ by when transformers loads the folder that `espalier export` writes, of all and of the model that was cut.
 """
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -148,23 +151,53 @@ def mask_difference(path, whole, folder):
     return difference(cut, masked)
 
 
+def same_graph(saved, again, folder):
+    """The folder's graph and the file's, written as ONNX: equal bytes, or not."""
+    other = os.path.join(folder, "folder.onnx")
+    try:
+        espalier("export", saved, "--to", "onnx", "-o", other)
+    except RuntimeError:
+        return "refused"
+    return "the same" if open(other, "rb").read() == open(again, "rb").read() else "another"
+
+
+def reload_difference(path, whole, folder):
+    """Logits of the folder that is written, in transformers, against the ONNX file that is written."""
+    out = os.path.join(folder, "written")
+    shutil.rmtree(out, ignore_errors=True)
+    espalier("export", path, "--to", "hf", "-o", out)
+    model = transformers.AutoModelForCausalLM.from_pretrained(out, attn_implementation="eager").eval().float()
+    random = np.random.default_rng(0)
+    worst = 0
+    for shape in [(1, 1), (3, 7), (1, 40)]:
+        ids = random.integers(0, VOCABULARY, shape)
+        with torch.no_grad():
+            worst = max(worst, np.abs(model(torch.tensor(ids)).logits.double().numpy() - logits(whole, ids)).max())
+    return worst
+
+
 def row(name, exporter, folder):
     path, again = os.path.join(folder, "model.onnx"), os.path.join(folder, "again.onnx")
     kind, settings = FAMILIES[name]
+    model, saved = Model(kind, settings), os.path.join(folder, "saved")
+    model.inner.save_pretrained(saved)
     try:
-        export(Model(kind, settings), exporter, path)
+        export(model, exporter, path)
     except Exception as problem:  # of the exporter: a row that says so
-        return "not exported", type(problem).__name__, "", "", ""
+        return "not exported", type(problem).__name__, "", "", "", "", "", ""
     try:
         shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
     except RuntimeError as problem:
-        return "refused", "", "", "", str(problem)
+        return "refused", "", "", "", "", "", "", str(problem)
     note = "cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]) if shape["refused"] else ""
-    cells = []
+    cells, cut = [], os.path.join(folder, "cut.onnx")
     for measure in (lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
-                    lambda: loss_difference(path, folder), lambda: mask_difference(path, again, folder)):
+                    lambda: loss_difference(path, folder), lambda: mask_difference(path, again, folder),
+                    lambda: same_graph(saved, again, folder), lambda: reload_difference(path, again, folder),
+                    lambda: reload_difference(cut, cut, folder)):
         try:
-            cells.append("%.1e" % measure())
+            found = measure()
+            cells.append(found if isinstance(found, str) else "%.1e" % found)
         except RuntimeError as problem:
             cells.append("failed")
             note += ("; " if note else "") + str(problem)
@@ -184,8 +217,8 @@ def main():
     versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime)]
     print("# What imports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. Models are small and "
           "have random weights. A row that says refused or failed is a gap; the reason is what `espalier` printed.\n\n"
-          "| model | torch exporter | imports | logits of the export | loss of the twin | cut against zeroed | remarks |\n"
-          "|---|---|---|---|---|---|---|" % ", ".join(versions), file=out)
+          "| model | torch exporter | imports | logits of the export | loss of the twin | cut against zeroed | folder | "
+          "back in transformers | cut, back in transformers | remarks |\n|---|---|---|---|---|---|---|---|---|---|" % ", ".join(versions), file=out)
     for cells in rows:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
 
