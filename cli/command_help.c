@@ -22,7 +22,7 @@ static void print_all(void)
         printf("  espalier %-8s %-22s %s\n", command_table[i].name, command_table[i].arguments,
                command_table[i].summary);
     printf(
-        "\nMODEL is an .onnx file, a Hugging Face folder, an .ir file, FILE.yaml:STAGE, or an object id (unique prefix).\nAll commands take:\n");
+        "\nMODEL is an .onnx or .gguf file, a Hugging Face folder, an .ir file, FILE.yaml:STAGE, or an object id (unique prefix).\nAll commands take:\n");
     print_options("common");
     printf(
         "  --version\n\nExit status: 0 done, 1 a comparison failed, 2 the input or the command line is wrong,\n"

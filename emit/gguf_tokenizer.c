@@ -136,22 +136,12 @@ static struct str joined(struct writer *w, struct str a, struct str b)
 
 /* ---- over bytes ---- */
 
-/* What readers of GGUF files call the pre-tokenizers of tokenizer.json files. `digits`: a step of its own
- * that parts every digit; `split`: the pattern of a Split step; `own`: ByteLevel's own pattern is used. */
 static const struct known_pretokenizer {
     const char *name, *split;
     bool digits, own;
 } known_pretokenizers[] = {
-    {"gpt-2", NULL, false, true},
-    {"smollm", NULL, true, true},
-    {"llama-bpe",
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-     "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     false, false},
-    {"qwen2",
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-     "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     false, false},
+#define GGUF_PRETOKENIZER(name, split, digits, own, whole) {name, split, digits, own},
+#include "ir/gguf_pretokenizers.def"
 };
 
 struct pretokenizer_parts {

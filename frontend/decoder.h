@@ -17,7 +17,8 @@ struct decoder_rotary {
     enum rotary_scaling scaling;
     double factor, low_factor, high_factor; /* low, high and original_context: of llama3 only */
     int64_t original_context;
-    int64_t size; /* channels of a head that are rotated, those in front */
+    const float *factors; /* [size / 2] that the frequencies are divided by, or NULL */
+    int64_t size;         /* channels of a head that are rotated, those in front */
 };
 
 struct decoder_config {

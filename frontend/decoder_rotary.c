@@ -29,5 +29,7 @@ void decoder_frequencies(float *out, const struct decoder_rotary *rotary)
             out[j] /= (float)rotary->factor;
         else if (rotary->scaling == ROTARY_LLAMA3)
             out[j] = scale_llama3(out[j], rotary);
+        if (rotary->factors)
+            out[j] /= rotary->factors[j];
     }
 }

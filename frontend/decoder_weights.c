@@ -16,7 +16,8 @@ bool decoder_has_weight(struct decoder *d, enum weight_role role, int64_t layer)
 void decoder_find_prefix(struct decoder *d)
 {
     const char *name = decoder_weight_name(d, ROLE_embed, 0, PART_WEIGHT), *dot = strchr(name, '.');
-    if (decoder_has_weight(d, ROLE_embed, 0) || strcmp(dot, ".weight") == 0)
+    if (decoder_has_weight(d, ROLE_embed, 0) ||
+        strcmp(dot, ".weight") == 0) /* there, or nothing to leave out */
         return;
     d->prefix = (size_t)(dot + 1 - name);
     if (!decoder_has_weight(d, ROLE_embed, 0))

@@ -2,6 +2,8 @@
 #include "frontend/frontend.h"
 #include "frontend/importer.h"
 #include "frontend/lower.h"
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static enum status import(struct imported_model *out, struct onnx_file *file, const char *path,
@@ -39,11 +41,23 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static bool is_gguf(const char *path)
+{
+    char start[4] = {0};
+    FILE *file = fopen(path, "rb");
+    bool found = file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "GGUF", 4) == 0;
+    if (file)
+        fclose(file);
+    return found;
+}
+
 enum status frontend_import(struct imported_model *out, const char *path,
                             const struct import_options *options, struct trace *trace)
 {
-    return is_directory(path) ? frontend_import_hf(out, path, options, trace)
-                              : frontend_import_onnx(out, path, options, trace);
+    if (is_directory(path))
+        return frontend_import_hf(out, path, options, trace);
+    return is_gguf(path) ? frontend_import_gguf(out, path, trace)
+                         : frontend_import_onnx(out, path, options, trace);
 }
 
 void imported_model_release(struct imported_model *model)

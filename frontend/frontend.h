@@ -1,6 +1,7 @@
 /* Reading models of others into the IR.
  *
- * A Hugging Face folder is read by a description of its architecture (ir/hf_architectures.def).
+ * A Hugging Face folder and a GGUF file are read by a description of their architecture
+ * (ir/hf_architectures.def, frontend/gguf_architectures.def).
  *
  * An ONNX file is interpreted, not matched: what depends on shapes only (shape arithmetic, masks, rotary
  * tables) is executed on small concrete sizes, and what depends on the tokens becomes an expression whose
@@ -36,13 +37,14 @@ struct imported_model {
     struct graph *graph;
     struct arena arena;          /* of the notes, and of tensors that no file holds (rotary frequencies) */
     const char *path;            /* of the model's own file: what was given, or the folder's config.json */
-    VEC(struct mapping *) files; /* the model's own file, then its data files; each mapped once */
+    VEC(struct mapping *) files; /* the model's own file, then its data files, then what was decoded */
     VEC(struct str) data_files;  /* locations of the data files, relative to the folder of `path` */
     struct str tokenizer;  /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
     VEC(struct str) notes; /* what the user should know: "dropped 4 inputs of the key-value cache" */
 };
 
-/* Any of the forms below: a folder is Hugging Face's, everything else ONNX. */
+/* Any of the forms below: a folder is Hugging Face's, a file that begins with "GGUF" is one, everything else
+ * ONNX. */
 enum status frontend_import(struct imported_model *out, const char *path,
                             const struct import_options *options, struct trace *trace) MUST_CHECK;
 
@@ -53,6 +55,10 @@ enum status frontend_import_onnx(struct imported_model *out, const char *path,
 /* A folder with config.json and model.safetensors, or shards and model.safetensors.index.json. */
 enum status frontend_import_hf(struct imported_model *out, const char *directory,
                                const struct import_options *options, struct trace *trace) MUST_CHECK;
+/* A GGUF file of version 2 or 3 with its tokenizer; of several files only the first would be read, so those
+ * are refused for what they lack. */
+enum status frontend_import_gguf(struct imported_model *out, const char *path,
+                                 struct trace *trace) MUST_CHECK;
 void imported_model_release(struct imported_model *model); /* accepts zeroed memory */
 
 #endif

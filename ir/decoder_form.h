@@ -15,7 +15,7 @@ enum weight_role {
     ROLE_COUNT
 };
 
-enum weight_naming { NAMING_LLAMA, NAMING_GPT2, NAMING_NEOX, NAMING_COUNT };
+enum weight_naming { NAMING_LLAMA, NAMING_GPT2, NAMING_NEOX, NAMING_GGUF, NAMING_COUNT };
 enum weight_part { PART_WEIGHT, PART_BIAS };
 
 /* The name of a weight, on the arena; NULL where the naming has none. `layer` is unused for those of the

@@ -101,7 +101,8 @@ static bool is_like_an_id(const char *spec)
 static enum status open_any(struct model_source *out, const char *spec, const struct source_options *options,
                             struct trace *trace)
 {
-    if (str_ends_with(str_from(spec), ".onnx") || is_directory(spec))
+    if (str_ends_with(str_from(spec), ".onnx") || str_ends_with(str_from(spec), ".gguf") ||
+        is_directory(spec))
         return open_import(out, spec, options, trace);
     if (str_ends_with(str_from(spec), ".ir"))
         return open_text(out, spec, trace);
@@ -116,7 +117,7 @@ static enum status open_any(struct model_source *out, const char *spec, const st
     if (file_exists(spec) || !is_like_an_id(spec))
         return status_fail(
             trace, file_exists(spec) ? UNSUPPORTED : NOT_FOUND,
-            "%s: expected an .onnx file, a Hugging Face folder, an .ir file, FILE.yaml:STAGE or an object id",
+            "%s: expected an .onnx file, a Hugging Face folder, a .gguf file, an .ir file, FILE.yaml:STAGE or an object id",
             spec);
     return open_id(out, spec, options, trace);
 }

@@ -1,5 +1,5 @@
-/* MODEL on the command line: an .onnx file, a Hugging Face folder, an IR text file (.ir), an object id or a
- * unique prefix of one, or FILE.yaml:STAGE. */
+/* MODEL on the command line: an .onnx file, a Hugging Face folder, a .gguf file, an IR text file (.ir), an
+ * object id or a unique prefix of one, or FILE.yaml:STAGE. */
 #ifndef PIPELINE_SOURCE_H
 #define PIPELINE_SOURCE_H
 
