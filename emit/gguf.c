@@ -7,14 +7,16 @@
 #include "emit/rotary_base.h"
 #include "ir/text.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
-enum { GGUF_DEFAULT_CONTEXT = 2048 };
+enum { GGUF_DEFAULT_CONTEXT = 2048, GGUF_ROTARY_BASE = 10000 };
 
 struct gguf_model {
     struct graph *graph; /* canonical */
     struct parts parts;
     float rotary_base;
+    const float *rotary_factors; /* [head_size / 2], or NULL */
     float query_factor; /* what makes the scale of the scores head_size^-0.5, the readers' only one */
     const struct encoding *encoding;
     struct gguf file;
@@ -42,6 +44,21 @@ static enum status check_form(const struct parts *p, struct trace *trace)
     return OK;
 }
 
+/* Frequencies that are no powers of one base are those of some base, divided by stored factors. */
+static void find_rotary(struct gguf_model *m)
+{
+    const struct tensor_view *view = &m->parts.frequencies->view;
+    int64_t count = view->dims[0];
+    if (rotary_base_find(&m->rotary_base, view, NULL) == OK)
+        return;
+    float *factors = ARENA_ARRAY(&m->file.arena, float, (size_t)count);
+    tensor_view_read_f32(view, 0, count, factors);
+    m->rotary_base = GGUF_ROTARY_BASE;
+    for (int64_t i = 0; i < count; i++)
+        factors[i] = (float)(pow((double)GGUF_ROTARY_BASE, -(double)i / (double)count) / (double)factors[i]);
+    m->rotary_factors = factors;
+}
+
 static enum status prepare(struct gguf_model *m, const struct graph *graph, struct trace *trace)
 {
     m->graph = graph_canonicalise(graph);
@@ -49,7 +66,7 @@ static enum status prepare(struct gguf_model *m, const struct graph *graph, stru
     TRY(check_form(&m->parts, trace));
     TRY(parts_find_query_factor(&m->query_factor, &m->parts, trace));
     if (m->parts.frequencies->view.base)
-        TRY(rotary_base_find(&m->rotary_base, &m->parts.frequencies->view, trace));
+        find_rotary(m);
     return OK;
 }
 
@@ -123,6 +140,16 @@ static void add_weights(struct gguf_model *m)
     add_view(m, "token_embd.weight", &l->embed->view, 1);
     for (uint32_t i = 0; i < l->layers.count; i++)
         add_layer(m, i, &l->layers.items[i]);
+    if (m->rotary_factors) {
+        int64_t count = l->head_size / 2;
+        struct tensor_view view = {.base = (const uint8_t *)m->rotary_factors,
+                                   .base_size = (size_t)count * sizeof *m->rotary_factors,
+                                   .dtype = DTYPE_F32,
+                                   .rank = 1,
+                                   .dims = {count},
+                                   .strides = {1}};
+        add_view(m, "rope_freqs.weight", &view, 1);
+    }
     add_view(m, "output_norm.weight", &l->norm.weight->view, 1);
     if (l->head)
         add_view(m, "output.weight", &l->head->view, 1);

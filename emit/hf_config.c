@@ -104,7 +104,17 @@ static void add_rotary(struct lines *lines, const struct parts *p, const struct 
     bool is_short = a->fields.has_short_rotary;
     if (!p->frequencies)
         return;
-    add_float(lines, is_short ? "rotary_emb_base" : "rope_theta", form->rotary_base);
+    add_float(lines, is_short ? "rotary_emb_base" : "rope_theta", form->rotary.base);
+    if (form->rotary.scaling == SCALING_LINEAR)
+        add(lines, "rope_scaling",
+            arena_printf(&lines->arena, "{\"rope_type\": \"linear\", \"factor\": %#.9g}",
+                         (double)form->rotary.factor));
+    else if (form->rotary.scaling == SCALING_LLAMA3)
+        add(lines, "rope_scaling",
+            arena_printf(&lines->arena,
+                         "{\"rope_type\": \"llama3\", \"factor\": %#.9g, \"low_freq_factor\": 1.0, "
+                         "\"high_freq_factor\": 4.0, \"original_max_position_embeddings\": %" PRId64 "}",
+                         (double)form->rotary.factor, form->rotary.context));
     if (a->defaults.turns_part)
         add_fraction(lines, is_short ? "rotary_pct" : "partial_rotary_factor",
                      2 * p->frequencies->view.dims[0], p->head_size);

@@ -1,7 +1,6 @@
 /* See emit/hf_form.h. */
 #include "emit/hf_form.h"
 #include "base/str.h"
-#include "emit/rotary_base.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -143,6 +142,6 @@ enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struc
         return status_fail(trace, UNSUPPORTED, "embedding scale %.9g", (double)parts->embedding_scale);
     TRY(parts_find_query_factor(&out->query_factor, parts, trace));
     if (parts->frequencies && parts->frequencies->view.base)
-        TRY(rotary_base_find(&out->rotary_base, &parts->frequencies->view, trace));
+        TRY(rotary_form_find(&out->rotary, &parts->frequencies->view, trace));
     return OK;
 }

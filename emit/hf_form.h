@@ -4,13 +4,14 @@
 #define EMIT_HF_FORM_H
 
 #include "emit/parts.h"
+#include "emit/rotary_form.h"
 #include "ir/hf_architecture.h"
 
 struct hf_form {
     const struct hf_architecture *architecture;
-    float rotary_base;      /* 0 where the frequencies have no content */
-    float query_factor;     /* of the queries' weights and biases, or of the weight of their norm */
-    float embedding_factor; /* of the embedding's rows; a tied head's final norm is divided by it */
+    struct rotary_form rotary; /* zeroed where the frequencies have no content */
+    float query_factor;        /* of the queries' weights and biases, or of the weight of their norm */
+    float embedding_factor;    /* of the embedding's rows; a tied head's final norm is divided by it */
 };
 
 /* Of those that can hold it the one that leaves least to be made up for. UNSUPPORTED names the fields that

@@ -363,7 +363,7 @@ static void frequencies_that_are_no_powers_are_refused(void **state)
     f->graph = model_create(&grouped);
     for (uint32_t i = 0; i < f->graph->tensors.count; i++)
         if (str_is(f->graph->tensors.items[i].name, "inv_freq"))
-            ((float *)(uintptr_t)f->graph->tensors.items[i].view.base)[1] *= 1.25f;
+            ((float *)(uintptr_t)f->graph->tensors.items[i].view.base)[0] *= 1.25f;
     assert_fails(emit_hf_check(f->graph, &f->trace), UNSUPPORTED, &f->trace, "no powers of one base");
 }
 
