@@ -16,14 +16,24 @@ struct operator
 
 static const struct operator operators[] = {
 #define ONNX_OP(name, evaluate, rule, flags) {#name, evaluate, rule, flags},
+#define CONTRIB_OP(name, rule)
+#include "frontend/onnx_ops.def"
+};
+
+/* Of the domain com.microsoft. */
+static const struct operator contrib_operators[] = {
+#define ONNX_OP(name, evaluate, rule, flags)
+#define CONTRIB_OP(name, rule) {#name, NULL, rule, 0},
 #include "frontend/onnx_ops.def"
 };
 
 static const struct operator* find_operator(const Onnx__NodeProto *node)
 {
     const char *domain = node->domain ? node->domain : "", *op = node->op_type ? node->op_type : "";
-    bool is_norm = strcmp(domain, "com.microsoft") == 0 && strcmp(op, "SimplifiedLayerNormalization") == 0;
-    if (*domain && strcmp(domain, "ai.onnx") != 0 && !is_norm)
+    for (uint32_t i = 0; i < sizeof contrib_operators / sizeof contrib_operators[0]; i++)
+        if (strcmp(domain, "com.microsoft") == 0 && strcmp(contrib_operators[i].name, op) == 0)
+            return &contrib_operators[i];
+    if (*domain && strcmp(domain, "ai.onnx") != 0)
         return NULL;
     for (uint32_t i = 0; i < sizeof operators / sizeof operators[0]; i++)
         if (strcmp(operators[i].name, op) == 0)

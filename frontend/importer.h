@@ -135,6 +135,20 @@ enum status rule_add_mask(struct rule *rule, const struct import_value *scores,
                           uint32_t mask_slot) MUST_CHECK;
 enum status rule_select_mask(struct rule *rule) MUST_CHECK; /* Where(condition, scores, number) */
 enum status rule_scores(struct rule *rule) MUST_CHECK;
+/* Attention over [batch, heads, sequence, channels], keys and values of fewer heads repeated in place; `mask`
+ * is a concrete value or NULL. Sets output 0, of the same axes. */
+struct attention_operands {
+    struct import_value q, k, v;
+    struct import_value *mask;
+    double scale;
+    bool is_causal;
+};
+enum status rule_attend(struct rule *rule, const struct attention_operands *operands) MUST_CHECK;
+/* [batch, sequence, heads * channels] as [batch, heads, sequence, channels], and back. */
+bool rule_split_heads(struct import_value *x, int64_t heads);
+bool rule_merge_heads(struct import_value *x);
+/* The norm of input 0 by the weight in input 1, and a bias in input 2; epsilon where the node has none. */
+enum status rule_norm(struct rule *rule, bool is_centred, double epsilon) MUST_CHECK;
 enum status rule_weigh(struct rule *rule) MUST_CHECK;
 enum status rule_table_product(struct rule *rule, const struct import_value *x,
                                uint32_t table_slot) MUST_CHECK;
@@ -184,6 +198,10 @@ RULE(RMSNormalization);
 RULE(LayerNormalization);
 RULE(RotaryEmbedding);
 RULE(Attention);
+RULE(SkipSimplifiedLayerNormalization);
+RULE(SkipLayerNormalization);
+RULE(contrib_RotaryEmbedding);
+RULE(GroupQueryAttention);
 #undef RULE
 
 #endif

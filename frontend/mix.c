@@ -14,8 +14,7 @@ static int64_t head_size(const struct view *view, int64_t size)
 }
 
 /* `value` as a mix: each channel itself, once. The view of the mix goes to *view. */
-static enum status mix_from(struct rule *rule, const struct import_value *value, struct mix *mix,
-                            struct view *view)
+enum status mix_from(struct rule *rule, const struct import_value *value, struct mix *mix, struct view *view)
 {
     const struct term_set *terms = &rule->im->terms;
     struct import_value narrow = *value;
@@ -95,7 +94,7 @@ static enum status set_rope(struct rule *rule, const struct mix *mix, int64_t tu
     return OK;
 }
 
-static enum status finish(struct rule *rule, const struct mix *mix, const struct view *view)
+enum status mix_finish(struct rule *rule, const struct mix *mix, const struct view *view)
 {
     struct importer *im = rule->im;
     struct term term = {.kind = TERM_MIX, .size = mix->heads * mix->count, .index = im->mixes.count};
@@ -163,7 +162,7 @@ enum status rule_table_product(struct rule *rule, const struct import_value *x, 
             part->table = table;
             part->column = j;
         }
-    return finish(rule, &mix, &view);
+    return mix_finish(rule, &mix, &view);
 }
 
 static bool fits(const struct mix *a, const struct mix *b)
@@ -187,7 +186,7 @@ enum status mix_sum(struct rule *rule, const struct import_value *x, const struc
         for (uint32_t p = 0; p < from->count; p++)
             into->parts[into->count++] = from->parts[p];
     }
-    return finish(rule, &a, &view);
+    return mix_finish(rule, &a, &view);
 }
 
 enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count)
@@ -227,90 +226,5 @@ enum status mix_concat(struct rule *rule, struct import_value *const *parts, uin
     }
     view_open_axis(&final);
     view_append(&final, (struct atom){ATOM_STATIC, whole.count, 1});
-    return finish(rule, &whole, &final);
-}
-
-/* A concrete table [batch, sequence, columns] as [batch, 1, sequence, columns], with its angles. */
-static struct array *over_heads(struct importer *im, const struct array *in)
-{
-    const int64_t dims[4] = {in->dims[0], 1, in->dims[1], in->dims[2]};
-    struct array *out = array_reshape(&im->room, in, 4, dims);
-    if (in->angle)
-        out->angle = array_reshape(&im->room, in->angle, 4, dims);
-    return out;
-}
-
-/* Rows of a table [positions, columns] picked by position ids, with their angles. */
-static enum status pick_rows(struct rule *rule, uint32_t probe, uint32_t slot, const struct array **table)
-{
-    struct evaluation e;
-    TRY(rule_evaluation(rule, probe, &e));
-    e.inputs[0] = e.inputs[slot];
-    e.inputs[1] = e.inputs[3];
-    e.input_count = 2;
-    struct evaluation angles = e;
-    TRY(evaluate_Gather(&e));
-    if (e.inputs[0]->angle) {
-        angles.inputs[0] = e.inputs[0]->angle;
-        TRY(evaluate_Gather(&angles));
-        e.outputs[0]->function = e.inputs[0]->function;
-        e.outputs[0]->angle = angles.outputs[0];
-    }
-    *table = e.outputs[0];
-    return OK;
-}
-
-static enum status read_cache(struct rule *rule, uint32_t slot, const struct view *view, int64_t columns,
-                              uint32_t *table)
-{
-    if (!rule_is_concrete(rule, slot))
-        return rule_refuse(rule, "input %u is not a table", slot);
-    TRY(import_materialise(rule->im, rule->inputs[slot], rule->trace));
-    struct import_value spread = *rule->inputs[slot], *kept = rule->inputs[slot];
-    for (uint32_t p = 0; p < PROBES; p++) {
-        if (rule_is_concrete(rule, 3))
-            TRY(pick_rows(rule, p, slot, &spread.at[p]));
-        if (spread.at[p]->rank != 3)
-            return rule_refuse(rule, "input %u has %u axes, expected [batch, sequence, channels]", slot,
-                               spread.at[p]->rank);
-        spread.at[p] = over_heads(rule->im, spread.at[p]);
-    }
-    rule->inputs[slot] = &spread;
-    enum status status = rotary_table_read(rule, slot, view, columns, table);
-    rule->inputs[slot] = kept;
-    return status;
-}
-
-/* The operator of opset 23, on [batch, heads, sequence, channels]. */
-enum status rule_RotaryEmbedding(struct rule *rule)
-{
-    struct mix mix;
-    struct view view;
-    uint32_t cosine, sine;
-    if (rule->input_count < 3 || !rule_is_activation(rule, 0) || rule->inputs[0]->view.rank != 4 ||
-        onnx_integer(rule->node, "interleaved", 0) != 0 ||
-        onnx_integer(rule->node, "rotary_embedding_dim", 0) != 0)
-        return rule_refuse(rule,
-                           "only whole heads in halves of [batch, heads, sequence, channels] are supported");
-    TRY(mix_from(rule, rule->inputs[0], &mix, &view));
-    int64_t half = mix.count / 2;
-    if (mix.count % 2 != 0)
-        return rule_refuse(rule, "a head has an odd number of channels");
-    TRY(read_cache(rule, 1, &view, half, &cosine));
-    TRY(read_cache(rule, 2, &view, half, &sine));
-    struct mix_entry *own = mix.entries;
-    mix.entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)mix.count);
-    for (int64_t j = 0; j < mix.count; j++) {
-        bool is_low = j < half;
-        const struct mix_entry *a = &own[j], *b = &own[is_low ? j + half : j - half];
-        if (a->count != 1 || b->count != 1 || a->parts[0].table != MIX_NO_TABLE ||
-            b->parts[0].table != MIX_NO_TABLE)
-            return rule_refuse(rule, "what is rotated is rotated in part already");
-        mix.entries[j] = (struct mix_entry){2, {a->parts[0], b->parts[0]}};
-        mix.entries[j].parts[0].table = cosine;
-        mix.entries[j].parts[1].table = sine;
-        mix.entries[j].parts[0].column = mix.entries[j].parts[1].column = is_low ? j : j - half;
-        mix.entries[j].parts[1].factor *= is_low ? -1 : 1;
-    }
-    return finish(rule, &mix, &view);
+    return mix_finish(rule, &whole, &final);
 }

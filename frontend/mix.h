@@ -31,6 +31,11 @@ struct mix {
     struct mix_entry *entries;
 };
 
+/* `value` as a mix: each channel itself, once. The view of the mix goes to *view. */
+enum status mix_from(struct rule *rule, const struct import_value *value, struct mix *mix,
+                     struct view *view) MUST_CHECK;
+/* Output 0 is the mix, or the rotary embedding that it has become. */
+enum status mix_finish(struct rule *rule, const struct mix *mix, const struct view *view) MUST_CHECK;
 /* Sums and concatenates activations, at least one of them a mix or a part of a head. */
 enum status mix_sum(struct rule *rule, const struct import_value *x, const struct import_value *y) MUST_CHECK;
 enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count) MUST_CHECK;

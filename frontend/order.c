@@ -127,14 +127,16 @@ static enum status set_interface(struct importer *im, struct import_value *value
     return OK;
 }
 
-/* A cache before the first token: its one symbolic axis besides the batch is empty. */
+/* A cache before the first token: its one symbolic axis besides the batch is empty. Builders of fused attention
+ * leave the size of a head open as well. */
 static enum status set_cache(struct importer *im, struct import_value *value, const struct declared *in,
                              struct trace *trace)
 {
     uint32_t symbolic = 0;
     for (uint32_t i = 1; i < in->rank; i++)
         symbolic += in->dims[i] < 0;
-    if (symbolic != 1)
+    bool is_open = in->rank == 4 && in->dims[3] < 0;
+    if (symbolic != 1u + is_open)
         return status_fail(
             trace, UNSUPPORTED,
             "input '%s' is not understood: of a key-value cache exactly one axis besides the batch is "

@@ -1,5 +1,6 @@
 /* Rotary tables and the frequencies behind them (Su et al. 2021, RoFormer, equation 34; halves of a head
  * paired). */
+#include "frontend/decoder.h"
 #include "frontend/exact.h"
 #include "frontend/mix.h"
 #include <inttypes.h>
@@ -237,6 +238,31 @@ static enum status recover_all(struct rule *rule, const struct pair *pairs, int6
     return status;
 }
 
+/* Frequencies that are recovered from rounded cosines and sines may be steps away from those that the table
+ * was made of. Where all are within four steps of the powers of one base, they are those. */
+static void raise_to_base(float *values, int64_t count)
+{
+    static const double units[] = {1000, 1}; /* of which people's bases are multiples */
+    if (count < 2)
+        return;
+    double estimate = exact_pow((double)values[count - 1], -(double)count / (double)(count - 1));
+    float *powers = calloc((size_t)count, sizeof *powers);
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+        struct decoder_rotary rotary = {.theta = nearbyint(estimate / units[u]) * units[u],
+                                        .size = 2 * count};
+        bool all_near = rotary.theta >= 1;
+        if (all_near)
+            decoder_frequencies(powers, &rotary);
+        for (int64_t i = 0; all_near && i < count; i++)
+            all_near = fabsf(values[i] - powers[i]) <= 4 * (nextafterf(powers[i], INFINITY) - powers[i]);
+        if (!all_near)
+            continue;
+        memcpy(values, powers, (size_t)count * sizeof *values);
+        break;
+    }
+    free(powers);
+}
+
 static uint32_t intern(struct importer *im, const float *values, int64_t count)
 {
     for (uint32_t i = 0; i < im->frequencies.count; i++)
@@ -286,6 +312,7 @@ enum status rotary_recognise(struct rule *rule, const struct mix *mix, int64_t t
     const struct rotary_table *cosine = pairs[0].cosine, *sine = pairs[0].sine;
     if (!cosine->angles[0] || !sine->angles[0]) {
         TRY(recover_all(rule, pairs, half, values));
+        raise_to_base(values, half);
     } else {
         for (int64_t j = 0; j < half; j++) {
             if (pairs[j].cosine->function != ARRAY_COSINE || pairs[j].sine->function != ARRAY_SINE ||

@@ -428,38 +428,63 @@ static enum status check_attention(struct rule *rule)
     return OK;
 }
 
-/* The operator of opset 23: the same steps as its primitive form. */
-enum status rule_Attention(struct rule *rule)
+bool rule_split_heads(struct import_value *x, int64_t heads)
+{
+    struct shape wide = view_shape(&x->view), split = {.rank = 4};
+    struct view view;
+    if (wide.rank != 3 || heads < 1)
+        return false;
+    for (uint32_t p = 0; p < PROBES; p++) {
+        const int64_t dims[4] = {wide.dims[p][0], wide.dims[p][1], heads, wide.dims[p][2] / heads};
+        if (wide.dims[p][2] % heads != 0)
+            return false;
+        memcpy(split.dims[p], dims, sizeof dims);
+    }
+    if (!view_reshape(&view, &x->view, &split))
+        return false;
+    view_transpose(&x->view, &view, (const uint32_t[]){0, 2, 1, 3});
+    return true;
+}
+
+bool rule_merge_heads(struct import_value *x)
+{
+    struct shape split = view_shape(&x->view), wide = {.rank = 3};
+    struct view view;
+    if (split.rank != 4)
+        return false;
+    for (uint32_t p = 0; p < PROBES; p++) {
+        const int64_t dims[3] = {split.dims[p][0], split.dims[p][2], split.dims[p][1] * split.dims[p][3]};
+        memcpy(wide.dims[p], dims, sizeof dims);
+    }
+    view_transpose(&view, &x->view, (const uint32_t[]){0, 2, 1, 3});
+    return view_reshape(&x->view, &view, &wide);
+}
+
+/* The same steps as in the primitive form. */
+enum status rule_attend(struct rule *rule, const struct attention_operands *operands)
 {
     static const double visible[2] = {-INFINITY, 0};
     static const uint32_t swap_last[4] = {0, 1, 3, 2};
-    TRY(check_attention(rule));
-    struct import_value q = *rule->inputs[0], k = *rule->inputs[1], v = *rule->inputs[2], *mask = NULL;
+    struct import_value q = operands->q, k = operands->k, v = operands->v, *mask = operands->mask;
     struct view wide;
-    if (rule_is_concrete(rule, 3))
-        mask = rule->inputs[3];
     TRY(repeat_heads(rule, &wide, &k.view, &q.view));
     view_transpose(&k.view, &wide, swap_last);
     TRY(repeat_heads(rule, &wide, &v.view, &q.view));
     v.view = wide;
-    const struct atom *channels = view_atom(&q.view, 3);
-    if (!channels)
-        return rule_refuse(rule, "its queries have no channels");
     struct rule *inner = ARENA_NEW(rule->im->arena, struct rule);
     *inner = (struct rule){.im = rule->im, .node = rule->node, .trace = rule->trace, .input_count = 2};
     inner->inputs[0] = &q;
     inner->inputs[1] = &k;
     TRY(rule_scores(inner));
-    double scale = (double)onnx_real(rule->node, "scale", (float)(1 / sqrt((double)channels->size)));
     struct import_value scores = inner->outputs[0];
-    scores.term = term_scale(&rule->im->terms, scores.term, scale, rule->im->node);
+    scores.term = term_scale(&rule->im->terms, scores.term, operands->scale, rule->im->node);
     if (mask) {
         TRY(import_materialise(rule->im, mask, rule->trace));
         inner->inputs[1] = mask;
         TRY(add_mask(inner, &scores, 1, mask->at[0]->type == ONNX_BOOL ? visible : NULL));
         scores = inner->outputs[0];
     }
-    if (onnx_integer(rule->node, "is_causal", 0) != 0) {
+    if (operands->is_causal) {
         TRY(add_triangle(inner, &scores));
         scores = inner->outputs[0];
     }
@@ -469,5 +494,31 @@ enum status rule_Attention(struct rule *rule)
     inner->inputs[1] = &v;
     TRY(rule_weigh(inner));
     rule->outputs[0] = inner->outputs[0];
+    return OK;
+}
+
+/* The operator of opset 23, with heads as an axis or side by side. */
+enum status rule_Attention(struct rule *rule)
+{
+    TRY(check_attention(rule));
+    struct attention_operands o = {.q = *rule->inputs[0], .k = *rule->inputs[1], .v = *rule->inputs[2]};
+    bool is_wide = o.q.view.rank == 3;
+    int64_t heads = onnx_integer(rule->node, "q_num_heads", 0),
+            groups = onnx_integer(rule->node, "kv_num_heads", 0);
+    if (is_wide && (!rule_split_heads(&o.q, heads) || !rule_split_heads(&o.k, groups) ||
+                    !rule_split_heads(&o.v, groups)))
+        return rule_refuse(
+            rule, "its operands are not %" PRId64 " query heads and %" PRId64 " key heads side by side",
+            heads, groups);
+    const struct atom *channels = o.q.view.rank == 4 ? view_atom(&o.q.view, 3) : NULL;
+    if (!channels)
+        return rule_refuse(rule, "its queries have no channels");
+    if (rule_is_concrete(rule, 3))
+        o.mask = rule->inputs[3];
+    o.scale = (double)onnx_real(rule->node, "scale", (float)(1 / sqrt((double)channels->size)));
+    o.is_causal = onnx_integer(rule->node, "is_causal", 0) != 0;
+    TRY(rule_attend(rule, &o));
+    if (is_wide && !rule_merge_heads(&rule->outputs[0]))
+        return rule_refuse(rule, "its heads cannot be put side by side");
     return OK;
 }

@@ -132,7 +132,7 @@ enum status rule_times_row(struct rule *rule, const struct import_value *x, cons
 }
 
 /* The whole norm as one operator: x, weight. */
-static enum status fused(struct rule *rule, enum term_kind inner)
+static enum status fused(struct rule *rule, enum term_kind inner, double epsilon)
 {
     struct rows rows;
     if (!rule_is_activation(rule, 0) || !rule_is_concrete(rule, 1))
@@ -148,7 +148,7 @@ static enum status fused(struct rule *rule, enum term_kind inner)
     term.size = rule_get(rule, &rows.x)->size;
     if (!rule_vector(rule, 1, rows.size, &term.weight))
         return rule_refuse(rule, "input 1 is not a stored vector of %" PRId64 " elements", rows.size);
-    term.number = (double)onnx_real(rule->node, "epsilon", 1e-5f);
+    term.number = (double)onnx_real(rule->node, "epsilon", (float)epsilon);
     if (inner == TERM_CENTRED) {
         if (rows.groups > 0)
             return rule_refuse(rule,
@@ -159,24 +159,32 @@ static enum status fused(struct rule *rule, enum term_kind inner)
     return OK;
 }
 
-enum status rule_RMSNormalization(struct rule *rule)
+static enum status add_bias(struct rule *rule)
 {
-    if (rule->input_count != 2)
-        return rule_refuse(rule, "%u inputs, expected two", rule->input_count);
-    return fused(rule, TERM_RMSNORM);
-}
-
-enum status rule_LayerNormalization(struct rule *rule)
-{
-    if (rule->input_count < 2 || rule->input_count > 3)
-        return rule_refuse(rule, "%u inputs, expected two or three", rule->input_count);
-    TRY(fused(rule, TERM_CENTRED));
-    if (rule->input_count < 3 || !rule->inputs[2])
-        return OK;
     struct import_value norm = rule->outputs[0];
     struct term term = {.kind = TERM_BIAS, .x = norm.term, .size = rule_get(rule, &norm)->size};
     if (!rule_vector(rule, 2, term.size, &term.weight))
         return rule_refuse(rule, "input 2 is not a stored vector of %" PRId64 " elements", term.size);
     rule_set(rule, 0, rule_term(rule, term), &norm.view);
     return OK;
+}
+
+enum status rule_norm(struct rule *rule, bool is_centred, double epsilon)
+{
+    TRY(fused(rule, is_centred ? TERM_CENTRED : TERM_RMSNORM, epsilon));
+    return rule->input_count > 2 && rule->inputs[2] ? add_bias(rule) : OK;
+}
+
+enum status rule_RMSNormalization(struct rule *rule)
+{
+    if (rule->input_count != 2)
+        return rule_refuse(rule, "%u inputs, expected two", rule->input_count);
+    return rule_norm(rule, false, 1e-5);
+}
+
+enum status rule_LayerNormalization(struct rule *rule)
+{
+    if (rule->input_count < 2 || rule->input_count > 3)
+        return rule_refuse(rule, "%u inputs, expected two or three", rule->input_count);
+    return rule_norm(rule, true, 1e-5);
 }

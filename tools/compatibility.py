@@ -3,8 +3,9 @@
 
     tools/compatibility.py [FAMILY...] > docs/compatibility.md
 
-Needs torch, transformers, onnx, onnxscript and onnxruntime in the Python that runs it, and out/espalier. Not part of any
-test: what it prints is what was seen with the versions that it names. Each row: is the file imported; do the logits of
+Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier. Not part of any
+test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's
+two and onnxruntime-genai's builder, whose fused operators are those of com.microsoft. Each row: is the file imported; do the logits of
 what `espalier export` writes equal those of the original in onnxruntime, at batches and lengths that the exporter did not
 see; does the twin's loss equal onnxruntime's; are MLP neurons that are cut off the same as neurons that are zeroed; is the
 folder that transformers saves (config.json and safetensors) read into the same graph, weights included; and what do the
@@ -22,6 +23,8 @@ import warnings
 import numpy as np
 import onnx
 import onnxruntime
+import onnxruntime_genai
+import tokenizers
 import torch
 import transformers
 
@@ -60,6 +63,21 @@ FAMILIES = {  # row: model type, configuration
 }
 
 
+# What onnxruntime-genai's builder knows; its attention wants heads of 16 or more channels.
+WIDE = dict(PLAIN, hidden_size=64, num_attention_heads=2, num_key_value_heads=1)
+BUILT = {
+    "llama": ("llama", WIDE),
+    "mistral": ("mistral", dict(WIDE, head_dim=32, sliding_window=None)),
+    "mistral, window": ("mistral", dict(WIDE, head_dim=32, sliding_window=9)),
+    "qwen2": ("qwen2", WIDE),
+    "qwen3": ("qwen3", dict(WIDE, head_dim=32)),
+    "phi3": ("phi3", dict(WIDE, original_max_position_embeddings=64, pad_token_id=0)),
+    "gemma": ("gemma", dict(WIDE, head_dim=32)),
+    "nemotron": ("nemotron", dict(WIDE, head_dim=32)),
+}
+HEAD_SIZE = 32
+
+
 class Model(torch.nn.Module):
     def __init__(self, kind, settings):
         super().__init__()
@@ -81,7 +99,21 @@ class Model(torch.nn.Module):
         return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **more).logits
 
 
-def export(model, exporter, path):
+def build(saved, path):
+    """onnxruntime-genai's model builder, which wants a tokenizer in the folder."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({"a": 0}, []))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(saved)
+    folder = os.path.dirname(path)
+    subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", saved, "-i", saved, "-o",
+                    os.path.join(folder, "built"), "-p", "fp32", "-e", "cpu", "-c", os.path.join(folder, "cache")],
+                   check=True, capture_output=True)
+    model = onnx.load(os.path.join(folder, "built", "model.onnx"))
+    onnx.save(model, path)  # data inside
+
+
+def export(model, exporter, path, saved):
+    if exporter == "genai":
+        return build(saved, path)
     ids = torch.randint(0, VOCABULARY, (2, 6))
     arguments = [ids, torch.ones_like(ids), torch.arange(6).repeat(2, 1)][:len(model.names)]
     common = dict(input_names=model.names, output_names=["logits"])
@@ -100,6 +132,8 @@ def logits(path, ids):
     for item in session.get_inputs():
         value = {"attention_mask": np.ones_like(ids), "position_ids": np.tile(np.arange(ids.shape[1]), (len(ids), 1))}
         feed[item.name] = value.get(item.name, ids).astype(np.int64)
+        if item.name.startswith("past_key_values"):
+            feed[item.name] = np.zeros((len(ids), item.shape[1], 0, HEAD_SIZE), np.float32)
     return session.run(["logits"], feed)[0].astype(np.float64)
 
 
@@ -178,11 +212,11 @@ def reload_difference(path, whole, folder):
 
 def row(name, exporter, folder):
     path, again = os.path.join(folder, "model.onnx"), os.path.join(folder, "again.onnx")
-    kind, settings = FAMILIES[name]
+    kind, settings = (BUILT if exporter == "genai" else FAMILIES)[name]
     model, saved = Model(kind, settings), os.path.join(folder, "saved")
     model.inner.save_pretrained(saved)
     try:
-        export(model, exporter, path)
+        export(model, exporter, path, saved)
     except Exception as problem:  # of the exporter: a row that says so
         return "not exported", type(problem).__name__, "", "", "", "", "", ""
     try:
@@ -210,14 +244,16 @@ def main():
     sys.stdout, out = sys.stderr, sys.stdout  # exporters print
     rows = []
     for name in names:
-        for exporter in ("legacy", "dynamo"):
+        for exporter in ("legacy", "dynamo", "genai"):
+            if exporter == "genai" and name not in BUILT:
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 rows.append((name, exporter, *row(name, exporter, folder)))
             print("| %s |" % " | ".join(rows[-1]))
-    versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime)]
+    versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
     print("# What imports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. Models are small and "
           "have random weights. A row that says refused or failed is a gap; the reason is what `espalier` printed.\n\n"
-          "| model | torch exporter | imports | logits of the export | loss of the twin | cut against zeroed | folder | "
+          "| model | exporter | imports | logits of the export | loss of the twin | cut against zeroed | folder | "
           "back in transformers | cut, back in transformers | remarks |\n|---|---|---|---|---|---|---|---|---|---|" % ", ".join(versions), file=out)
     for cells in rows:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)

@@ -162,6 +162,9 @@ void onnx_op_named(struct onnx_writer *w, const char *op, uint32_t output_count,
     if (w->node_prefix)
         proto_text(&node, 3, arena_printf(&w->arena, "%s%s_%u", w->node_prefix, op, w->nodes.count));
     proto_text(&node, 4, op);
+    if (w->domain)
+        proto_text(&node, 7, w->domain);
+    w->domain = NULL;
     builder_add(&node, builder_text(&w->attributes), w->attributes.length);
     builder_release(&w->attributes);
     w->attributes = (struct builder){0};

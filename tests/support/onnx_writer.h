@@ -21,6 +21,7 @@ struct onnx_writer {
     struct builder data;       /* content of the external file */
     const char *external;      /* its name; NULL: tensors hold their data */
     const char *node_prefix;   /* of node names; NULL: nodes have no names */
+    const char *domain;        /* of the next node; NULL: the default */
     uint32_t values;           /* counter of names */
     bool constant_nodes;       /* small constants as Constant nodes instead of initializers */
     bool reversed;             /* nodes written last to first */
