@@ -127,8 +127,8 @@ static enum status set_interface(struct importer *im, struct import_value *value
     return OK;
 }
 
-/* A cache before the first token: its one symbolic axis besides the batch is empty. Builders of fused attention
- * leave the size of a head open as well. */
+/* A cache before the first token: its one symbolic axis besides the batch is empty. Builders of fused
+ * attention leave the size of a head open as well. */
 static enum status set_cache(struct importer *im, struct import_value *value, const struct declared *in,
                              struct trace *trace)
 {
