@@ -65,6 +65,8 @@ void imported_model_release(struct imported_model *model)
     graph_destroy(model->graph);
     for (uint32_t i = 0; i < model->files.count; i++)
         mapping_release(model->files.items[i]);
+    for (uint32_t i = 0; i < model->decoded.count; i++)
+        mapping_release(model->decoded.items[i]);
     arena_release(&model->arena);
     *model = (struct imported_model){0};
 }

@@ -35,10 +35,11 @@ struct import_options {
 
 struct imported_model {
     struct graph *graph;
-    struct arena arena;          /* of the notes, and of tensors that no file holds (rotary frequencies) */
-    const char *path;            /* of the model's own file: what was given, or the folder's config.json */
-    VEC(struct mapping *) files; /* the model's own file, then its data files, then what was decoded */
-    VEC(struct str) data_files;  /* locations of the data files, relative to the folder of `path` */
+    struct arena arena;            /* of the notes, and of tensors that no file holds (rotary frequencies) */
+    const char *path;              /* of the model's own file: what was given, or the folder's config.json */
+    VEC(struct mapping *) files;   /* the model's own file, then its data files; each mapped once */
+    VEC(struct mapping *) decoded; /* quantised weights as floats, in files without a name */
+    VEC(struct str) data_files;    /* locations of the data files, relative to the folder of `path` */
     struct str tokenizer;  /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
     VEC(struct str) notes; /* what the user should know: "dropped 4 inputs of the key-value cache" */
 };

@@ -1,91 +1,45 @@
-/* The tensors of a GGUF file as weights. Those in blocks are decoded to floats, once, into a file without a
- * name: what a large model needs stays on the disk and in the kernel's cache. */
+/* The tensors of a GGUF file as weights; those in blocks are decoded (frontend/decoded.h). */
+#include "frontend/decoded.h"
 #include "frontend/gguf.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PIECE = 4096 * QUANTISED_MAX_BLOCK }; /* floats that are decoded at a time */
 
-struct decoder_file {
-    int fd;
-    float *piece;
-    struct trace *trace;
-};
-
-/* A file without a name, in $TMPDIR or /tmp: it is gone when it is closed. */
-static enum status open_scratch(int *out, struct trace *trace)
-{
-    const char *directory = getenv("TMPDIR");
-    char name[PATH_MAX];
-    directory = directory && *directory ? directory : "/tmp";
-    snprintf(name, sizeof name, "%s/espalier-XXXXXX", directory);
-    *out = mkostemp(name, O_CLOEXEC);
-    if (*out < 0)
-        return status_fail(trace, file_status(errno), "cannot create a file in %s: %s", directory,
-                           strerror(errno));
-    unlink(name);
-    return OK;
-}
-
-static enum status write_all(int fd, const void *bytes, size_t length, struct trace *trace)
-{
-    for (size_t done = 0; done < length;) {
-        ssize_t written = write(fd, (const uint8_t *)bytes + done, length - done);
-        if (written < 0 && errno != EINTR)
-            return status_fail(trace, file_status(errno), "cannot write decoded weights: %s",
-                               strerror(errno));
-        done += written > 0 ? (size_t)written : 0;
-    }
-    return OK;
-}
-
-static enum status decode(struct decoder_file *d, const struct gguf_tensor *tensor)
+static enum status decode(struct decoded *d, float *piece, const struct gguf_tensor *tensor,
+                          struct trace *trace)
 {
     const struct quantised *q = tensor->quantised;
     uint64_t blocks = tensor->size / q->bytes, each = PIECE / q->elements;
     for (uint64_t first = 0; first < blocks; first += each) {
         uint64_t count = blocks - first < each ? blocks - first : each;
         for (uint64_t i = 0; i < count; i++)
-            q->decode(d->piece + i * q->elements, tensor->data + (first + i) * q->bytes);
-        size_t bytes = (size_t)count * q->elements * sizeof *d->piece;
-        TRY(write_all(d->fd, d->piece, bytes, d->trace));
+            q->decode(piece + i * q->elements, tensor->data + (first + i) * q->bytes);
+        TRY(decoded_write(d, piece, (size_t)count * q->elements, trace));
     }
     return OK;
 }
 
-static enum status decode_all(struct decoder_file *d, const struct gguf_file *file)
+static enum status decode_all(struct decoded *d, const struct gguf_file *file, struct trace *trace)
 {
-    for (uint32_t i = 0; i < file->tensors.count; i++)
+    struct arena scratch = {0};
+    float *piece = ARENA_ARRAY(&scratch, float, PIECE);
+    enum status status = decoded_open(d, trace);
+    for (uint32_t i = 0; status == OK && i < file->tensors.count; i++)
         if (file->tensors.items[i].quantised)
-            TRY_WITH(d->trace, decode(d, &file->tensors.items[i]),
-                     "while decoding the tensor '" STR_FORMAT "'", STR_ARGUMENT(file->tensors.items[i].name));
-    return OK;
+            status = decode(d, piece, &file->tensors.items[i], trace);
+    arena_release(&scratch);
+    return status;
 }
 
 /* Maps what is decoded; the model keeps it. */
 static enum status map_decoded(const struct mapping **out, struct imported_model *model,
                                const struct gguf_file *file, struct trace *trace)
 {
-    struct arena arena = {0};
-    struct decoder_file d = {.piece = ARENA_ARRAY(&arena, float, PIECE), .trace = trace};
-    struct mapping *mapping = ARENA_NEW(&model->arena, struct mapping);
-    enum status status = open_scratch(&d.fd, trace);
-    if (status == OK) {
-        status = decode_all(&d, file);
-        if (status != OK)
-            close(d.fd);
-        else
-            status = mapping_open_fd(mapping, d.fd, "decoded weights", trace);
-    }
-    arena_release(&arena);
+    struct decoded d = {0};
+    enum status status = decode_all(&d, file, trace);
     if (status == OK)
-        *VEC_PUSH(&model->arena, &model->files) = mapping;
-    *out = mapping;
+        status = decoded_map(out, &d, model, trace);
+    decoded_close(&d);
     return status;
 }
 

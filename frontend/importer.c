@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LAYOUT = 1, VIEW = 2 };
+enum { LAYOUT = 1, VIEW = 2, ALWAYS = 4 };
 
 struct operator
 {
@@ -225,7 +225,7 @@ static enum status interpret_node(struct rule *rule)
                            rule->node->domain && *rule->node->domain ? "'" : "");
     for (uint32_t i = 0; i < rule->input_count; i++)
         has_activation |= rule_is_activation(rule, i);
-    if (has_activation) {
+    if (has_activation || (op->flags & ALWAYS)) {
         if (!op->rule)
             return rule_refuse(rule, "no rule for this operator on activations");
         return op->rule(rule);

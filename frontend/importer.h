@@ -147,6 +147,9 @@ enum status rule_attend(struct rule *rule, const struct attention_operands *oper
 /* [batch, sequence, heads * channels] as [batch, heads, sequence, channels], and back. */
 bool rule_split_heads(struct import_value *x, int64_t heads);
 bool rule_merge_heads(struct import_value *x);
+/* x times the transpose of a stored weight [out, in]. */
+enum status rule_linear(struct rule *rule, const struct import_value *x,
+                        const struct import_value *weight) MUST_CHECK;
 /* The norm of input 0 by the weight in input 1, and a bias in input 2; epsilon where the node has none. */
 enum status rule_norm(struct rule *rule, bool is_centred, double epsilon) MUST_CHECK;
 enum status rule_weigh(struct rule *rule) MUST_CHECK;
@@ -202,6 +205,8 @@ RULE(SkipSimplifiedLayerNormalization);
 RULE(SkipLayerNormalization);
 RULE(contrib_RotaryEmbedding);
 RULE(GroupQueryAttention);
+RULE(MatMulNBits);
+RULE(DequantizeLinear);
 #undef RULE
 
 #endif

@@ -26,30 +26,37 @@ static struct view with_channels(const struct view *view, int64_t size)
     return out;
 }
 
-/* x times a stored matrix; `is_in_out` when it is stored as [in, out]. */
-static enum status linear(struct rule *rule, const struct import_value *operand, uint32_t slot,
-                          bool is_in_out)
+enum status rule_linear(struct rule *rule, const struct import_value *operand,
+                        const struct import_value *weight)
 {
-    const struct import_value *w = rule->inputs[slot];
     struct import_value rows_of = *operand, *x = &rows_of;
-    if (!w->has_weight)
-        return rule_refuse(
-            rule, "input %u is computed in the file; weights must be stored as FLOAT, FLOAT16 or BFLOAT16",
-            slot);
-    if (w->weight.rank != 2)
-        return rule_refuse(rule, "the weight in input %u has %u axes, expected two", slot, w->weight.rank);
+    const struct tensor_view *view = &weight->weight;
     TRY(need_rows(rule, x));
     const struct term *t = rule_get(rule, x);
-    struct tensor_view view = is_in_out ? tensor_view_transpose(&w->weight) : w->weight;
-    if (view.dims[1] != t->size)
+    if (view->dims[1] != t->size)
         return status_fail(rule->trace, INVALID,
-                           "the weight takes %" PRId64 " channels, its operand has %" PRId64, view.dims[1],
+                           "the weight takes %" PRId64 " channels, its operand has %" PRId64, view->dims[1],
                            t->size);
-    struct term term = {.kind = TERM_LINEAR, .x = x->term, .size = view.dims[0]};
-    term.weight = import_weight(rule->im, &view);
+    struct term term = {.kind = TERM_LINEAR, .x = x->term, .size = view->dims[0]};
+    term.weight = import_weight(rule->im, view);
     struct view rows = with_channels(&x->view, term.size);
     rule_set(rule, 0, rule_term(rule, term), &rows);
     return OK;
+}
+
+/* x times the stored matrix in `slot`; `is_in_out` when it is stored as [in, out]. */
+static enum status linear(struct rule *rule, const struct import_value *x, uint32_t slot, bool is_in_out)
+{
+    struct import_value w = *rule->inputs[slot];
+    if (!w.has_weight)
+        return rule_refuse(
+            rule, "input %u is computed in the file; weights must be stored as FLOAT, FLOAT16 or BFLOAT16",
+            slot);
+    if (w.weight.rank != 2)
+        return rule_refuse(rule, "the weight in input %u has %u axes, expected two", slot, w.weight.rank);
+    if (is_in_out)
+        w.weight = tensor_view_transpose(&w.weight);
+    return rule_linear(rule, x, &w);
 }
 
 enum status rule_MatMul(struct rule *rule)

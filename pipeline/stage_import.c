@@ -42,8 +42,6 @@ static const char *path_of_file(const struct imported_model *model, uint32_t i, 
 {
     if (i == 0)
         return model->path;
-    if (i > model->data_files.count) /* decoded: no file that could be referred to */
-        return NULL;
     char *path = path_beside(model->path, model->data_files.items[i - 1].data);
     const char *copy = file_exists(path) ? arena_copy_string(arena, path, strlen(path)) : NULL;
     free(path);
