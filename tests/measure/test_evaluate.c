@@ -1,4 +1,5 @@
 /* The loss of measure_evaluate against cross-entropy in double over the logits of the plain model. */
+#include "ir/build.h"
 #include "measure/evaluate.h"
 #include "measure/session.h"
 #include "tests/measure/fixture.h"
@@ -38,12 +39,32 @@ static double reference_loss(struct fixture *f, uint32_t length, uint64_t *score
     return sum / (double)*scored;
 }
 
-static void agrees_with_cross_entropy_in_double(void **state)
+/* logits + a vector */
+static void add_bias(struct graph *g)
 {
-    (void)state;
+    uint32_t logits = graph_find_output(g, "logits"), axis = dims_leaf(&g->dims, VOCAB);
+    float *values = ARENA_ARRAY(&g->arena, float, VOCAB);
+    for (int c = 0; c < VOCAB; c++)
+        values[c] = (float)(c % 7) * 0.5f - 1;
+    struct tensor_view view = {.base = (const uint8_t *)values,
+                               .base_size = VOCAB * sizeof *values,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {VOCAB},
+                               .strides = {1}};
+    uint32_t biased = build_binary(g, OP_add, logits, build_tensor(g, STR("head.bias"), &view, &axis));
+    for (uint32_t i = 0; i < g->outputs.count; i++)
+        if (g->outputs.items[i].value == logits)
+            g->outputs.items[i].value = biased;
+}
+
+static void compare_with_double(bool is_biased)
+{
     struct fixture f;
     struct trace trace = {0};
     fixture_create(&f);
+    if (is_biased)
+        add_bias(f.model);
     /* 96 * 7 tokens a batch: a head of two chunks, the second not full; the last batch is not full either */
     struct evaluate_options options = {.length = 96, .rows = 7};
     struct evaluation result;
@@ -57,6 +78,18 @@ static void agrees_with_cross_entropy_in_double(void **state)
     assert_true(fabs(result.perplexity - exp(expected)) < 1e-5 * exp(expected));
     assert_true(fabs(result.bits_per_byte - expected / log(2)) < 2e-6 * expected / log(2));
     fixture_release(&f);
+}
+
+static void agrees_with_cross_entropy_in_double(void **state)
+{
+    (void)state;
+    compare_with_double(false);
+}
+
+static void agrees_where_the_head_has_a_bias(void **state)
+{
+    (void)state;
+    compare_with_double(true);
 }
 
 static void refuses_text_that_is_too_short(void **state)
@@ -76,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_cross_entropy_in_double),
+        cmocka_unit_test(agrees_where_the_head_has_a_bias),
         cmocka_unit_test(refuses_text_that_is_too_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
