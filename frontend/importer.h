@@ -205,6 +205,8 @@ RULE(SkipSimplifiedLayerNormalization);
 RULE(SkipLayerNormalization);
 RULE(contrib_RotaryEmbedding);
 RULE(GroupQueryAttention);
+RULE(FastGelu);
+RULE(BiasGelu);
 RULE(MatMulNBits);
 RULE(DequantizeLinear);
 #undef RULE

@@ -18,16 +18,19 @@ static enum status skip_norm(struct rule *rule, bool is_centred, uint32_t norm_b
     for (uint32_t i = 1; i < rule->output_count && i < 3; i++)
         if (*rule->node->output[i])
             return rule_refuse(rule, "output %u (a statistic) is not supported", i);
-    inner->inputs[0] = rule->inputs[0];
-    inner->inputs[1] = rule->inputs[1];
-    TRY(rule_Add(inner));
-    struct import_value sum = inner->outputs[0];
-    inner->inputs[0] = &sum;
+    struct import_value x = *rule->inputs[0], y = *rule->inputs[1], *biased;
+    biased = rule_get(rule, &x)->kind == TERM_LINEAR ? &x : &y; /* the bias of a linear layer */
+    inner->inputs[0] = biased;
     if (sum_bias < rule->input_count && rule->inputs[sum_bias]) {
         inner->inputs[1] = rule->inputs[sum_bias];
         TRY(rule_Add(inner));
-        sum = inner->outputs[0];
+        *biased = inner->outputs[0];
     }
+    inner->inputs[0] = &x;
+    inner->inputs[1] = &y;
+    TRY(rule_Add(inner));
+    struct import_value sum = inner->outputs[0];
+    inner->inputs[0] = &sum;
     inner->inputs[1] = rule->inputs[2];
     inner->inputs[2] = norm_bias < rule->input_count ? rule->inputs[norm_bias] : NULL;
     inner->input_count = 3;
@@ -46,6 +49,38 @@ enum status rule_SkipSimplifiedLayerNormalization(struct rule *rule)
 enum status rule_SkipLayerNormalization(struct rule *rule)
 {
     return skip_norm(rule, true, 3, 4);
+}
+
+/* ---- activations ---- */
+
+/* Of x, plus the bias in input 1 where there is one. */
+static enum status biased_activation(struct rule *rule, enum term_kind kind)
+{
+    struct rule *inner = ARENA_NEW(rule->im->arena, struct rule);
+    *inner = (struct rule){.im = rule->im, .node = rule->node, .trace = rule->trace, .input_count = 2};
+    if (!rule_is_activation(rule, 0))
+        return rule_refuse(rule, "its first input is not an activation");
+    struct import_value x = *rule->inputs[0];
+    inner->inputs[0] = rule->inputs[0];
+    inner->inputs[1] = rule->input_count > 1 ? rule->inputs[1] : NULL;
+    if (inner->inputs[1]) {
+        TRY(rule_Add(inner));
+        x = inner->outputs[0];
+    }
+    inner->inputs[0] = &x;
+    TRY(rule_unary(inner, kind));
+    rule->outputs[0] = inner->outputs[0];
+    return OK;
+}
+
+enum status rule_FastGelu(struct rule *rule)
+{
+    return biased_activation(rule, TERM_GELU_TANH);
+}
+
+enum status rule_BiasGelu(struct rule *rule)
+{
+    return biased_activation(rule, TERM_GELU);
 }
 
 /* ---- attention ---- */

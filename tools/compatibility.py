@@ -3,13 +3,14 @@
 
     tools/compatibility.py [FAMILY...] > docs/compatibility.md
 
-Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier. Not part of any
-test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's
-two and onnxruntime-genai's builder, whose fused operators are those of com.microsoft. Each row: is the file imported; do the logits of
-what `espalier export` writes equal those of the original in onnxruntime, at batches and lengths that the exporter did not
-see; does the twin's loss equal onnxruntime's; are MLP neurons that are cut off the same as neurons that are zeroed; is the
-folder that transformers saves (config.json and safetensors) read into the same graph, weights included; and what do the
-logits differ by when transformers loads the folder that `espalier export` writes, of all and of the model that was cut.
+Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier.
+Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
+first of them followed by onnxruntime's optimiser (ort), and onnxruntime-genai's builder; both of these write fused operators
+of com.microsoft. Each row: is the file imported; do the logits of what `espalier export` writes equal those of the original in
+onnxruntime, at batches and lengths that the exporter did not see; does the twin's loss equal onnxruntime's; are MLP neurons
+that are cut off the same as neurons that are zeroed; is the folder that transformers saves (config.json and safetensors) read
+into the same graph, weights included; and what do the logits differ by when transformers loads the folder that `espalier
+export` writes, of all and of the model that was cut.
 """
 import inspect
 import json
@@ -27,6 +28,7 @@ import onnxruntime_genai
 import tokenizers
 import torch
 import transformers
+from onnxruntime.transformers import optimizer
 
 ESPALIER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "espalier")
 VOCABULARY, LENGTH = 256, 16
@@ -76,6 +78,8 @@ BUILT = {
     "nemotron": ("nemotron", dict(WIDE, head_dim=32)),
 }
 HEAD_SIZE = 32
+# What onnxruntime's optimiser is tried on, after torch.onnx: it fuses norms, activations and rotary embedding.
+OPTIMISED = ["gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "opt"]
 
 
 class Model(torch.nn.Module):
@@ -114,6 +118,10 @@ def build(saved, path):
 def export(model, exporter, path, saved):
     if exporter == "genai":
         return build(saved, path)
+    if exporter == "ort":
+        export(model, "legacy", path, saved)
+        fused = optimizer.optimize_model(path, model_type="gpt2", num_heads=4, hidden_size=32, opt_level=0)
+        return fused.save_model_to_file(path)
     ids = torch.randint(0, VOCABULARY, (2, 6))
     arguments = [ids, torch.ones_like(ids), torch.arange(6).repeat(2, 1)][:len(model.names)]
     common = dict(input_names=model.names, output_names=["logits"])
@@ -244,8 +252,8 @@ def main():
     sys.stdout, out = sys.stderr, sys.stdout  # exporters print
     rows = []
     for name in names:
-        for exporter in ("legacy", "dynamo", "genai"):
-            if exporter == "genai" and name not in BUILT:
+        for exporter in ("legacy", "dynamo", "ort", "genai"):
+            if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 rows.append((name, exporter, *row(name, exporter, folder)))

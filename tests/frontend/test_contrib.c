@@ -13,6 +13,7 @@ enum spelling { SMALL, OPSET_23, CONTRIB, CONTRIB_PACKED, SPELLINGS };
 
 struct options {
     enum spelling spelling;
+    bool gelu;             /* the MLP has no gate */
     bool layer_norm;       /* the second norm subtracts the mean, and has biases */
     int64_t turned;        /* channels of a head that are rotated */
     const char *attribute; /* one that is not supported, or NULL */
@@ -187,16 +188,35 @@ static const char *norm_of_sum(struct writer *x, const char *a, const char *b, c
         *sum = outputs[3];
         return outputs[0];
     }
+    if (more) /* the bias of the linear layer b */
+        b = onnx_op(w, "Add", b, more, NULL);
     *sum = onnx_op(w, "Add", a, b, NULL);
-    if (more)
-        *sum = onnx_op(w, "Add", *sum, more, NULL);
     onnx_attribute_float(w, "epsilon", 1e-6f);
     return bias ? onnx_op(w, norm, *sum, gain, bias, NULL) : onnx_op(w, norm, *sum, gain, NULL);
+}
+
+/* down(gelu(up(n) + bias)): the approximation where the norms subtract means, the exact one elsewhere. */
+static const char *plain_mlp(struct writer *x, const char *n)
+{
+    struct onnx_writer *w = &x->w;
+    bool is_fast = x->options.layer_norm;
+    const char *y = onnx_op(w, "MatMul", n, weight(x, "up", HIDDEN, FFN), NULL),
+               *bias = weight(x, "up.bias", FFN, 0);
+    if (x->options.spelling >= CONTRIB && contrib(x)) {
+        y = onnx_op(w, is_fast ? "FastGelu" : "BiasGelu", y, bias, NULL);
+    } else {
+        y = onnx_op(w, "Add", y, bias, NULL);
+        onnx_attribute_text(w, "approximate", is_fast ? "tanh" : "none");
+        y = onnx_op(w, "Gelu", y, NULL);
+    }
+    return onnx_op(w, "MatMul", y, weight(x, "down", FFN, HIDDEN), NULL);
 }
 
 static const char *mlp(struct writer *x, const char *n)
 {
     struct onnx_writer *w = &x->w;
+    if (x->options.gelu)
+        return plain_mlp(x, n);
     const char *gate = onnx_op(w, "MatMul", n, weight(x, "gate", HIDDEN, FFN), NULL);
     const char *up = onnx_op(w, "MatMul", n, weight(x, "up", HIDDEN, FFN), NULL);
     const char *active = onnx_op(w, "Mul", gate, onnx_op(w, "Sigmoid", gate, NULL), NULL);
@@ -244,8 +264,11 @@ static void text_of(struct builder *out, const struct options *options)
 static void spellings_are_one_graph(void **state)
 {
     (void)state;
-    static const struct options cases[] = {
-        {.turned = SIZE}, {.turned = SIZE, .layer_norm = true}, {.turned = 4}};
+    static const struct options cases[] = {{.turned = SIZE},
+                                           {.turned = SIZE, .layer_norm = true},
+                                           {.turned = 4},
+                                           {.turned = SIZE, .gelu = true},
+                                           {.turned = SIZE, .gelu = true, .layer_norm = true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct builder first = {0};
         struct options options = cases[i];
