@@ -3,7 +3,8 @@
  * ONNX: plain operators of opset 17 (no contrib ops), input input_ids int64 [batch, sequence], output logits;
  * weights as [in, out] initializers inline up to EMIT_INLINE_LIMIT bytes in all, else in one external file
  * NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json of the architecture in
- * ir/hf_architectures.def that can say what the model is, model.safetensors, tokenizer.json.
+ * ir/hf_architectures.def that can say what the model is, model.safetensors or shards of it with their index,
+ * tokenizer.json.
  *
  * All write into temporary places first; what was there before is replaced when all is written. Bytes depend
  * on the model alone: no time, path or version of a library. */
@@ -34,7 +35,8 @@ enum status emit_onnx(struct emitted *out, const char *path, const struct graph 
 struct emit_hf_options {
     struct str tokenizer_json;
     int32_t bos, eos;
-    int64_t context; /* max_position_embeddings; 0: 2048 */
+    int64_t context;     /* max_position_embeddings; 0: 2048 */
+    uint64_t shard_size; /* bytes of weights in a file at most, if one weight fits; 0: 5,000,000,000 */
 };
 enum status emit_hf(struct emitted *out, const char *directory, const struct graph *graph,
                     const struct emit_hf_options *options, struct trace *trace) MUST_CHECK;

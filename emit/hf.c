@@ -7,12 +7,14 @@
 #include "ir/text.h"
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char *const file_names[] = {"config.json", "model.safetensors", "tokenizer.json",
-                                         "tokenizer_config.json"};
+static const char *const file_names[] = {"config.json", "model.safetensors", "model.safetensors.index.json",
+                                         "tokenizer.json", "tokenizer_config.json"};
+static const uint64_t HF_SHARD_SIZE = UINT64_C(5000000000); /* as transformers has it */
 
 struct hf_writer {
     const struct emit_hf_options *options;
@@ -54,18 +56,68 @@ static enum status write_text(struct hf_writer *w, struct emitted *list, const c
     return status;
 }
 
-static enum status write_weights(struct hf_writer *w, struct emitted *list, struct trace *trace)
+static enum status write_shard(struct hf_writer *w, struct emitted *list, const char *name,
+                               const struct safetensors_entry *entries, uint32_t count, struct trace *trace)
 {
     struct output_file file = {0};
-    struct hf_weights weights = {.parts = &w->parts, .form = &w->form};
-    const char *name = "model.safetensors";
-    hf_weights_add(&weights);
     enum status status = output_open(&file, arena_printf(&w->arena, "%s/%s", w->temporary, name), trace);
     if (status == OK)
-        status = safetensors_write(&file, weights.entries.items, weights.entries.count, trace);
+        status = safetensors_write(&file, entries, count, trace);
     if (status == OK)
         status = output_commit(&file, list, name, trace);
     output_release(&file);
+    return status;
+}
+
+/* How many entries from `first` on fit one file, at least one. */
+static uint32_t shard_length(const struct hf_writer *w, const struct hf_weights *weights, uint32_t first)
+{
+    uint64_t limit = w->options->shard_size > 0 ? w->options->shard_size : HF_SHARD_SIZE, bytes = 0;
+    uint32_t end = first;
+    while (end < weights->entries.count &&
+           (end == first || bytes + safetensors_bytes(&weights->entries.items[end]) <= limit))
+        bytes += safetensors_bytes(&weights->entries.items[end++]);
+    return end - first;
+}
+
+static enum status write_shards(struct hf_writer *w, struct emitted *list, const struct hf_weights *weights,
+                                uint32_t shards, struct trace *trace)
+{
+    struct builder index = {0};
+    uint64_t total = 0;
+    enum status status = OK;
+    for (uint32_t i = 0; i < weights->entries.count; i++)
+        total += safetensors_bytes(&weights->entries.items[i]);
+    builder_printf(&index, "{\n  \"metadata\": {\"total_size\": %" PRIu64 "},\n  \"weight_map\": {", total);
+    for (uint32_t first = 0, shard = 1; status == OK && first < weights->entries.count; shard++) {
+        const char *name =
+            arena_printf(&w->arena, "model-%05" PRIu32 "-of-%05" PRIu32 ".safetensors", shard, shards);
+        uint32_t count = shard_length(w, weights, first);
+        status = write_shard(w, list, name, weights->entries.items + first, count, trace);
+        for (uint32_t i = first; i < first + count; i++)
+            builder_printf(&index, "%s\n    \"%s\": \"%s\"", i > 0 ? "," : "", weights->entries.items[i].name,
+                           name);
+        first += count;
+    }
+    builder_add_text(&index, "\n  }\n}\n");
+    if (status == OK)
+        status = write_text(w, list, "model.safetensors.index.json", (struct str){index.data, index.length},
+                            trace);
+    builder_release(&index);
+    return status;
+}
+
+static enum status write_weights(struct hf_writer *w, struct emitted *list, struct trace *trace)
+{
+    struct hf_weights weights = {.parts = &w->parts, .form = &w->form};
+    uint32_t shards = 0;
+    hf_weights_add(&weights);
+    safetensors_sort(weights.entries.items, weights.entries.count);
+    for (uint32_t first = 0; first < weights.entries.count; shards++)
+        first += shard_length(w, &weights, first);
+    enum status status = shards > 1 ? write_shards(w, list, &weights, shards, trace)
+                                    : write_shard(w, list, "model.safetensors", weights.entries.items,
+                                                  weights.entries.count, trace);
     hf_weights_release(&weights);
     return status;
 }
@@ -104,7 +156,9 @@ static bool is_ours(const char *name)
     for (size_t i = 0; i < sizeof file_names / sizeof *file_names; i++)
         if (strcmp(name, file_names[i]) == 0)
             return true;
-    return false;
+    int end = 0;
+    sscanf(name, "model-%*5[0-9]-of-%*5[0-9].safetensors%n", &end);
+    return end > 0 && name[end] == '\0';
 }
 
 /* Nothing at the place, or a folder without files of others. */

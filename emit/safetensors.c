@@ -10,7 +10,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct safetensors_entry *)a)->name, ((const struct safetensors_entry *)b)->name);
 }
 
-static uint64_t entry_bytes(const struct safetensors_entry *entry)
+uint64_t safetensors_bytes(const struct safetensors_entry *entry)
 {
     return (uint64_t)entry->dims[0] * (uint64_t)(entry->rank > 1 ? entry->dims[1] : 1) * sizeof(float);
 }
@@ -21,7 +21,7 @@ static void add_header(struct builder *header, const struct safetensors_entry *e
     for (uint32_t a = 0; a < entry->rank; a++)
         builder_printf(header, "%s%" PRId64, a > 0 ? "," : "", entry->dims[a]);
     builder_printf(header, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", start,
-                   start + entry_bytes(entry));
+                   start + safetensors_bytes(entry));
 }
 
 static enum status write_header(struct output_file *file, const struct safetensors_entry *entries,
@@ -29,7 +29,7 @@ static enum status write_header(struct output_file *file, const struct safetenso
 {
     struct builder header = {0};
     builder_add_text(&header, "{\"__metadata__\":{\"format\":\"pt\"}");
-    for (uint64_t i = 0, start = 0; i < count; start += entry_bytes(&entries[i++]))
+    for (uint64_t i = 0, start = 0; i < count; start += safetensors_bytes(&entries[i++]))
         add_header(&header, &entries[i], start);
     builder_add_text(&header, "}");
     while (header.length % 8 != 0)
@@ -53,14 +53,18 @@ static enum status write_entry(struct output_file *file, const struct safetensor
         else
             TRY(output_add_weight(file, &piece->view, piece->factor, &encoding_f32, trace));
     }
-    assert(output_length(file) - start == entry_bytes(entry));
+    assert(output_length(file) - start == safetensors_bytes(entry));
     return OK;
 }
 
-enum status safetensors_write(struct output_file *file, struct safetensors_entry *entries, uint32_t count,
-                              struct trace *trace)
+void safetensors_sort(struct safetensors_entry *entries, uint32_t count)
 {
     qsort(entries, count, sizeof *entries, compare_names);
+}
+
+enum status safetensors_write(struct output_file *file, const struct safetensors_entry *entries,
+                              uint32_t count, struct trace *trace)
+{
     TRY(write_header(file, entries, count, trace));
     for (uint32_t i = 0; i < count; i++)
         TRY_WITH(trace, write_entry(file, &entries[i], trace), "while writing the weight %s",

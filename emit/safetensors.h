@@ -21,8 +21,11 @@ struct safetensors_entry {
     uint32_t piece_count;
 };
 
-/* Sorts the entries. The caller opens and commits the file. */
-enum status safetensors_write(struct output_file *file, struct safetensors_entry *entries, uint32_t count,
-                              struct trace *trace) MUST_CHECK;
+uint64_t safetensors_bytes(const struct safetensors_entry *entry);
+/* By name. */
+void safetensors_sort(struct safetensors_entry *entries, uint32_t count);
+/* Of sorted entries. The caller opens and commits the file. */
+enum status safetensors_write(struct output_file *file, const struct safetensors_entry *entries,
+                              uint32_t count, struct trace *trace) MUST_CHECK;
 
 #endif

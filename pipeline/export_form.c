@@ -12,7 +12,8 @@ static enum status write_hf(struct emitted *out, const struct export_request *re
     const struct tokenizer *t = request->tokenizer;
     struct emit_hf_options options = {.bos = -1, .eos = -1};
     if (t)
-        options = (struct emit_hf_options){tokenizer_json(t), tokenizer_bos(t), tokenizer_eos(t), 0};
+        options = (struct emit_hf_options){
+            .tokenizer_json = tokenizer_json(t), .bos = tokenizer_bos(t), .eos = tokenizer_eos(t)};
     return emit_hf(out, request->path, request->graph, &options, trace);
 }
 

@@ -144,6 +144,32 @@ static void come_back_as_they_were(void **state)
     }
 }
 
+/* One weight a file, as none fits: the index leads to all; a later export in one piece leaves no shard. */
+static void are_read_from_shards(void **state)
+{
+    (void)state;
+    static const struct emit_hf_options small = {.bos = -1, .eos = -1, .shard_size = 200};
+    struct folders f;
+    struct emitted emitted = {0};
+    double logits[HF_MODEL_WORDS];
+    uint64_t most = 0;
+    folders_create(&f, &hf_models[0]);
+    assert_ok(emit_hf(&emitted, f.second, f.model.graph, &small, &f.trace), &f.trace);
+    for (uint32_t i = 0; i < emitted.files.count; i++)
+        if (strstr(emitted.files.items[i].name, "-of-") && emitted.files.items[i].bytes > most)
+            most = emitted.files.items[i].bytes;
+    assert_true(emitted.files.count > 8 && most < 800); /* the largest weight has 384 bytes */
+    second_logits(&f, logits);
+    expect_close("shards", logits, hf_models[0].logits);
+    write_second(&f, f.model.graph);
+    char *path = path_join(f.second, "model.safetensors.index.json");
+    assert_false(file_exists(path));
+    expect_same_tensors(&f, "llama");
+    free(path);
+    emitted_release(&emitted);
+    folders_release(&f);
+}
+
 /* Applies a pass, writes the folder and expects of it what the graph computes. */
 static void expect_kept(const char *name, const char *passes)
 {
@@ -207,6 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(come_back_as_they_were),
+        cmocka_unit_test(are_read_from_shards),
         cmocka_unit_test(make_up_for_what_the_configuration_computes),
         cmocka_unit_test(name_the_field_that_cannot_say_it),
     };
