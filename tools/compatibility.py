@@ -72,7 +72,7 @@ BUILT = {
     "mistral": ("mistral", dict(WIDE, head_dim=32, sliding_window=None)),
     "mistral, window": ("mistral", dict(WIDE, head_dim=32, sliding_window=9)),
     "qwen2": ("qwen2", WIDE),
-    "qwen3": ("qwen3", dict(WIDE, head_dim=32)),
+    "qwen3": ("qwen3", dict(WIDE, head_dim=32, bos_token_id=0, eos_token_id=0)),
     "phi3": ("phi3", dict(WIDE, original_max_position_embeddings=64, pad_token_id=0)),
     "gemma": ("gemma", dict(WIDE, head_dim=32)),
     "nemotron": ("nemotron", dict(WIDE, head_dim=32)),
