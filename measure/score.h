@@ -22,6 +22,7 @@ enum score_method {
     SCORE_FLAP, /* variance of the activation * squared norm of the weights that read it (arXiv 2312.11983) */
     SCORE_METHOD_COUNT
 };
+extern const char *const score_method_names[SCORE_METHOD_COUNT];
 
 struct score_variant {
     enum score_method method;

@@ -17,12 +17,23 @@ static void add_candidates_of(struct scorer *s, uint32_t count)
             .first = first, .count = count, .cosine = ID_NONE, .loss = ID_NONE, .error = ID_NONE};
 }
 
-void scorer_add_candidates(struct scorer *s)
+enum status scorer_add_candidates(struct scorer *s, struct trace *trace)
 {
+    uint32_t layers = s->classes.structure.layer_count;
     add_candidates_of(s, 1);
-    for (uint32_t i = 0; i < s->options->block_count; i++)
-        if (s->options->blocks[i] > 1)
-            add_candidates_of(s, s->options->blocks[i]);
+    for (uint32_t i = 0; i < s->options->block_count; i++) {
+        uint32_t length = s->options->blocks[i];
+        if (length > layers)
+            return status_fail(trace, INVALID,
+                               "blocks: runs of %" PRIu32 " layers were asked for, the model has %" PRIu32,
+                               length, layers);
+        for (uint32_t k = 0; k < i; k++)
+            if (s->options->blocks[k] == length)
+                return status_fail(trace, INVALID, "blocks: %" PRIu32 " is listed twice", length);
+        if (length > 1)
+            add_candidates_of(s, length);
+    }
+    return OK;
 }
 
 /* The branches of a layer, first and last. */

@@ -161,6 +161,10 @@ enum status scorer_build(struct scorer *s, struct trace *trace)
 {
     int64_t tokens = (int64_t)s->options->rows * s->options->length;
     TRY(classes_find(&s->classes, s->arena, s->model, trace));
+    if (scorer_wants(s, SCORE_FLAP) && s->options->neurons == NEURONS_BEFORE)
+        return status_fail(trace, INVALID,
+                           "flap scores what the closing projection reads, which is after the activation "
+                           "function: neurons must be \"after\"");
     TRY(scorer_find_sites(s, trace));
     s->graph = graph_create();
     s->copy = graph_copy_begin(s->graph, s->model);
@@ -175,7 +179,7 @@ enum status scorer_build(struct scorer *s, struct trace *trace)
         s->weights = build_input(s->graph, "weights", DTYPE_F32, ids.rank, ids.axes);
     }
     TRY(find_head(s, trace));
-    scorer_add_candidates(s);
+    TRY(scorer_add_candidates(s, trace));
     TRY(copy_model(s, trace));
     if (removes)
         TRY(scorer_add_removals(s, tokens, trace));

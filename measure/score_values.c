@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const method_names[SCORE_METHOD_COUNT] = {"activation", "random", "magnitude", "taylor",
-                                                             "flap"};
+const char *const score_method_names[SCORE_METHOD_COUNT] = {"activation", "random", "magnitude", "taylor",
+                                                            "flap"};
 
 const char *score_variant_name(struct arena *arena, const struct score_variant *variant)
 {
     return variant->method == SCORE_ACTIVATION ? arena_printf(arena, "%s-%s", statistic_name(variant->batch),
                                                               statistic_name(variant->sequence))
-                                               : method_names[variant->method];
+                                               : score_method_names[variant->method];
 }
 
 static uint32_t elements_of(const struct site *site)

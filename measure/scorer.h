@@ -70,7 +70,7 @@ enum status scorer_find_sites(struct scorer *s, struct trace *trace) MUST_CHECK;
 /* score_graph.c: the model with signals as outputs. */
 enum status scorer_build(struct scorer *s, struct trace *trace) MUST_CHECK;
 /* score_depth.c: candidates; their cosines as soon as the stream is there, the rest behind the model. */
-void scorer_add_candidates(struct scorer *s);
+enum status scorer_add_candidates(struct scorer *s, struct trace *trace) MUST_CHECK;
 void scorer_add_cosines(struct scorer *s, uint32_t value);
 enum status scorer_add_removals(struct scorer *s, int64_t tokens, struct trace *trace) MUST_CHECK;
 void scorer_depth_scores(struct scores *out, const struct scorer *s);

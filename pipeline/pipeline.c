@@ -274,6 +274,22 @@ static enum status check_distilling(struct reader *r, const struct settings *s)
     return OK;
 }
 
+static enum status check_score(struct reader *r, const struct stage_entry *stage)
+{
+    const struct settings *s = &stage->settings;
+    int64_t samples = settings_integer(s, "samples"), micro = settings_integer(s, "micro");
+    if (samples % micro != 0)
+        return settings_fail(s, "samples", r->trace,
+                             "%lld is not a multiple of micro (%lld), the sequences at a time",
+                             (long long)samples, (long long)micro);
+    struct str rest = {0}, word;
+    while (settings_next_word(s, "metric", &rest, &word))
+        if (str_is(word, "flap") && strcmp(settings_text(s, "neurons"), "before") == 0)
+            return settings_fail(s, "neurons", r->trace,
+                                 "flap scores neurons after the activation function, not before");
+    return OK;
+}
+
 static enum status check_stage(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
@@ -290,10 +306,8 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
         TRY(check_distilling(r, s));
     if (kind_is(stage, "train") && settings_real(s, "loss.ce") == 0)
         return settings_fail(s, "loss.ce", r->trace, "nothing to minimise: ce is 0");
-    if (kind_is(stage, "score") && settings_integer(s, "samples") % settings_integer(s, "micro") != 0)
-        return settings_fail(
-            s, "samples", r->trace, "%lld is not a multiple of micro (%lld), the sequences at a time",
-            (long long)settings_integer(s, "samples"), (long long)settings_integer(s, "micro"));
+    if (kind_is(stage, "score"))
+        TRY(check_score(r, stage));
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
         !settings_has(s, "gguf"))
         return settings_fail(s, "onnx", r->trace, "export needs onnx, hf or gguf");

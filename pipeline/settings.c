@@ -16,6 +16,13 @@ static const struct setting_info rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows, MAX_PATH = 96 };
 
+static const struct profile_row {
+    const char *kind, *profile, *key, *value;
+} profiles[] = {
+#define PROFILE(kind, profile, key, value) {#kind, profile, key, value},
+#include "pipeline/profiles.def"
+};
+
 struct reader {
     struct settings *out;
     struct arena *arena;
@@ -235,19 +242,42 @@ static enum status read_map(struct reader *r, const struct yaml_value *map, cons
     return OK;
 }
 
+/* A value that the file does not give. Words of a list are separated by commas. */
+static enum status fill(struct reader *r, struct setting *s, const char *value)
+{
+    struct yaml_value text = {.kind = YAML_TEXT, .text = str_from(value)};
+    if (s->info->type != SETTING_WORDS)
+        return read_scalar(r, &text, s->info->key, s);
+    s->text = text.text;
+    return OK;
+}
+
+static enum status fill_profile(struct reader *r)
+{
+    const struct setting *chosen = find(r->out, "profile");
+    for (size_t i = 0; chosen && i < sizeof profiles / sizeof *profiles; i++) {
+        const struct profile_row *row = &profiles[i];
+        if (strcmp(row->kind, r->out->kind) != 0 || !str_is(chosen->text, row->profile))
+            continue;
+        struct setting *s = find(r->out, row->key);
+        assert(s);
+        if (!s->is_given)
+            TRY(fill(r, s, row->value));
+    }
+    return OK;
+}
+
 static enum status fill_defaults(struct reader *r)
 {
     for (uint32_t i = 0; i < r->out->count; i++) {
         struct setting *s = &r->out->items[i];
-        if (s->is_given)
+        if (s->is_given || s->text.length > 0)
             continue;
         if (!s->info->fallback)
             return yaml_fail(r->trace, r->out->file, r->out->at, "%s needs the setting \"%s\" (%s)",
                              r->out->kind, s->info->key, s->info->summary);
-        if (!*s->info->fallback)
-            continue;
-        struct yaml_value text = {.kind = YAML_TEXT, .text = str_from(s->info->fallback)};
-        TRY(read_scalar(r, &text, s->info->key, s));
+        if (*s->info->fallback)
+            TRY(fill(r, s, s->info->fallback));
     }
     return OK;
 }
@@ -266,6 +296,7 @@ enum status settings_read(struct settings *out, struct arena *arena, const char 
     if (out->at->kind != YAML_MAP)
         return yaml_fail_expected(trace, file, out->at, kind, "a map of settings");
     TRY(read_map(&r, out->at, "", also));
+    TRY(fill_profile(&r));
     return fill_defaults(&r);
 }
 
@@ -311,6 +342,20 @@ const char *settings_text(const struct settings *s, const char *key)
 {
     const struct setting *setting = settings_get(s, key);
     return setting->text.length > 0 ? setting->text.data : "";
+}
+
+bool settings_next_word(const struct settings *s, const char *key, struct str *rest, struct str *word)
+{
+    if (!rest->data)
+        *rest = settings_get(s, key)->text;
+    if (rest->length == 0)
+        return false;
+    const char *comma = memchr(rest->data, ',', rest->length);
+    size_t length = comma ? (size_t)(comma - rest->data) : rest->length;
+    *word = (struct str){rest->data, length};
+    size_t step = length + (comma != NULL);
+    *rest = (struct str){rest->data + step, rest->length - step};
+    return true;
 }
 
 void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value)

@@ -68,6 +68,8 @@ int64_t settings_integer(const struct settings *s, const char *key);
 double settings_real(const struct settings *s, const char *key);
 const char *settings_text(const struct settings *s, const char *key); /* "" when absent; NUL-terminated */
 bool settings_has_word(const struct settings *s, const char *key, const char *word); /* of a WORDS setting */
+/* The words of a WORDS setting, one a call; `rest` starts as {0}. False at the end. */
+bool settings_next_word(const struct settings *s, const char *key, struct str *rest, struct str *word);
 /* Sets an INTEGER, or a LIST to that one size: what the file leaves to the program (its seed, a candidate's
  * sizes). */
 void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value);

@@ -138,6 +138,34 @@ static void failures_point_at_the_setting_or_the_stage(void **state)
                  "x.yaml:1:1: ffn: bad");
 }
 
+static const char *joined_words(struct fixture *f, const char *key)
+{
+    struct str rest = {0}, word;
+    const char *text = "";
+    while (settings_next_word(&f->settings, key, &rest, &word))
+        text = arena_printf(&f->arena, "%s<" STR_FORMAT ">", text, STR_ARGUMENT(word));
+    return text;
+}
+
+static void a_profile_sets_what_is_not_given(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(read_text(f, "score", "{data: a}"), &f->trace);
+    assert_string_equal(settings_text(&f->settings, "neurons"), "after");
+    assert_string_equal(joined_words(f, "sites"), "<attention><mlp>");
+    assert_ok(read_text(f, "score", "{data: a, profile: minitron-paper, depth: logit-error}"), &f->trace);
+    assert_string_equal(settings_text(&f->settings, "neurons"), "before");
+    assert_string_equal(settings_text(&f->settings, "heads"), "norm-first");
+    assert_string_equal(joined_words(f, "sites"), "<attention><mlp><final>");
+    assert_string_equal(joined_words(f, "depth"), "<logit-error>");
+    assert_ok(read_text(f, "score", "{data: a, profile: minitron-modelopt}"), &f->trace);
+    assert_string_equal(settings_text(&f->settings, "neurons"), "after");
+    assert_string_equal(settings_text(&f->settings, "heads"), "norm-last");
+    assert_string_equal(joined_words(f, "depth"), "<block-importance>");
+    assert_ok(read_text(f, "score", "{data: a, sites: [final, mlp]}"), &f->trace);
+    assert_string_equal(joined_words(f, "sites"), "<final><mlp>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +179,7 @@ int main(void)
         FIXTURE_TEST(rejects_nul_bytes_in_names),
         FIXTURE_TEST(keys_longer_than_any_setting_are_unknown),
         FIXTURE_TEST(setting_a_value_prints_like_reading_it),
+        FIXTURE_TEST(a_profile_sets_what_is_not_given),
         FIXTURE_TEST(failures_point_at_the_setting_or_the_stage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
