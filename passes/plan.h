@@ -14,6 +14,7 @@ struct plan {
     struct classes classes;
     struct pass_context *context; /* scores; contract and remap are set */
     struct arena arena;           /* plan_release() frees it */
+    bool rank_globally;           /* heads over all groups of a layer, not in each */
     VEC(struct keep) keeps;
 };
 

@@ -5,11 +5,38 @@
 #include "passes/plan.h"
 #include "passes/remove_branches.h"
 #include <inttypes.h>
+#include <stdio.h>
+
+int64_t prune_step(int64_t from, int64_t to, uint32_t rounds, int64_t unit)
+{
+    if (rounds <= 1 || to > from)
+        return to;
+    int64_t size = from - (from - to) / rounds, over = unit > 1 ? size % unit : 0;
+    size += over > 0 ? unit - over : 0;
+    return size < from ? size : from;
+}
 
 struct depth {
     uint32_t *kept, kept_count;
     uint32_t *removed, removed_count;
 };
+
+/* All layers but the run of `drop` layers that is missed least. */
+static enum status choose_run(struct depth *depth, struct plan *plan, uint32_t drop, struct trace *trace)
+{
+    uint32_t layers = plan->classes.shape.layers, best = 0;
+    char name[32];
+    const struct score *score;
+    snprintf(name, sizeof name, drop == 1 ? "layers" : "blocks.%" PRIu32, drop);
+    TRY(scores_need(&score, plan->context->scores, name, layers - drop + 1, trace));
+    for (uint32_t i = 1; i < score->count; i++)
+        if (score->values[i] < score->values[best])
+            best = i;
+    for (uint32_t i = 0, n = 0; i < layers; i++)
+        if (i < best || i >= best + drop)
+            depth->kept[n++] = i;
+    return OK;
+}
 
 static enum status choose_kept(struct depth *depth, struct plan *plan, const struct prune_request *request,
                                struct trace *trace)
@@ -35,7 +62,10 @@ static enum status choose_kept(struct depth *depth, struct plan *plan, const str
     int64_t count = request->layers == 0 ? layers : request->layers;
     if (request->layers != 0)
         TRY(plan_check(NULL, "layers", count, layers, trace));
+    count = prune_step(layers, count, request->rounds, 1);
     depth->kept_count = (uint32_t)count;
+    if (count < layers && request->drop_run)
+        return choose_run(depth, plan, layers - depth->kept_count, trace);
     if (count < layers) {
         TRY(scores_need(&score, plan->context->scores, "layers", layers, trace));
         scores_rank(score->values, layers, depth->kept_count, depth->kept);
@@ -81,25 +111,85 @@ static enum status check_sizes(const struct prune_sizes *sizes, const char *name
     return OK;
 }
 
+static enum status check_aligned(const char *name, int64_t size, int64_t there, int64_t unit,
+                                 struct trace *trace)
+{
+    if (unit <= 1 || size == 0 || size == there || size % unit == 0)
+        return OK;
+    return status_fail(trace, INVALID,
+                       "%s: %" PRId64 " is no multiple of %" PRId64 ", which was asked for; %" PRId64
+                       " and %" PRId64 " are",
+                       name, size, unit, size / unit * unit, (size / unit + 1) * unit);
+}
+
+static int64_t common_multiple(int64_t a, int64_t b)
+{
+    int64_t multiple = a;
+    while (multiple % b != 0)
+        multiple += a;
+    return multiple;
+}
+
+static int64_t at_least_one(int64_t unit)
+{
+    return unit > 1 ? unit : 1;
+}
+
+/* The i-th kept layer. Sizes are those of the request, or on the way to them. */
+static enum status plan_layer(struct plan *plan, const struct prune_request *request, uint32_t layer,
+                              uint32_t i, struct trace *trace)
+{
+    const struct shape *shape = &plan->classes.shape;
+    const struct prune_align *align = &request->align;
+    int64_t ffn = size_at(&request->ffn, i), heads = size_at(&request->heads, i),
+            groups = size_at(&request->kv_heads, i);
+    TRY(check_aligned("kv_heads", groups, shape->kv_heads[layer], align->kv_heads, trace));
+    TRY(check_aligned("heads", heads, shape->heads[layer], align->heads, trace));
+    TRY(check_aligned("ffn", ffn, shape->ffn[layer], align->ffn, trace));
+    if (groups != 0 && shape->kv_heads[layer] > 0) {
+        groups = prune_step(shape->kv_heads[layer], groups, request->rounds, align->kv_heads);
+        TRY(plan_kv_heads(plan, layer, groups, NULL, trace));
+    }
+    if (heads != 0 && shape->heads[layer] > 0) {
+        int64_t left = groups != 0 ? groups : shape->kv_heads[layer];
+        heads = prune_step(shape->heads[layer], heads, request->rounds,
+                           left > 0 ? common_multiple(at_least_one(align->heads), left) : 1);
+        TRY(plan_heads(plan, layer, heads, groups, NULL, trace));
+    }
+    if (ffn != 0 && shape->ffn[layer] > 0)
+        TRY(plan_ffn(plan, layer, prune_step(shape->ffn[layer], ffn, request->rounds, align->ffn), NULL,
+                     trace));
+    return OK;
+}
+
+/* On the way to a shape it is not known yet which layers its lists are for. */
+static enum status check_rounds(const struct prune_request *request, struct trace *trace)
+{
+    bool lists = request->ffn.count > 1 || request->heads.count > 1 || request->kv_heads.count > 1 ||
+                 request->keep_layer_count > 0 || request->keep_token_count > 0;
+    if (request->rounds > 1 && lists)
+        return status_fail(
+            trace, INVALID,
+            "a shape that is reached in several rounds has one size for all layers, and no lists of "
+            "layers or tokens");
+    return OK;
+}
+
 static enum status plan_widths(struct plan *plan, const struct prune_request *request,
                                const struct depth *depth, struct trace *trace)
 {
     TRY(check_sizes(&request->ffn, "ffn", depth, trace));
     TRY(check_sizes(&request->heads, "heads", depth, trace));
     TRY(check_sizes(&request->kv_heads, "kv_heads", depth, trace));
-    for (uint32_t i = 0; i < depth->kept_count; i++) {
-        uint32_t layer = depth->kept[i];
-        int64_t ffn = size_at(&request->ffn, i), heads = size_at(&request->heads, i),
-                groups = size_at(&request->kv_heads, i);
-        if (groups != 0)
-            TRY(plan_kv_heads(plan, layer, groups, NULL, trace));
-        if (heads != 0)
-            TRY(plan_heads(plan, layer, heads, groups, NULL, trace));
-        if (ffn != 0)
-            TRY(plan_ffn(plan, layer, ffn, NULL, trace));
-    }
+    TRY(check_rounds(request, trace));
+    for (uint32_t i = 0; i < depth->kept_count; i++)
+        TRY(plan_layer(plan, request, depth->kept[i], i, trace));
+    int64_t hidden = plan->classes.shape.hidden, unit = request->align.hidden;
+    TRY(check_aligned("hidden", request->hidden, hidden, unit, trace));
+    TRY(check_aligned("vocab", request->keep_token_count, plan->classes.shape.vocab, request->align.vocab,
+                      trace));
     if (request->hidden != 0)
-        TRY(plan_hidden(plan, request->hidden, NULL, trace));
+        TRY(plan_hidden(plan, prune_step(hidden, request->hidden, request->rounds, unit), NULL, trace));
     if (request->keep_token_count > 0)
         TRY(plan_vocab(plan, request->keep_token_count, request->keep_tokens, trace));
     return OK;
@@ -126,14 +216,18 @@ static enum status build(struct graph **out, const struct graph *graph, const st
 {
     struct plan plan;
     struct depth depth = {0};
-    struct graph *narrow = NULL;
+    struct graph *narrow = NULL, *amended = NULL;
     enum status status = plan_begin(&plan, graph, context, trace);
+    plan.rank_globally = request->ranking == HEADS_GLOBAL;
     if (status == OK)
         status = choose_layers(&depth, &plan, request, trace);
     if (status == OK)
         status = plan_widths(&plan, request, &depth, trace);
+    if (status == OK && (request->amend.rule != RESIDUAL_NONE || request->amend.compensate))
+        status = amend(&amended, &plan, &request->amend, trace);
     if (status == OK)
         status = plan_apply(&narrow, &plan, trace);
+    graph_destroy(amended);
     if (status == OK)
         status = remove_depth(&narrow, &depth, trace);
     plan_release(&plan);

@@ -7,6 +7,7 @@
 #ifndef PASSES_PRUNE_H
 #define PASSES_PRUNE_H
 
+#include "passes/amend.h"
 #include "passes/pass.h"
 
 /* count 0: unchanged; 1: the same for all layers; else one for each layer that is kept (0: unchanged). */
@@ -14,6 +15,20 @@ struct prune_sizes {
     const int64_t *sizes;
     uint32_t count;
 };
+
+/* Sizes must be multiples of these, unless they stay as they are. 0: any. */
+struct prune_align {
+    int64_t hidden, ffn, heads, kv_heads, vocab;
+};
+
+enum heads_ranking {
+    HEADS_IN_GROUP, /* the best of each key-value group */
+    HEADS_GLOBAL,   /* the best of the layer; INVALID where the groups would keep different numbers */
+};
+
+/* The size after one of `rounds` equal steps from `from` to `to` (Minitron, arXiv 2407.14679, section 2.4:
+ * iterative importance), rounded up to a multiple of `unit`, but not above `from`. One round: `to`. */
+int64_t prune_step(int64_t from, int64_t to, uint32_t rounds, int64_t unit);
 
 struct prune_request {
     int64_t hidden;
@@ -25,6 +40,11 @@ struct prune_request {
     uint32_t keep_layer_count;
     const uint32_t *keep_tokens; /* token ids, ascending; embedding and head share the list */
     uint32_t keep_token_count;
+    bool drop_run;   /* layers go as one run, that with the lowest score "blocks.N" ("layers" where N is 1) */
+    uint32_t rounds; /* 0 and 1: to the shape; else one of as many steps on the way */
+    enum heads_ranking ranking;
+    struct prune_align align;
+    struct amend_request amend;
 };
 
 /* INVALID: impossible sizes or missing scores: what was asked for and what there is. UNSUPPORTED: the class

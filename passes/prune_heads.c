@@ -10,24 +10,6 @@ struct heads {
     bool by_group;             /* lists may differ between groups */
 };
 
-static enum status rank_heads(struct plan *plan, const struct prunable *item, const struct heads *h,
-                              uint32_t *lists, struct trace *trace)
-{
-    const struct score *score;
-    TRY(scores_need(&score, plan->context->scores, item->name, (uint32_t)h->all, trace));
-    if (h->by_group) {
-        for (int64_t g = 0; g < h->groups; g++)
-            scores_rank(score->values + g * h->each, (uint32_t)h->each, (uint32_t)h->left,
-                        lists + g * h->left);
-        return OK;
-    }
-    float *sums = ARENA_ARRAY(&plan->arena, float, (size_t)h->each);
-    for (int64_t i = 0; i < h->all; i++)
-        sums[i % h->each] += score->values[i];
-    scores_rank(sums, (uint32_t)h->each, (uint32_t)h->left, lists);
-    return OK;
-}
-
 /* Heads numbered over all groups -> positions within each group. */
 static enum status split_list(const struct prunable *item, const struct heads *h, const uint32_t *list,
                               uint32_t *lists, struct trace *trace)
@@ -49,6 +31,42 @@ static enum status split_list(const struct prunable *item, const struct heads *h
                                "%s: in this graph all key-value groups must keep the same heads", item->name);
         *to = position;
     }
+    return OK;
+}
+
+/* The best heads of the layer, wherever they are. */
+static enum status rank_globally(struct plan *plan, const struct prunable *item, const struct heads *h,
+                                 const struct score *score, uint32_t *lists, struct trace *trace)
+{
+    uint32_t keep = (uint32_t)(h->groups * h->left);
+    uint32_t *kept = ARENA_ARRAY(&plan->arena, uint32_t, keep);
+    scores_rank(score->values, score->count, keep, kept);
+    for (uint32_t i = 0; i < keep; i++)
+        if (kept[i] / h->each != i / h->left)
+            return status_fail(trace, INVALID,
+                               "%s: the best %" PRIu32 " heads are not as many in each of the %" PRId64
+                               " key-value groups; rank heads within groups instead",
+                               item->name, keep, h->groups);
+    return split_list(item, h, kept, lists, trace);
+}
+
+static enum status rank_heads(struct plan *plan, const struct prunable *item, const struct heads *h,
+                              uint32_t *lists, struct trace *trace)
+{
+    const struct score *score;
+    TRY(scores_need(&score, plan->context->scores, item->name, (uint32_t)h->all, trace));
+    if (plan->rank_globally)
+        return rank_globally(plan, item, h, score, lists, trace);
+    if (h->by_group) {
+        for (int64_t g = 0; g < h->groups; g++)
+            scores_rank(score->values + g * h->each, (uint32_t)h->each, (uint32_t)h->left,
+                        lists + g * h->left);
+        return OK;
+    }
+    float *sums = ARENA_ARRAY(&plan->arena, float, (size_t)h->each);
+    for (int64_t i = 0; i < h->all; i++)
+        sums[i % h->each] += score->values[i];
+    scores_rank(sums, (uint32_t)h->each, (uint32_t)h->left, lists);
     return OK;
 }
 
@@ -89,6 +107,10 @@ enum status plan_heads(struct plan *plan, uint32_t layer, int64_t count, int64_t
         return status_fail(trace, UNSUPPORTED, "%s cannot be pruned: heads are no factor of their own", name);
     TRY(plan_check(item, name, h.left, h.each, trace));
     h.by_group = item->parent != DIM_NONE;
+    if (plan->rank_globally && groups > 0 && groups < h.groups)
+        return status_fail(trace, INVALID,
+                           "%s: heads of all groups cannot be ranked together where some of the groups go",
+                           name);
     uint32_t *lists = ARENA_ARRAY(&plan->arena, uint32_t, (size_t)(h.groups * h.left));
     TRY(list ? split_list(item, &h, list, lists, trace) : rank_heads(plan, item, &h, lists, trace));
     plan_add(plan, item, (uint32_t)h.left, lists);

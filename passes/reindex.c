@@ -90,6 +90,22 @@ static void gather_term(struct indexer *x, uint32_t term, struct positions *out)
     }
 }
 
+void reindex_positions(const uint32_t **positions, uint32_t *kept, struct arena *arena,
+                       const struct graph *graph, const struct keep *keeps, uint32_t count, uint32_t term)
+{
+    struct keep *normal = ARENA_ARRAY(arena, struct keep, count + 1);
+    struct indexer x = {.dims = &graph->dims, .keeps = normal, .keep_count = count, .arena = arena};
+    for (uint32_t i = 0; i < count; i++) {
+        normal[i] = keeps[i];
+        normal[i].leaf = dims_find(&graph->dims, keeps[i].leaf);
+        normal[i].parent = keeps[i].parent == DIM_NONE ? DIM_NONE : dims_find(&graph->dims, keeps[i].parent);
+    }
+    struct positions found = {0};
+    gather_term(&x, term, &found);
+    *positions = found.items.items;
+    *kept = found.items.count;
+}
+
 /* ---- checking ---- */
 
 /* Every mention of `leaf` below `term` has `parent` as a factor further out. */

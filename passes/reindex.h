@@ -26,6 +26,11 @@ struct keep {
 enum status reindex(struct graph **out, const struct graph *graph, const struct keep *keeps, uint32_t count,
                     struct trace *trace) MUST_CHECK;
 
+/* The positions of the axis `term` of `graph` that are kept, in their new order, on `arena`. The keeps are
+ * valid. */
+void reindex_positions(const uint32_t **positions, uint32_t *kept, struct arena *arena,
+                       const struct graph *graph, const struct keep *keeps, uint32_t count, uint32_t term);
+
 /* Whether lists per index of `parent` are allowed for `leaf`. */
 bool reindex_allows_parent(const struct graph *graph, uint32_t leaf, uint32_t parent);
 

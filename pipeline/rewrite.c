@@ -35,13 +35,18 @@ static enum status measure(struct stage_run *stage, const struct graph *before, 
 
 static json_t *receipt_json(const struct receipt *r)
 {
-    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "contract", contract_name(r->contract),
-                     "parameters_before", (json_int_t)r->parameters_before, "parameters_after",
-                     (json_int_t)r->parameters_after, "flops_per_token_before",
-                     (json_int_t)r->flops_before.token, "flops_per_token_after",
-                     (json_int_t)r->flops_after.token, "flops_per_key_before",
-                     (json_int_t)r->flops_before.key, "flops_per_key_after", (json_int_t)r->flops_after.key,
-                     "max_logit_change", r->max_logit_change, "kl", r->kl);
+    json_t *json = json_pack(
+        "{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:f}", "contract", contract_name(r->contract), "parameters_before",
+        (json_int_t)r->parameters_before, "parameters_after", (json_int_t)r->parameters_after,
+        "flops_per_token_before", (json_int_t)r->flops_before.token, "flops_per_token_after",
+        (json_int_t)r->flops_after.token, "flops_per_key_before", (json_int_t)r->flops_before.key,
+        "flops_per_key_after", (json_int_t)r->flops_after.key, "max_logit_change", r->max_logit_change, "kl",
+        r->kl);
+    if (r->folded_heads > 0)
+        json_object_set_new(json, "folded_heads", json_integer(r->folded_heads));
+    if (r->compensated > 0)
+        json_object_set_new(json, "compensated_projections", json_integer(r->compensated));
+    return json;
 }
 
 enum status rewrite_finish(struct stage_run *stage, const struct model *before, const struct graph *after,

@@ -2,9 +2,11 @@
  * which some text could not be encoded (special tokens, single bytes, the unknown token) are kept before all
  * others. */
 #include "passes/prune.h"
+#include "pipeline/prune_scores.h"
 #include "pipeline/rewrite.h"
 #include "pipeline/run.h"
 #include <stdlib.h>
+#include <string.h>
 
 static struct prune_sizes sizes_of(const struct settings *s, const char *key)
 {
@@ -51,7 +53,23 @@ static enum status make_request(struct prune_request *request, struct stage_run 
                                       .ffn = sizes_of(s, "ffn"),
                                       .heads = sizes_of(s, "heads"),
                                       .kv_heads = sizes_of(s, "kv_heads"),
-                                      .layers = settings_integer(s, "layers")};
+                                      .layers = settings_integer(s, "layers"),
+                                      .rounds = (uint32_t)settings_integer(s, "rounds_left"),
+                                      .drop_run = strcmp(settings_text(s, "drop"), "run") == 0};
+    if (strcmp(settings_text(s, "rank_heads"), "global") == 0)
+        request->ranking = HEADS_GLOBAL;
+    request->align = (struct prune_align){.hidden = settings_integer(s, "align.hidden"),
+                                          .ffn = settings_integer(s, "align.ffn"),
+                                          .heads = settings_integer(s, "align.heads"),
+                                          .kv_heads = settings_integer(s, "align.kv_heads"),
+                                          .vocab = settings_integer(s, "align.vocab")};
+    const char *residual = settings_text(s, "residual");
+    request->amend.rule = strcmp(residual, "paper") == 0  ? RESIDUAL_PAPER
+                          : strcmp(residual, "laco") == 0 ? RESIDUAL_LACO
+                                                          : RESIDUAL_NONE;
+    if (strcmp(settings_text(s, "residual_pairs"), "global") == 0)
+        request->amend.pairs = PAIRS_GLOBAL;
+    request->amend.compensate = strcmp(settings_text(s, "compensate"), "flap") == 0;
     const struct setting *keep = settings_get(s, "keep_layers");
     uint32_t *layers = ARENA_ARRAY(&stage->arena, uint32_t, keep->list_count + 1);
     for (uint32_t i = 0; i < keep->list_count; i++)
@@ -71,13 +89,15 @@ static enum status make_request(struct prune_request *request, struct stage_run 
 enum status stage_prune(struct stage_run *stage, struct trace *trace)
 {
     struct model model = {0};
-    struct scores scores;
+    struct scores all, scores;
     struct prune_request request;
     struct pass_context context = {.scores = &scores};
     struct graph *after = NULL;
     enum status status = stage_model(&model, stage, stage->entry->model, trace);
     if (status == OK)
-        status = rewrite_scores(&scores, stage, trace);
+        status = rewrite_scores(&all, stage, trace);
+    if (status == OK)
+        status = prune_scores_choose(&scores, stage, model.graph, &all, trace);
     if (status == OK)
         status = make_request(&request, stage, &model, &scores, trace);
     if (status == OK)
