@@ -1,6 +1,9 @@
-/* diff: two models. Compares the structure, then weight by weight, bit by bit. */
+/* diff: two models. Compares the structure, then weight by weight, bit by bit. Or two scores: how far they
+ * agree. */
 #include "cli/command.h"
+#include "cli/scores_view.h"
 #include "ir/text.h"
+#include "pipeline/scores_source.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,10 +151,36 @@ static bool same_structure(const struct graph *a, const struct graph *b)
     return hash128_equal(hashes[0], hashes[1]);
 }
 
+static enum status diff_scores(const struct command *command, const struct source_options *options,
+                               struct trace *trace)
+{
+    const char *keep = command_option(command, "keep");
+    struct arena arena = {0};
+    struct scores a, b;
+    double share = 0.5;
+    uint32_t differences = 0;
+    if (keep && (!str_to_double(str_from(keep), &share) || !(share > 0 && share <= 1)))
+        return status_fail(trace, INVALID, "--keep: expected a number above 0, at most 1, found \"%s\"",
+                           keep);
+    enum status status = scores_source_open(&a, &arena, command->arguments[0], options, trace);
+    if (status == OK)
+        status = scores_source_open(&b, &arena, command->arguments[1], options, trace);
+    if (status == OK)
+        differences = scores_view_compare(command, &a, &b, share);
+    if (status == OK)
+        report_sum(command, differences);
+    if (status == OK && differences > 0)
+        status = status_fail(trace, DIFFERS, "%u differences", differences);
+    arena_release(&arena);
+    return status;
+}
+
 enum status command_diff(struct command *command, struct trace *trace)
 {
     struct model_source a, b;
     struct source_options options = command_source(command);
+    if (scores_source_is(command->arguments[0], &options))
+        return diff_scores(command, &options, trace);
     TRY(model_source_open(&a, command->arguments[0], &options, trace));
     enum status status = model_source_open(&b, command->arguments[1], &options, trace);
     if (status != OK) {

@@ -1,7 +1,9 @@
-/* inspect: the model as a person thinks of it, and what can be pruned. */
+/* inspect: the model as a person thinks of it, and what can be pruned; or scores, drawn. */
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/scores_view.h"
 #include "passes/classes.h"
+#include "pipeline/scores_source.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -73,10 +75,24 @@ static void print_as_text(const struct classes *classes)
     }
 }
 
+static enum status inspect_scores(const struct command *command, const struct source_options *options,
+                                  struct trace *trace)
+{
+    struct arena arena = {0};
+    struct scores scores;
+    enum status status = scores_source_open(&scores, &arena, command->arguments[0], options, trace);
+    if (status == OK)
+        scores_view_print(command, &scores);
+    arena_release(&arena);
+    return status;
+}
+
 enum status command_inspect(struct command *command, struct trace *trace)
 {
     struct model_source source;
     struct source_options options = command_source(command);
+    if (scores_source_is(command->arguments[0], &options))
+        return inspect_scores(command, &options, trace);
     TRY(model_source_open(&source, command->arguments[0], &options, trace));
     struct arena arena = {0};
     struct classes classes;

@@ -1,7 +1,7 @@
 /* Importance scores. Heads, MLP neurons and channels of the residual stream from forward passes (Minitron,
- * arXiv 2407.14679, section 2.2), with baselines to compare them with; layers and runs of layers from the
- * stream and from what the model does without them (section 2.3). All that is asked for comes from one pass
- * over the data. */
+ * arXiv 2407.14679), with baselines to compare them with; layers and runs of layers from the
+ * stream and from what the model does without them. All that is asked for comes from one pass
+ * over the data. docs/scores.md has the formulas, and what other programs do. */
 #ifndef MEASURE_SCORE_H
 #define MEASURE_SCORE_H
 

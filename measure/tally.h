@@ -1,5 +1,5 @@
 /* What is kept of a statistic over many sequences: three running sums per element, whatever the number of
- * sequences. Minitron (arXiv 2407.14679, section 2.2) aggregates first over positions, on the device, then
+ * sequences. Minitron (arXiv 2407.14679) aggregates first over positions, on the device, then
  * over sequences, here:
  *
  *   mean      (1/n) sum |S_i|

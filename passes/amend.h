@@ -1,6 +1,6 @@
 /* What pruning may do to the weights that stay, before the others go.
  *
- * The head-residual rule (Minitron, arXiv 2407.14679, section 2.4): of L heads, ranked, K <= L <= 2K stay,
+ * The head-residual rule (Minitron, arXiv 2407.14679): of L heads, ranked, K <= L <= 2K stay,
  * and head i of them, i in [2K - L + 1, K], takes over the difference to head j = 2K - i + 1 that goes: head
  * i becomes head i + (head i - head j) as printed, or head i + (head j - head i) with the sign of LaCo (arXiv
  * 2402.11187). (The paper prints i >= 2K - L, for which there would be no head j.) What is added is weights:

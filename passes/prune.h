@@ -26,7 +26,7 @@ enum heads_ranking {
     HEADS_GLOBAL,   /* the best of the layer; INVALID where the groups would keep different numbers */
 };
 
-/* The size after one of `rounds` equal steps from `from` to `to` (Minitron, arXiv 2407.14679, section 2.4:
+/* The size after one of `rounds` equal steps from `from` to `to` (Minitron, arXiv 2407.14679:
  * iterative importance), rounded up to a multiple of `unit`, but not above `from`. One round: `to`. */
 int64_t prune_step(int64_t from, int64_t to, uint32_t rounds, int64_t unit);
 
