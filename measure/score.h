@@ -51,6 +51,7 @@ struct score_options {
     uint32_t depth_count;
     const uint32_t *blocks; /* lengths of runs of layers to score as well */
     uint32_t block_count;
+    bool energy; /* record the stream's energies before norms */
     const char *label;
     const volatile sig_atomic_t *stop;
 };
@@ -58,7 +59,9 @@ struct score_options {
 /* Fills `out` (on `arena`) with one array per prunable class of the model, named as passes/classes.h names
  * them, by the first variant; `layers`, by the first depth; `blocks.N`, where value i is of layers i ..
  * i+N-1; and `vocab` (how often each token occurs in the calibration data). Where several variants or depths
- * are asked for, NAME@VARIANT has each of them. SCORE_FLAP adds `NAME@means`, the mean of each channel. */
+ * are asked for, NAME@VARIANT has each of them. SCORE_FLAP adds `NAME@means`, the mean of each channel;
+ * `energy` adds `norms.K@energy`, the mean square of each channel of what the K-th norm of the stream reads,
+ * in order of nodes. */
 enum status measure_score(struct scores *out, struct arena *arena, struct executor *executor,
                           const struct graph *model, const struct corpus *corpus,
                           const struct score_options *options, struct trace *trace) MUST_CHECK;

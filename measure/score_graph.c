@@ -83,6 +83,12 @@ static void measure_site(struct scorer *s, struct site *site)
     }
 }
 
+static void measure_energy(struct scorer *s, const struct node *norm)
+{
+    uint32_t x = build_unary(s->graph, OP_sequence_norm, s->copy.values[norm->inputs[0]]);
+    *VEC_PUSH(s->arena, &s->energies) = scorer_add_rows(s, x, (uint32_t)s->classes.shape.hidden);
+}
+
 static enum status copy_model(struct scorer *s, struct trace *trace)
 {
     const struct graph *model = s->model;
@@ -92,6 +98,8 @@ static enum status copy_model(struct scorer *s, struct trace *trace)
         const struct node *node = &model->nodes.items[n];
         if (n == s->head_node)
             continue;
+        if (s->options->energy && scorer_is_stream_norm(s, node))
+            measure_energy(s, node);
         TRY(graph_copy_node(&s->copy, node, trace));
         for (uint32_t i = 0; i < s->sites.count; i++)
             if (s->sites.items[i].value == node->results[0])

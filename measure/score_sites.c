@@ -44,7 +44,7 @@ static uint32_t last_axis(const struct graph *graph, uint32_t value)
     return dims_find(&graph->dims, v->axes[v->rank - 1]);
 }
 
-static bool is_stream_norm(const struct scorer *s, const struct node *node)
+bool scorer_is_stream_norm(const struct scorer *s, const struct node *node)
 {
     return (node->op == OP_rmsnorm || node->op == OP_layernorm) &&
            last_axis(s->model, node->results[0]) == s->classes.structure.hidden;
@@ -125,7 +125,7 @@ static enum status add_branch(struct scorer *s, const struct branch *branch, uns
     bool wanted = sites & (parallel ? SITE_ATTENTION | SITE_MLP : kind);
     for (uint32_t i = 0; i < branch->node_count && wanted; i++) {
         const struct node *node = &s->model->nodes.items[branch->nodes[i]];
-        if (is_stream_norm(s, node))
+        if (scorer_is_stream_norm(s, node))
             add_site(s, "hidden", branch->layer, norm_output(s->model, node->results[0]));
     }
     if (branch->attention == ID_NONE)
@@ -145,7 +145,7 @@ enum status scorer_find_sites(struct scorer *s, struct trace *trace)
         TRY(add_branch(s, &structure->branches[i], sites, trace));
     for (uint32_t n = 0; n < s->model->nodes.count && sites & SITE_FINAL; n++) {
         const struct node *node = &s->model->nodes.items[n];
-        if (is_stream_norm(s, node) && node->inputs[0] == structure->stream[structure->branch_count])
+        if (scorer_is_stream_norm(s, node) && node->inputs[0] == structure->stream[structure->branch_count])
             add_site(s, "hidden", ID_NONE, norm_output(s->model, node->results[0]));
     }
     return OK;

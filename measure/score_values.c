@@ -2,6 +2,7 @@
  * make one ranking of the residual stream. */
 #include "measure/scorer.h"
 #include "shaders/scalar/scalar.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,6 +151,18 @@ static void add_means(struct scores *out, const struct scorer *s)
     }
 }
 
+/* Squares of L2 norms over positions, added over sequences, for each position. */
+static void add_energies(struct scores *out, const struct scorer *s)
+{
+    for (uint32_t n = 0; n < s->energies.count; n++) {
+        const struct tally *t = &s->signals.items[s->energies.items[n]].tally;
+        float *values = ARENA_ARRAY(s->arena, float, t->count);
+        for (uint32_t c = 0; c < t->count; c++)
+            values[c] = (float)(t->squares[c] / (double)s->positions);
+        scores_add(out, s->arena, arena_printf(s->arena, "norms.%" PRIu32 "@energy", n), values, t->count);
+    }
+}
+
 void scorer_width_scores(struct scores *out, const struct scorer *s)
 {
     const struct score_options *o = s->options;
@@ -159,4 +172,5 @@ void scorer_width_scores(struct scores *out, const struct scorer *s)
                     arena_printf(s->arena, "@%s", score_variant_name(s->arena, &o->variants[i])));
     if (scorer_wants(s, SCORE_FLAP))
         add_means(out, s);
+    add_energies(out, s);
 }

@@ -52,6 +52,7 @@ struct scorer {
     VEC(struct site) sites;
     VEC(struct signal) signals;
     VEC(struct candidate) candidates;
+    VEC(uint32_t) energies;           /* signals: L2 norms over positions of what norms read */
     uint32_t full_loss, full_squares; /* signals */
     struct session session;
     struct batcher batcher;
@@ -67,6 +68,7 @@ uint32_t scorer_add_number(struct scorer *s, uint32_t value);               /* v
 
 /* score_sites.c: which activations; UNSUPPORTED where there is none before an activation function. */
 enum status scorer_find_sites(struct scorer *s, struct trace *trace) MUST_CHECK;
+bool scorer_is_stream_norm(const struct scorer *s, const struct node *node);
 /* score_graph.c: the model with signals as outputs. */
 enum status scorer_build(struct scorer *s, struct trace *trace) MUST_CHECK;
 /* score_depth.c: candidates; their cosines as soon as the stream is there, the rest behind the model. */

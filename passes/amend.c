@@ -281,6 +281,58 @@ static enum status compensate_branch(struct amender *a, const struct branch *bra
     return OK;
 }
 
+/* ---- norms ---- */
+
+static enum status rescale_norm(struct amender *a, const struct node *node, uint32_t number,
+                                struct trace *trace)
+{
+    const struct value *x = graph_value(a->graph, node->inputs[0]),
+                       *w = graph_value(a->graph, node->inputs[1]);
+    uint32_t axis = x->axes[x->rank - 1], kept;
+    int64_t channels = dims_size(&a->graph->dims, axis);
+    const uint32_t *positions;
+    char name[64];
+    const struct score *energy;
+    reindex_positions(&positions, &kept, &a->plan->arena, a->graph, a->plan->keeps.items,
+                      a->plan->keeps.count, axis);
+    if (kept == channels)
+        return OK;
+    if (node->op != OP_rmsnorm || w->origin != VALUE_TENSOR || a->bytes[w->source])
+        return status_fail(trace, UNSUPPORTED, "norm %" PRIu32 " of the stream cannot be rescaled: it %s",
+                           number,
+                           node->op == OP_rmsnorm ? "has no weight of its own" : "subtracts the mean");
+    snprintf(name, sizeof name, "norms.%" PRIu32 "@energy", number);
+    TRY_WITH(trace, scores_need(&energy, a->plan->context->scores, name, (uint32_t)channels, trace),
+             "rescaling norms needs what \"energy: true\" of a score stage records");
+    double all = 0, stays = 0;
+    for (int64_t c = 0; c < channels; c++)
+        all += (double)energy->values[c];
+    for (uint32_t i = 0; i < kept; i++)
+        stays += (double)energy->values[positions[i]];
+    if (!(all > 0) || !(stays > 0))
+        return OK; /* nothing ever came here */
+    float factor = gm_sqrt((float)(stays / all * (double)channels / kept));
+    float *weight = tensor_bytes(a, w->source);
+    for (int64_t c = 0; c < channels; c++)
+        weight[c] = gm_flush(weight[c] * factor);
+    a->plan->context->receipt.rescaled_norms++;
+    return OK;
+}
+
+static enum status rescale_norms(struct amender *a, struct trace *trace)
+{
+    uint32_t number = 0, hidden = a->plan->classes.structure.hidden;
+    for (uint32_t n = 0; n < a->graph->nodes.count; n++) {
+        const struct node *node = &a->graph->nodes.items[n];
+        if (node->op != OP_rmsnorm && node->op != OP_layernorm)
+            continue;
+        const struct value *y = graph_value(a->graph, node->results[0]);
+        if (dims_find(&a->graph->dims, y->axes[y->rank - 1]) == dims_find(&a->graph->dims, hidden))
+            TRY(rescale_norm(a, node, number++, trace));
+    }
+    return OK;
+}
+
 /* ---- the copy ---- */
 
 static struct tensor_view view_of(const float *bytes, uint32_t rank, const int64_t *dims)
@@ -373,7 +425,10 @@ enum status amend(struct graph **out, struct plan *plan, const struct amend_requ
         TRY_WITH(trace, fold_layer(&a, l, trace), "while heads take over what differs in those that go");
     for (uint32_t i = 0; i < structure->branch_count && request->compensate; i++)
         TRY(compensate_branch(&a, &structure->branches[i], trace));
-    if (plan->context->receipt.folded_heads + plan->context->receipt.compensated > 0)
+    if (request->rescale)
+        TRY(rescale_norms(&a, trace));
+    const struct receipt *receipt = &plan->context->receipt;
+    if (receipt->folded_heads + receipt->compensated + receipt->rescaled_norms > 0)
         plan->context->contract = CONTRACT_APPROXIMATE;
     return copy_graph(out, &a, trace);
 }

@@ -223,7 +223,8 @@ static enum status build(struct graph **out, const struct graph *graph, const st
         status = choose_layers(&depth, &plan, request, trace);
     if (status == OK)
         status = plan_widths(&plan, request, &depth, trace);
-    if (status == OK && (request->amend.rule != RESIDUAL_NONE || request->amend.compensate))
+    if (status == OK &&
+        (request->amend.rule != RESIDUAL_NONE || request->amend.compensate || request->amend.rescale))
         status = amend(&amended, &plan, &request->amend, trace);
     if (status == OK)
         status = plan_apply(&narrow, &plan, trace);

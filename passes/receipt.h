@@ -23,8 +23,9 @@ struct receipt {
     enum contract contract;
     int64_t parameters_before, parameters_after;
     struct flops flops_before, flops_after;
-    uint32_t folded_heads;   /* that took over the difference to one that went */
-    uint32_t compensated;    /* projections whose bias stands for channels that went */
+    uint32_t folded_heads; /* that took over the difference to one that went */
+    uint32_t compensated;  /* projections whose bias stands for channels that went */
+    uint32_t rescaled_norms;
     bool measured;           /* the rest is set, by measure/ */
     double max_logit_change; /* over a fixed probe batch */
     double kl;               /* mean KL(before || after) per token, nats */

@@ -46,6 +46,8 @@ static json_t *receipt_json(const struct receipt *r)
         json_object_set_new(json, "folded_heads", json_integer(r->folded_heads));
     if (r->compensated > 0)
         json_object_set_new(json, "compensated_projections", json_integer(r->compensated));
+    if (r->rescaled_norms > 0)
+        json_object_set_new(json, "rescaled_norms", json_integer(r->rescaled_norms));
     return json;
 }
 

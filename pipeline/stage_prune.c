@@ -70,6 +70,7 @@ static enum status make_request(struct prune_request *request, struct stage_run 
     if (strcmp(settings_text(s, "residual_pairs"), "global") == 0)
         request->amend.pairs = PAIRS_GLOBAL;
     request->amend.compensate = strcmp(settings_text(s, "compensate"), "flap") == 0;
+    request->amend.rescale = settings_integer(s, "rescale_norms") != 0;
     const struct setting *keep = settings_get(s, "keep_layers");
     uint32_t *layers = ARENA_ARRAY(&stage->arena, uint32_t, keep->list_count + 1);
     for (uint32_t i = 0; i < keep->list_count; i++)

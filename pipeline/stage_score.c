@@ -104,6 +104,7 @@ static enum status score(struct stage_run *stage, const struct model *model, con
                                     .rows = (uint32_t)settings_integer(s, "micro"),
                                     .seed = (uint64_t)settings_integer(s, "seed"),
                                     .partition = part,
+                                    .energy = settings_integer(s, "energy") != 0,
                                     .label = stage->entry->name,
                                     .stop = stage_stop(stage)};
     read_variants(&options, &stage->arena, s);

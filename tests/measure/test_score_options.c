@@ -99,6 +99,12 @@ static const struct figure usual[] = {
     {"layers@logit-error", 0, 1.70779344},
     {"layers@logit-error", 1, 0.55430843},
     {"blocks.2@logit-error", 0, 1.6285784},
+    {"norms.0@energy", 0, 0.0918844239},
+    {"norms.0@energy", 19, 0.0842399349},
+    {"norms.2@energy", 0, 0.861751241},
+    {"norms.2@energy", 19, 1.17805261},
+    {"norms.4@energy", 0, 2.24717217},
+    {"norms.4@energy", 19, 2.39724952},
 };
 /* Neurons before the activation function, norms of heads last, outputs of the norms before the MLP and of the last one. */
 static const struct figure other[] = {
@@ -192,7 +198,8 @@ static struct score_options all_options(void)
                                   .depths = depths,
                                   .depth_count = DEPTH_COUNT,
                                   .blocks = blocks,
-                                  .block_count = 1};
+                                  .block_count = 1,
+                                  .energy = true};
 }
 
 static void compare(const struct scores *scores, const struct figure *figures, size_t count)

@@ -241,7 +241,13 @@ static void own_bytes(struct graph *graph)
         int64_t count = tensor_view_count(v);
         float *copy = ARENA_ARRAY(&graph->arena, float, (size_t)count);
         tensor_view_read_f32(v, 0, count, copy);
-        v->base = (const uint8_t *)copy;
+        struct tensor_view plain = {.base = (const uint8_t *)copy,
+                                    .base_size = (size_t)count * sizeof *copy,
+                                    .dtype = DTYPE_F32,
+                                    .rank = v->rank,
+                                    .dims = {v->dims[0], v->rank > 1 ? v->dims[1] : 0},
+                                    .strides = {v->rank > 1 ? v->dims[1] : 1, 1}};
+        *v = plain;
     }
 }
 
@@ -284,10 +290,10 @@ static void kept_heads_take_over_differences(void **state)
     /* In groups: ranks 1 2 | 3 4 are 2 0 | 3 1 and 5 7 | 6 4. Over the layer: 2 5 7 0 | 6 4 3 1. */
     static const uint32_t in_group[][2] = {{0, 3}, {2, 1}, {7, 6}, {5, 4}},
                           global[][2] = {{0, 6}, {7, 4}, {5, 3}, {2, 1}};
-    check_residual(&(struct amend_request){RESIDUAL_PAPER, PAIRS_IN_GROUP, false}, in_group, 4);
-    check_residual(&(struct amend_request){RESIDUAL_LACO, PAIRS_IN_GROUP, false}, in_group, 4);
-    check_residual(&(struct amend_request){RESIDUAL_PAPER, PAIRS_GLOBAL, false}, global, 4);
-    check_residual(&(struct amend_request){RESIDUAL_LACO, PAIRS_GLOBAL, false}, global, 4);
+    check_residual(&(struct amend_request){RESIDUAL_PAPER, PAIRS_IN_GROUP, false, false}, in_group, 4);
+    check_residual(&(struct amend_request){RESIDUAL_LACO, PAIRS_IN_GROUP, false, false}, in_group, 4);
+    check_residual(&(struct amend_request){RESIDUAL_PAPER, PAIRS_GLOBAL, false, false}, global, 4);
+    check_residual(&(struct amend_request){RESIDUAL_LACO, PAIRS_GLOBAL, false, false}, global, 4);
 }
 
 static void heads_of_their_own_take_keys_and_values_along(void **state)
@@ -410,6 +416,48 @@ static void compensated_channels_are_taken_for_their_means(void **state)
     subject_release(&s);
 }
 
+static void norms_make_up_for_the_channels_that_go(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"layers.0.attention_norm",
+                                        "layers.0.mlp_norm",
+                                        "layers.1.attention_norm",
+                                        "layers.1.mlp_norm",
+                                        "layers.2.attention_norm",
+                                        "layers.2.mlp_norm",
+                                        "norm"};
+    struct subject s;
+    float energies[7][16];
+    uint32_t list[8];
+    subject_init(&s, &shape);
+    scores_rank(add_score(&s, "hidden", 16), 16, 8, list);
+    struct prune_request request = {.hidden = 8, .amend = {.rescale = true}};
+    assert_refused(&s, &request, "energy: true");
+    for (uint32_t k = 0; k < 7; k++) {
+        for (uint32_t c = 0; c < 16; c++)
+            energies[k][c] = 1.5f + random_float(&s.random);
+        scores_add(&s.scores, &s.arena, arena_printf(&s.arena, "norms.%u@energy", k), energies[k], 16);
+    }
+    struct graph *rescaled = prune(&s, &request);
+    assert_int_equal(s.context.receipt.rescaled_norms, 7);
+    request.amend.rescale = false;
+    struct graph *plain = prune(&s, &request);
+    own_bytes(plain);
+    for (uint32_t k = 0; k < 7; k++) {
+        double all = 0, kept = 0;
+        for (uint32_t c = 0; c < 16; c++)
+            all += (double)energies[k][c];
+        for (uint32_t i = 0; i < 8; i++)
+            kept += (double)energies[k][list[i]];
+        for (uint32_t i = 0; i < 8; i++)
+            weight(plain, names[k])[i] *= (float)sqrt(kept / 8 / (all / 16));
+    }
+    assert_same_logits(&s, rescaled, plain);
+    graph_destroy(plain);
+    graph_destroy(rescaled);
+    subject_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +469,7 @@ int main(void)
         cmocka_unit_test(heads_are_paired_as_printed),
         cmocka_unit_test(kept_heads_take_over_differences),
         cmocka_unit_test(heads_of_their_own_take_keys_and_values_along),
+        cmocka_unit_test(norms_make_up_for_the_channels_that_go),
         cmocka_unit_test(compensated_channels_are_taken_for_their_means),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
