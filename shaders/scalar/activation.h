@@ -35,9 +35,10 @@ GM_FN float gm_tanh(float x)
     p = p * z + gm_float(0x3e088842u); /* 1.33332282e-1 */
     p = p * z + gm_float(0xbeaaaaaau); /* -3.33333313e-1 */
     float small = a + a * (z * p);
-    float e = gm_exp(gm_min(a + a, gm_float(0x42800000u))); /* 64: from there on tanh is 1, and 2 / e normal */
+    /* Cut at 64: from there on tanh is 1, and 2 / e stays normal. */
+    float e = gm_exp(gm_min(a + a, gm_float(0x42800000u)));
     float large = gm_float(GM_ONE) - gm_div_normal(gm_float(0x40000000u), e + gm_float(GM_ONE)); /* 2 */
-    float y = a < gm_float(0x3f19999au) ? small : large;                                  /* 0.6 */
+    float y = a < gm_float(0x3f19999au) ? small : large;                                         /* 0.6 */
     return gm_float(gm_is_nan(x) ? GM_NAN : gm_bits(y) | sign);
 }
 
