@@ -3,23 +3,8 @@
 #ifndef BACKEND_VULKAN_COMMANDS_H
 #define BACKEND_VULKAN_COMMANDS_H
 
-#include "backend-vulkan/memory.h"
-#include "backend-vulkan/pipeline.h"
+#include "backend-vulkan/window.h"
 #include "shaders/include/push/push.h"
-
-/* Elements of a piece of memory. */
-struct span {
-    uint32_t piece;
-    uint64_t first, count;
-};
-
-struct launch {
-    enum kernel kernel;
-    struct span spans[DEVICE_BINDINGS]; /* as many as the kernel has bindings; count 0 where it has none */
-    uint32_t push[DEVICE_PUSH_BYTES / 4];
-    uint64_t groups;
-    double cost; /* operations, roughly: what cuts submissions */
-};
 
 struct commands {
     struct device *device; /* borrowed, like the next two */
@@ -29,6 +14,8 @@ struct commands {
     VEC(struct launch) launches;
     VEC(VkCommandBuffer) buffers;
     VkDescriptorPool sets;
+    uint32_t stands[DEVICE_BINDINGS]; /* pieces that stand for split windows, see commands.c */
+    bool has_stand[DEVICE_BINDINGS];
     uint64_t dispatches; /* of one run */
 };
 
@@ -38,7 +25,7 @@ void commands_release(struct commands *commands); /* accepts zeroed memory */
 /* Adds a launch: push is the kernel's block, whose head is filled in here. */
 void commands_add(struct commands *commands, enum kernel kernel, const struct span *spans, const void *push,
                   uint64_t groups, double cost);
-/* After the last launch. DEVICE when a span is larger than a binding may be. */
+/* After the last launch. DEVICE when a group of a launch touches more than can be bound. */
 enum status commands_record(struct commands *commands, struct trace *trace) MUST_CHECK;
 /* Runs everything and waits. */
 enum status commands_run(struct commands *commands, struct trace *trace) MUST_CHECK;

@@ -17,13 +17,6 @@ struct compiler {
     struct trace *trace;
 };
 
-static uint64_t most_elements(const struct engine *engine)
-{
-    uint64_t bytes = engine->memory.max_buffer < engine->device.max_binding ? engine->memory.max_buffer
-                                                                            : engine->device.max_binding;
-    return bytes / 4 / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-}
-
 static enum status own_piece(struct compiler *c, enum dtype dtype, uint64_t count, uint32_t *piece)
 {
     TRY(memory_create(&c->program->engine->memory, dtype, count, piece, c->trace));
@@ -60,7 +53,7 @@ static enum status check_binding(const struct compiler *c, const struct binding 
 
 static enum status make_plan(struct compiler *c)
 {
-    struct memory_limits limits = {(int64_t)most_elements(c->program->engine), MEMORY_ALIGNMENT};
+    struct memory_limits limits = {(int64_t)c->program->engine->memory.segment, MEMORY_ALIGNMENT};
     TRY(memory_plan_make(&c->plan, &c->program->arena, c->spec, limits, c->trace));
     for (uint32_t i = 0; i < c->spec->binding_count; i++)
         TRY(check_binding(c, &c->spec->bindings[i]));
@@ -137,13 +130,15 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
         TRY(own_piece(c, DTYPE_I32, p->checks.capacity, &p->checks.flags));
         checks_start(&p->checks);
     }
-    uint64_t most = most_elements(p->engine);
+    uint64_t binding = window_limit(&p->engine->memory);
     c->lowering = (struct lowering){
         .commands = &p->commands,
         .checks = &p->checks,
         .matmul = p->engine->matmul,
         .temporary = NOT_PLACED,
-        .temporary_limit = most < TEMPORARY_ELEMENTS ? most : TEMPORARY_ELEMENTS,
+        .binding = binding,
+        .segment = p->engine->memory.segment,
+        .temporary_limit = 16 * binding < TEMPORARY_ELEMENTS ? 16 * binding : TEMPORARY_ELEMENTS,
     };
     for (uint32_t n = 0; n < nodes; n++)
         TRY(lower_node(c, n, finite));

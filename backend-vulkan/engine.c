@@ -7,8 +7,10 @@ enum status engine_open(struct engine *out, struct instance *instance, uint32_t 
     *out = (struct engine){.matmul = options->matmul};
     struct memory_settings settings = {options->max_buffer_bytes, options->guard_words};
     enum status status = device_open(&out->device, instance, index, trace);
-    if (status == OK && settings.max_buffer_bytes && settings.max_buffer_bytes < out->device.max_binding)
-        out->device.max_binding = settings.max_buffer_bytes;
+    if (status == OK && options->max_buffer_bytes && options->max_buffer_bytes < out->device.max_binding)
+        out->device.max_binding = options->max_buffer_bytes;
+    if (status == OK && options->max_binding_bytes && options->max_binding_bytes < out->device.max_binding)
+        out->device.max_binding = options->max_binding_bytes;
     if (status == OK)
         status = memory_open(&out->memory, &out->device, settings, trace);
     if (status == OK)

@@ -1,7 +1,9 @@
 /* The table of ops, and ops that work element by element. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/elements.h"
+#include "shaders/include/push/matmul.h"
 #include <assert.h>
+#include <inttypes.h>
 
 static const struct {
     lower_function *how;
@@ -11,27 +13,109 @@ static const struct {
 #include "backend-vulkan/kernels.def"
 };
 
+/* Kernels count elements with 32 bits. */
+static enum status check_count(uint64_t count, struct trace *trace)
+{
+    if (count <= UINT32_MAX - 64 * 64)
+        return OK;
+    return status_fail(trace, DEVICE, "an operand has %" PRIu64 " elements, kernels count to 2^32", count);
+}
+
 enum status lower_step(struct lowering *lowering, struct step *step, struct trace *trace)
 {
     enum op op = step->node->op;
     if (!lower_table[op].how)
         return status_fail(trace, BROKEN, "no Vulkan kernel executes %s", op_table[op].name);
     step->kernel = lower_table[op].kernel;
-    return lower_table[op].how(lowering, step, trace);
+    for (uint32_t i = 0; i < step->node->input_count; i++)
+        TRY(check_count(step->inputs[i].count, trace));
+    for (uint32_t i = 0; i < step->node->result_count; i++)
+        TRY(check_count(step->results[i].count, trace));
+    enum status status = lower_table[op].how(lowering, step, trace);
+    lowering_forget(lowering);
+    return status;
+}
+
+static uint64_t room_for(uint64_t count)
+{
+    return (count + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+}
+
+/* Where a temporary can start that should start at `at`. */
+static uint64_t inside_segment(const struct lowering *l, uint64_t at, uint64_t room)
+{
+    return at % l->segment + room > l->segment ? (at / l->segment + 1) * l->segment : at;
+}
+
+static struct span place_temporary(struct lowering *l, uint64_t at, uint64_t count)
+{
+    uint64_t end = at + room_for(count);
+    if (l->temporary_high < end)
+        l->temporary_high = end;
+    return (struct span){l->temporary, at, count};
 }
 
 bool lowering_temporary(struct lowering *lowering, uint64_t count, struct span *out)
 {
-    uint64_t room = (count + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-    if (room > lowering->temporary_limit)
+    uint64_t room = room_for(count), from = lowering->temporary_kept;
+    uint64_t at = inside_segment(lowering, lowering->temporary_next, room);
+    if (at + room > from + lowering->temporary_limit)
+        at = inside_segment(lowering, from, room);
+    if (room > lowering->binding || at + room > from + lowering->temporary_limit)
         return false;
-    if (lowering->temporary_next + room > lowering->temporary_limit)
-        lowering->temporary_next = 0;
-    *out = (struct span){lowering->temporary, lowering->temporary_next, count};
-    lowering->temporary_next += room;
-    if (lowering->temporary_high < lowering->temporary_next)
-        lowering->temporary_high = lowering->temporary_next;
+    *out = place_temporary(lowering, at, count);
+    lowering->temporary_next = at + room;
     return true;
+}
+
+enum status lowering_keep(struct lowering *lowering, uint64_t count, struct span *out, struct trace *trace)
+{
+    uint64_t room = room_for(count), at = inside_segment(lowering, lowering->temporary_kept, room);
+    if (room > lowering->binding)
+        return status_fail(trace, DEVICE,
+                           "a part of an operand has %" PRIu64 " bytes, this device binds at most %" PRIu64,
+                           count * 4, lowering->binding * 4);
+    *out = place_temporary(lowering, at, count);
+    lowering->temporary_kept = at + room;
+    if (lowering->temporary_next < lowering->temporary_kept)
+        lowering->temporary_next = lowering->temporary_kept;
+    return OK;
+}
+
+void lowering_forget(struct lowering *lowering)
+{
+    lowering->temporary_kept = 0;
+}
+
+struct span span_part(struct span span, uint64_t first, uint64_t count)
+{
+    assert(first + count <= span.count);
+    return (struct span){span.piece, span.first + first, count};
+}
+
+/* As many rows at a time as both sides can bind. */
+void lower_add_copy(struct lowering *lowering, const struct lower_copy *copy)
+{
+    uint64_t from_width = (copy->columns - 1) * copy->from_column + 1, limit = lowering->binding;
+    assert(from_width <= limit && copy->padded <= limit);
+    uint64_t most = (limit - from_width) / copy->from_row + 1,
+             to_most = (limit - copy->padded) / copy->to_row + 1;
+    most = most < to_most ? most : to_most;
+    for (uint64_t row = 0; row < copy->rows; row += most) {
+        uint64_t rows = copy->rows - row < most ? copy->rows - row : most;
+        struct span spans[] = {
+            span_part(copy->from, row * copy->from_row, (rows - 1) * copy->from_row + from_width),
+            span_part(copy->to, row * copy->to_row, (rows - 1) * copy->to_row + copy->padded)};
+        struct push_matmul push = {.depth = (uint)rows,
+                                   .columns = (uint)copy->columns,
+                                   .w_step = (uint)copy->from_row,
+                                   .w_column = (uint)copy->from_column,
+                                   .y_row = (uint)copy->to_row,
+                                   .padded = (uint)copy->padded};
+        uint64_t count = rows * copy->padded;
+        commands_add(lowering->commands, KERNEL_repack, spans, &push, lower_groups(count),
+                     2.0 * (double)count);
+    }
 }
 
 uint64_t lower_groups(uint64_t count)
@@ -71,28 +155,50 @@ enum status lower_elements(struct lowering *l, const struct step *s, struct trac
     return OK;
 }
 
-/* Operands of one shape, or the second repeated for each row: finding its element takes a division, so that
- * is a kernel of its own. */
-static enum status lower_broadcast(struct lowering *l, const struct step *s, enum kernel repeated)
+/* Operands of one shape, or the second repeated: finding its element takes a division, so that is a kernel
+ * of its own. Where the second is too large to bind, a launch for each time. */
+static void launch_repeated(struct lowering *l, enum kernel once, enum kernel repeated, struct span a,
+                            struct span b, struct span y)
 {
-    struct step step = *s;
-    struct push_elements push = {.count = (uint)s->results[0].count, .period = (uint)s->inputs[1].count};
-    if (push.count != push.period)
-        step.kernel = repeated;
-    launch_elements(l, &step, push, 4);
-    return OK;
+    struct push_elements push = {.count = (uint)y.count, .period = (uint)b.count};
+    if (b.count != y.count && b.count <= l->binding) {
+        struct span spans[] = {a, b, y};
+        commands_add(l->commands, repeated, spans, &push, lower_groups(y.count), 4.0 * (double)y.count);
+        return;
+    }
+    push.count = push.period;
+    for (uint64_t first = 0; first < y.count; first += b.count) {
+        struct span spans[] = {span_part(a, first, b.count), b, span_part(y, first, b.count)};
+        commands_add(l->commands, once, spans, &push, lower_groups(b.count), 4.0 * (double)b.count);
+    }
 }
 
 enum status lower_add(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
-    return lower_broadcast(l, s, KERNEL_add_rows);
+    launch_repeated(l, s->kernel, KERNEL_add_rows, s->inputs[0].span, s->inputs[1].span, s->results[0].span);
+    return OK;
 }
 
 enum status lower_mul(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
-    return lower_broadcast(l, s, KERNEL_mul_rows);
+    launch_repeated(l, s->kernel, KERNEL_mul_rows, s->inputs[0].span, s->inputs[1].span, s->results[0].span);
+    return OK;
+}
+
+/* x [b, s, d], table [p, d]: s rows of the table are repeated for each sequence. */
+enum status lower_add_positions(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    const struct operand *x = &s->inputs[0], *table = &s->inputs[1];
+    uint64_t start = (uint64_t)node_integer(s->node, ATTRIBUTE_start), length = (uint64_t)x->dims[1];
+    if (start + length > (uint64_t)table->dims[0])
+        return status_fail(trace, INVALID,
+                           "add_positions: %" PRIu64 " positions, but the table has rows for %" PRIu64,
+                           length, (uint64_t)table->dims[0] - start);
+    launch_repeated(l, s->kernel, KERNEL_add_rows, x->span,
+                    span_part(table->span, start * x->width, length * x->width), s->results[0].span);
+    return OK;
 }
 
 enum status lower_scale(struct lowering *l, const struct step *s, struct trace *trace)
@@ -111,19 +217,26 @@ enum status lower_spread(struct lowering *l, const struct step *s, struct trace 
     return OK;
 }
 
+static void launch_copy(struct lowering *l, struct span from, struct span to)
+{
+    struct push_elements push = {.count = (uint)to.count};
+    struct span spans[] = {from, to};
+    if (to.count)
+        commands_add(l->commands, KERNEL_copy, spans, &push, lower_groups(to.count), 2.0 * (double)to.count);
+}
+
 /* Over its base only the part has to be written. */
 enum status lower_place_rows(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
-    const struct span *base = &s->inputs[0].span, *to = &s->results[0].span;
-    uint64_t first = (uint64_t)node_integer(s->node, ATTRIBUTE_start) * s->results[0].width;
-    struct push_elements push = {
-        .count = (uint)s->results[0].count, .first = (uint)first, .period = (uint)s->inputs[1].count};
-    if (base->piece == to->piece && base->first == to->first) {
-        push.skip = push.first;
-        push.count = push.period;
+    struct span base = s->inputs[0].span, part = s->inputs[1].span, to = s->results[0].span;
+    uint64_t first = (uint64_t)node_integer(s->node, ATTRIBUTE_start) * s->results[0].width,
+             end = first + part.count;
+    if (base.piece != to.piece || base.first != to.first) {
+        launch_copy(l, span_part(base, 0, first), span_part(to, 0, first));
+        launch_copy(l, span_part(base, end, base.count - end), span_part(to, end, to.count - end));
     }
-    launch_elements(l, s, push, 4);
+    launch_copy(l, part, span_part(to, first, part.count));
     return OK;
 }
 

@@ -43,8 +43,8 @@ static uint64_t tiles(uint count, uint size)
 
 static uint64_t panel_limit(const struct lowering *l)
 {
-    uint64_t quarter = l->temporary_limit / 4;
-    return quarter < PANEL_ELEMENTS ? quarter : PANEL_ELEMENTS;
+    uint64_t most = l->temporary_limit / 4 < l->binding ? l->temporary_limit / 4 : l->binding;
+    return most < PANEL_ELEMENTS ? most : PANEL_ELEMENTS;
 }
 
 static uint64_t panel_elements(const struct push_attention *p)
@@ -167,31 +167,119 @@ static bool lower_key_panels(struct lowering *l, const struct step *s, struct pu
     return true;
 }
 
-enum status lower_attention(struct lowering *l, const struct step *s, struct trace *trace)
+/* The bindings are the operands and results; fixed rows are queries. */
+static void lower_forward(struct lowering *l, const struct step *s, struct push_attention push)
 {
-    (void)trace;
-    struct push_attention push = shape_of(s);
     if (l->matmul == VULKAN_MATMUL_WIDE && lower_query_panels(l, s, push))
-        return OK;
+        return;
     struct lower_spans all = lower_all_spans(s);
     launch_fused(l, KERNEL_attention, all.spans, push, push.heads, push.value_width);
-    return OK;
 }
 
-enum status lower_attention_grad(struct lowering *l, const struct step *s, struct trace *trace)
+static void lower_gradients(struct lowering *l, const struct step *s, struct push_attention push)
 {
-    (void)trace;
     enum { RESULT = 6 }; /* q k v do stats delta, then a result */
-    struct push_attention push = shape_of(s);
     bool panels = l->matmul == VULKAN_MATMUL_WIDE;
     struct lower_spans all = lower_all_spans(s);
     if (!panels || !lower_query_panels(l, s, push))
         launch_fused(l, KERNEL_attention_grad_q, all.spans, push, push.heads, push.key_width);
     if (panels && lower_key_panels(l, s, push))
-        return OK;
+        return;
     all.spans[RESULT] = s->results[1].span;
     launch_fused(l, KERNEL_attention_grad_k, all.spans, push, push.groups, push.key_width);
     all.spans[RESULT] = s->results[2].span;
     launch_fused(l, KERNEL_attention_grad_v, all.spans, push, push.groups, push.value_width);
+}
+
+typedef void lower_part(struct lowering *l, const struct step *s, struct push_attention push);
+
+/* The columns of operand x that one group of heads in one sequence has. */
+static struct lower_copy columns_of_group(const struct operand *x, const struct push_attention *p,
+                                          uint64_t sequence, uint64_t group)
+{
+    uint64_t row = x->count / p->batch / p->sequence, columns = row / p->groups;
+    uint64_t first = sequence * p->sequence * row + group * columns;
+    return (struct lower_copy){.from = span_part(x->span, first, (p->sequence - 1) * row + columns),
+                               .rows = p->sequence,
+                               .columns = columns,
+                               .padded = columns,
+                               .from_row = row,
+                               .from_column = 1,
+                               .to_row = columns};
+}
+
+/* Attention of one group of heads in one sequence, on copies: heads share nothing but the shape. */
+static enum status lower_group(struct lowering *l, const struct step *s, lower_part *lower,
+                               struct push_attention push, uint64_t sequence, uint64_t group,
+                               struct trace *trace)
+{
+    struct step part = *s;
+    struct push_attention one = push;
+    one.batch = one.groups = 1;
+    one.heads = push.share;
+    for (uint32_t i = 0; i < s->node->input_count; i++) {
+        struct lower_copy copy = columns_of_group(&s->inputs[i], &push, sequence, group);
+        TRY(lowering_keep(l, copy.rows * copy.columns, &part.inputs[i].span, trace));
+        copy.to = part.inputs[i].span;
+        lower_add_copy(l, &copy);
+    }
+    for (uint32_t i = 0; i < s->node->result_count; i++) {
+        struct lower_copy copy = columns_of_group(&s->results[i], &push, sequence, group);
+        TRY(lowering_keep(l, copy.rows * copy.columns, &part.results[i].span, trace));
+    }
+    lower(l, &part, one);
+    for (uint32_t i = 0; i < s->node->result_count; i++) {
+        struct lower_copy copy = columns_of_group(&s->results[i], &push, sequence, group);
+        copy.to = copy.from;
+        copy.from = part.results[i].span;
+        copy.to_row = copy.from_row;
+        copy.from_row = copy.columns;
+        lower_add_copy(l, &copy);
+    }
+    lowering_forget(l);
     return OK;
+}
+
+/* Some sequences of an operand. */
+static struct span sequences(const struct operand *x, uint batch, uint64_t first, uint64_t count)
+{
+    return span_part(x->span, x->count / batch * first, x->count / batch * count);
+}
+
+/* As many sequences at a time as can be bound; where one cannot, it goes by groups of heads. */
+static enum status lower_parts(struct lowering *l, const struct step *s, lower_part *lower,
+                               struct trace *trace)
+{
+    struct push_attention push = shape_of(s);
+    uint64_t batch = push.batch, largest = 1;
+    for (uint32_t i = 0; i < s->node->input_count; i++)
+        largest = s->inputs[i].count > largest ? s->inputs[i].count : largest;
+    for (uint32_t i = 0; i < s->node->result_count; i++)
+        largest = s->results[i].count > largest ? s->results[i].count : largest;
+    uint64_t most = l->binding / (largest / batch);
+    for (uint64_t b = 0; most == 0 && b < batch; b++)
+        for (uint64_t g = 0; g < push.groups; g++)
+            TRY(lower_group(l, s, lower, push, b, g, trace));
+    for (uint64_t b = 0; most > 0 && b < batch; b += most) {
+        struct step part = *s;
+        uint64_t n = batch - b < most ? batch - b : most;
+        for (uint32_t i = 0; i < s->node->input_count; i++)
+            part.inputs[i].span = sequences(&s->inputs[i], push.batch, b, n);
+        for (uint32_t i = 0; i < s->node->result_count; i++)
+            part.results[i].span = sequences(&s->results[i], push.batch, b, n);
+        struct push_attention some = push;
+        some.batch = (uint)n;
+        lower(l, &part, some);
+    }
+    return OK;
+}
+
+enum status lower_attention(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    return lower_parts(l, s, lower_forward, trace);
+}
+
+enum status lower_attention_grad(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    return lower_parts(l, s, lower_gradients, trace);
 }

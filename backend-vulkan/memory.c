@@ -8,6 +8,11 @@
 enum { GUARD_PATTERN = 0x7fc0dead };
 static const uint64_t MEBIBYTE = 1 << 20;
 
+static uint64_t aligned(uint64_t count)
+{
+    return (count + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+}
+
 static bool find_memory_type(const struct memory *m, uint32_t allowed, VkMemoryPropertyFlags flags,
                              uint32_t *type)
 {
@@ -71,8 +76,12 @@ enum status memory_open(struct memory *out, struct device *device, struct memory
     uint64_t limit = device->max_allocation < 1024 * MEBIBYTE ? device->max_allocation : 1024 * MEBIBYTE;
     if (settings.max_buffer_bytes && settings.max_buffer_bytes < limit)
         limit = settings.max_buffer_bytes;
-    *out = (struct memory){
-        .device = device, .max_buffer = limit / 256 * 256, .guard_words = settings.guard_words};
+    uint64_t around = 2 * aligned(settings.guard_words) * 4;
+    *out = (struct memory){.device = device,
+                           .max_buffer = limit / 256 * 256,
+                           .segment = (limit - around) / 256 * MEMORY_ALIGNMENT,
+                           .guard_words = settings.guard_words};
+    assert(limit > around + 256);
     enum status status = create_staging(out, trace);
     if (status != OK)
         memory_release(out);
@@ -94,12 +103,7 @@ void memory_release(struct memory *memory)
     *memory = (struct memory){0};
 }
 
-static uint64_t aligned(uint64_t count)
-{
-    return (count + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-}
-
-/* Elements that a piece takes with its guards; the guard before it is padded to keep the alignment. */
+/* Elements that a segment takes with its guards; the guard before it is padded to keep the alignment. */
 static uint64_t footprint(const struct memory *m, uint64_t count)
 {
     return m->guard_words ? aligned(m->guard_words) + aligned(count + m->guard_words) : aligned(count);
@@ -157,41 +161,45 @@ static void return_gap(struct memory *m, struct memory_block *block, uint64_t fi
     }
 }
 
-static enum status place_piece(struct memory *m, struct memory_piece *piece, struct trace *trace)
+static enum status place_segment(struct memory *m, struct memory_segment *segment, struct trace *trace)
 {
-    uint64_t need = footprint(m, piece->count), first = 0;
-    for (piece->block = 0; piece->block < m->blocks.count; piece->block++)
-        if (take_gap(&m->blocks.items[piece->block], need, &first))
+    uint64_t need = footprint(m, segment->count), first = 0;
+    for (segment->block = 0; segment->block < m->blocks.count; segment->block++)
+        if (take_gap(&m->blocks.items[segment->block], need, &first))
             break;
-    if (piece->block == m->blocks.count) {
+    if (segment->block == m->blocks.count) {
         TRY(add_block(m, need, trace));
         bool taken = take_gap(&VEC_LAST(&m->blocks), need, &first);
         assert(taken);
         (void)taken;
     }
-    piece->first = first + (m->guard_words ? aligned(m->guard_words) : 0);
+    segment->first = first + aligned(m->guard_words);
     return OK;
 }
 
 enum status memory_create(struct memory *memory, enum dtype dtype, uint64_t count, uint32_t *out,
                           struct trace *trace)
 {
-    uint64_t limit =
-        memory->max_buffer < memory->device->max_binding ? memory->max_buffer : memory->device->max_binding;
-    if (count == 0 || count > limit / 4)
-        return status_fail(trace, DEVICE,
-                           "a tensor of %" PRIu64 " bytes: this device binds 4 to %" PRIu64
-                           " bytes in one piece",
-                           count * 4, limit);
-    struct memory_piece piece = {.is_live = true, .dtype = dtype, .count = count};
-    TRY(place_piece(memory, &piece, trace));
     for (*out = 0; *out < memory->pieces.count; (*out)++)
         if (!memory->pieces.items[*out].is_live)
             break;
     if (*out == memory->pieces.count)
         (void)VEC_PUSH(&memory->arena, &memory->pieces);
-    memory->pieces.items[*out] = piece;
-    enum status status = memory_zero(memory, *out, trace);
+    struct memory_piece *piece = &memory->pieces.items[*out];
+    piece->is_live = true;
+    piece->dtype = dtype;
+    piece->count = count;
+    piece->segments.count = 0;
+    enum status status = OK;
+    for (uint64_t first = 0; status == OK && first < count; first += memory->segment) {
+        uint64_t left = count - first;
+        struct memory_segment segment = {.count = left < memory->segment ? left : memory->segment};
+        status = place_segment(memory, &segment, trace);
+        if (status == OK)
+            *VEC_PUSH(&memory->arena, &piece->segments) = segment;
+    }
+    if (status == OK)
+        status = memory_zero(memory, *out, trace);
     if (status != OK)
         memory_destroy(memory, *out);
     return status;
@@ -201,8 +209,11 @@ void memory_destroy(struct memory *memory, uint32_t piece)
 {
     assert(piece < memory->pieces.count && memory->pieces.items[piece].is_live);
     struct memory_piece *p = &memory->pieces.items[piece];
-    uint64_t before = memory->guard_words ? aligned(memory->guard_words) : 0;
-    return_gap(memory, &memory->blocks.items[p->block], p->first - before, footprint(memory, p->count));
+    for (uint32_t i = 0; i < p->segments.count; i++) {
+        const struct memory_segment *s = &p->segments.items[i];
+        return_gap(memory, &memory->blocks.items[s->block], s->first - aligned(memory->guard_words),
+                   footprint(memory, s->count));
+    }
     p->is_live = false;
 }
 
@@ -212,17 +223,29 @@ const struct memory_piece *memory_piece(const struct memory *memory, uint32_t pi
     return &memory->pieces.items[piece];
 }
 
+struct memory_segment memory_locate(const struct memory *memory, uint32_t piece, uint64_t first)
+{
+    const struct memory_piece *p = memory_piece(memory, piece);
+    uint64_t at = first / memory->segment, into = first % memory->segment;
+    assert(at < p->segments.count && into < p->segments.items[at].count);
+    struct memory_segment s = p->segments.items[at];
+    return (struct memory_segment){s.block, s.first + into, s.count - into};
+}
+
 enum status memory_zero(struct memory *memory, uint32_t piece, struct trace *trace)
 {
     const struct memory_piece *p = memory_piece(memory, piece);
-    VkBuffer buffer = memory->blocks.items[p->block].buffer;
+    VkCommandBuffer transfer = memory->device->transfer;
     uint64_t guard = memory->guard_words;
     TRY(device_transfer_begin(memory->device, trace));
-    vkCmdFillBuffer(memory->device->transfer, buffer, p->first * 4, p->count * 4, 0);
-    if (guard) {
-        vkCmdFillBuffer(memory->device->transfer, buffer, (p->first - guard) * 4, guard * 4, GUARD_PATTERN);
-        vkCmdFillBuffer(memory->device->transfer, buffer, (p->first + p->count) * 4, guard * 4,
-                        GUARD_PATTERN);
+    for (uint32_t i = 0; i < p->segments.count; i++) {
+        const struct memory_segment *s = &p->segments.items[i];
+        VkBuffer buffer = memory->blocks.items[s->block].buffer;
+        vkCmdFillBuffer(transfer, buffer, s->first * 4, s->count * 4, 0);
+        if (guard) {
+            vkCmdFillBuffer(transfer, buffer, (s->first - guard) * 4, guard * 4, GUARD_PATTERN);
+            vkCmdFillBuffer(transfer, buffer, (s->first + s->count) * 4, guard * 4, GUARD_PATTERN);
+        }
     }
     return device_transfer_run(memory->device, trace);
 }
@@ -234,6 +257,11 @@ static enum status check_range(const struct memory_piece *p, uint64_t first, uin
         return status_fail(trace, INVALID, "elements %" PRIu64 " to %" PRIu64 " of a tensor of %" PRIu64,
                            first, first + count, p->count);
     return OK;
+}
+
+static uint64_t staged(const struct memory *m, uint64_t count)
+{
+    return count < m->staging_size / 4 ? count : m->staging_size / 4;
 }
 
 /* Canonical numbers in the mapped buffer: integers as they are. */
@@ -263,11 +291,11 @@ enum status memory_write(struct memory *memory, uint32_t piece, uint64_t first, 
 {
     const struct memory_piece *p = memory_piece(memory, piece);
     TRY(check_range(p, first, count, trace));
-    VkBuffer buffer = memory->blocks.items[p->block].buffer;
     for (uint64_t done = 0, n; done < count; done += n) {
-        n = count - done < memory->staging_size / 4 ? count - done : memory->staging_size / 4;
+        struct memory_segment s = memory_locate(memory, piece, first + done);
+        n = staged(memory, count - done < s.count ? count - done : s.count);
         fill_staging(memory, p->dtype, (const uint32_t *)data + done, n);
-        TRY(copy(memory, memory->staging, 0, buffer, p->first + first + done, n, trace));
+        TRY(copy(memory, memory->staging, 0, memory->blocks.items[s.block].buffer, s.first, n, trace));
     }
     return OK;
 }
@@ -277,7 +305,7 @@ static enum status read_block(struct memory *m, uint32_t block, uint64_t first, 
 {
     VkBuffer buffer = m->blocks.items[block].buffer;
     for (uint64_t done = 0, n; done < count; done += n) {
-        n = count - done < m->staging_size / 4 ? count - done : m->staging_size / 4;
+        n = staged(m, count - done);
         TRY(copy(m, buffer, first + done, m->staging, 0, n, trace));
         memcpy((uint32_t *)data + done, m->staging_bytes, n * 4);
     }
@@ -289,26 +317,40 @@ enum status memory_read(struct memory *memory, uint32_t piece, uint64_t first, u
 {
     const struct memory_piece *p = memory_piece(memory, piece);
     TRY(check_range(p, first, count, trace));
-    return read_block(memory, p->block, p->first + first, count, data, trace);
+    for (uint64_t done = 0, n; done < count; done += n) {
+        struct memory_segment s = memory_locate(memory, piece, first + done);
+        n = count - done < s.count ? count - done : s.count;
+        TRY(read_block(memory, s.block, s.first, n, (uint32_t *)data + done, trace));
+    }
+    return OK;
+}
+
+static enum status check_guards(struct memory *m, uint32_t piece, const struct memory_segment *s,
+                                struct trace *trace)
+{
+    enum { MOST = 1024 };
+    uint32_t words[MOST];
+    uint64_t guard = m->guard_words < MOST ? m->guard_words : MOST;
+    const uint64_t at[2] = {s->first - guard, s->first + s->count};
+    for (uint32_t side = 0; guard && side < 2; side++) {
+        TRY(read_block(m, s->block, at[side], guard, words, trace));
+        for (uint64_t i = 0; i < guard; i++)
+            if (words[i] != GUARD_PATTERN)
+                return status_fail(trace, BROKEN,
+                                   "tensor %" PRIu32 " of %" PRIu64 " elements: word %" PRIu64
+                                   " of the guard %s it was overwritten with %08" PRIx32,
+                                   piece, memory_piece(m, piece)->count, i, side ? "after" : "before",
+                                   words[i]);
+    }
+    return OK;
 }
 
 enum status memory_check_guards(struct memory *memory, struct trace *trace)
 {
-    enum { MOST = 1024 };
-    uint32_t words[MOST];
-    uint64_t guard = memory->guard_words < MOST ? memory->guard_words : MOST;
-    for (uint32_t i = 0; guard && i < memory->pieces.count; i++) {
+    for (uint32_t i = 0; i < memory->pieces.count; i++) {
         const struct memory_piece *p = &memory->pieces.items[i];
-        const uint64_t at[2] = {p->first - guard, p->first + p->count};
-        for (uint32_t side = 0; p->is_live && side < 2; side++) {
-            TRY(read_block(memory, p->block, at[side], guard, words, trace));
-            for (uint64_t j = 0; j < guard; j++)
-                if (words[j] != GUARD_PATTERN)
-                    return status_fail(trace, BROKEN,
-                                       "tensor %" PRIu32 " of %" PRIu64 " elements: word %" PRIu64
-                                       " of the guard %s it was overwritten with %08" PRIx32,
-                                       i, p->count, j, side ? "after" : "before", words[j]);
-        }
+        for (uint32_t j = 0; p->is_live && j < p->segments.count; j++)
+            TRY(check_guards(memory, i, &p->segments.items[j], trace));
     }
     return OK;
 }

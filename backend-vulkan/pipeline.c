@@ -8,14 +8,14 @@
 
 static_assert((int)PUSH_BINDINGS == (int)DEVICE_BINDINGS, "one offset a binding");
 
-#define KERNEL(name, push, access)           \
+#define KERNEL(name, push, access, windows)  \
     extern const unsigned char spv_##name[]; \
     extern const uint64_t spv_##name##_size;
 #include "backend-vulkan/kernels.def"
 
 const struct kernel_info kernel_table[KERNEL_COUNT] = {
-#define KERNEL(name, push, access) \
-    {#name, access, sizeof(struct push_##push), spv_##name, &spv_##name##_size},
+#define KERNEL(name, push, access, windows) \
+    {#name, access, windows, sizeof(struct push_##push), spv_##name, &spv_##name##_size},
 #include "backend-vulkan/kernels.def"
 };
 

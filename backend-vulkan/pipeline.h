@@ -6,15 +6,15 @@
 #include "backend-vulkan/device.h"
 
 enum kernel {
-#define KERNEL(name, push, access) KERNEL_##name,
+#define KERNEL(name, push, access, windows) KERNEL_##name,
 #include "backend-vulkan/kernels.def"
     KERNEL_COUNT
 };
 
 struct kernel_info {
     const char *name;
-    const char *access; /* a letter per binding, see kernels.def */
-    uint32_t push_size; /* bytes */
+    const char *access, *windows; /* a letter per binding, see kernels.def */
+    uint32_t push_size;           /* bytes */
     const unsigned char *code;
     const uint64_t *code_size; /* bytes */
 };

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROBES_OF = 4096, SIDE = 64, DEPTH = 600, ROWS = 4, COLUMNS = 333 };
+enum { PROBES_OF = 4096, SIDE = 24, DEPTH = 600, ROWS = 4, COLUMNS = 333 };
 
 struct selftest {
     struct engine *engine;
@@ -175,7 +175,8 @@ static enum status probe_products(struct selftest *t)
         status = create(t, DTYPE_F32, SIDE * SIDE, NULL, &spans[2]);
     const enum kernel kernels[] = {
         KERNEL_matmul, t->engine->matmul == VULKAN_MATMUL_TILE ? KERNEL_matmul_tile : KERNEL_matmul_wide};
-    const uint64_t groups[] = {SIDE * SIDE / 64, t->engine->matmul == VULKAN_MATMUL_TILE ? 1 : SIDE / 16};
+    const uint64_t groups[] = {SIDE * SIDE / 64,
+                               t->engine->matmul == VULKAN_MATMUL_TILE ? 1 : (SIDE + 15) / 16};
     for (uint32_t i = 0; i < 2 && status == OK && t->verdict->passed; i++) {
         status = run_one(t, kernels[i], spans, &push, groups[i], got);
         if (status == OK)

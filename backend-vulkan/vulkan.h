@@ -44,7 +44,9 @@ struct vulkan_options {
     const char
         *selector; /* NULL or "": the only device; a number: that index; else part of a name, any case */
     uint64_t max_buffer_bytes; /* largest buffer and binding; 0: what the device allows */
-    uint32_t guard_words;      /* words with a pattern before and after every piece of memory, for tests */
+    uint64_t
+        max_binding_bytes; /* largest binding, likewise; both for tests of devices smaller than this one */
+    uint32_t guard_words;  /* words with a pattern before and after every piece of memory, for tests */
     enum vulkan_matmul matmul;
     enum vulkan_validation
         validation;            /* with the Khronos layer: any message makes the next call fail BROKEN */

@@ -139,14 +139,10 @@ static int64_t aligned(const struct planner *p, int64_t count)
 }
 
 /* First gap that fits; else the last buffer grows, or a new one begins. */
-static enum status take(struct planner *p, uint32_t value)
+static void take(struct planner *p, uint32_t value)
 {
     struct place *place = &p->plan->places[value];
     int64_t need = aligned(p, place->count);
-    if (p->buffer_elements && need > p->buffer_elements)
-        return status_fail(p->trace, DEVICE,
-                           "%s needs %" PRId64 " bytes in one piece, a buffer of this device holds %" PRId64,
-                           describe(p, value), need * 4, p->buffer_elements * 4);
     place->kind = PLACE_SCRATCH;
     for (uint32_t i = 0; i < p->gaps.count; i++) {
         struct gap *gap = &p->gaps.items[i];
@@ -155,14 +151,13 @@ static enum status take(struct planner *p, uint32_t value)
         place->tensor = gap->buffer;
         place->offset = gap->offset;
         gap->offset += need, gap->size -= need;
-        return OK;
+        return;
     }
     if (p->sizes.count == 0 || (p->buffer_elements && VEC_LAST(&p->sizes) + need > p->buffer_elements))
         *VEC_PUSH(p->arena, &p->sizes) = 0;
     place->tensor = p->sizes.count - 1;
     place->offset = VEC_LAST(&p->sizes);
     VEC_LAST(&p->sizes) += need;
-    return OK;
 }
 
 /* Returns the range to the gaps, joined with its neighbours; gaps stay sorted by buffer and offset. */
@@ -241,7 +236,7 @@ static enum status place_node(struct planner *p, uint32_t n)
         return place_view(p, n);
     for (uint32_t r = 0; r < node->result_count; r++)
         if (p->plan->places[node->results[r]].kind == PLACE_NONE && !reuse_input(p, n, r))
-            TRY(take(p, node->results[r]));
+            take(p, node->results[r]);
     return OK;
 }
 

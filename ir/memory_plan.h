@@ -26,12 +26,12 @@ struct memory_plan {
 };
 
 struct memory_limits {
-    int64_t buffer_elements; /* most elements of one scratch buffer; 0: no limit, one buffer */
+    int64_t buffer_elements; /* most elements of one scratch buffer, unless one value has more; 0: no limit */
     int64_t alignment;       /* elements; offsets are multiples of it; 0 means 64 */
 };
 
 /* Allocates from `arena`. INVALID: a size is unknown or overflows, an output bound in place is read after it
- * is overwritten, a value exceeds buffer_elements. BROKEN: a used input, weight or output has no binding. */
+ * is overwritten. BROKEN: a used input, weight or output has no binding. */
 enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const struct program_spec *spec,
                              struct memory_limits limits, struct trace *trace) MUST_CHECK;
 

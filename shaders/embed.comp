@@ -1,4 +1,5 @@
-/* y[t] = table[ids[t]]. table [length, columns], ids [rows] -> y [rows, columns]. */
+/* y[t] = table[ids[t]], of the ids whose row is bound. table [length, columns], of which `held` rows from `first` on are
+ * bound, ids [rows] -> y [rows, columns]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
@@ -14,6 +15,8 @@ void main()
     uint i = GROUP * 64u + LANE;
     if (i >= rows * columns)
         return;
-    uint row = smaller(ids[at1 + i / columns], length - 1u);
+    uint row = smaller(ids[at1 + i / columns], length - 1u) - first;
+    if (row >= held)
+        return;
     y[at2 + i] = table[at0 + row * columns + i % columns];
 }

@@ -1,5 +1,6 @@
 /* Row ids[t] of y = sum over the t with that id, in blocks of 512 t, of dy[t]. The lane of the chain's first t walks it.
- * ids, next [rows], dy [rows, columns] -> y [length, columns], which was zeroed. */
+ * ids, next [rows], dy [rows, columns] -> `columns` columns of y [length, stride], of which `held` rows from `first` on
+ * are bound, zeroed. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
@@ -17,7 +18,7 @@ void main()
     if (i >= rows * columns)
         return;
     uint t = i / columns, c = i % columns, id = ids[at0 + t], link = next[at1 + t];
-    if (link >= 0x80000000u || id >= length)
+    if (link >= 0x80000000u || id >= length || id - first >= held)
         return;
     float total = gm_float(0u), s = gm_float(0u);
     while (t < rows) {
@@ -30,5 +31,5 @@ void main()
         t = after;
         link = next[at1 + smaller(t, rows - 1u)];
     }
-    y[at3 + id * columns + c] = gm_flush(total + s);
+    y[at3 + (id - first) * stride + c] = gm_flush(total + s);
 }

@@ -1,5 +1,5 @@
 /* y[m][n] = sum over k of x[m][k] * w[k][n], 16 x 16 outputs a lane in registers and no shared memory: what processors do
- * best. w is dense, w_step a multiple of 4 and at1 too. Edges read the last row or four columns again and store nothing. */
+ * best. w is dense and bound up to a multiple of 4 columns, w_step and at1 are multiples of 4. Edges read the last row or four columns again and store nothing. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/matmul.h"
@@ -38,7 +38,7 @@ void main()
     for (uint i = 0u; i < TALL; i++)
         ax[i] = at0 + smaller(m + i, rows - 1u) * x_row;
     for (uint j = 0u; j < QUADS; j++)
-        aw[j] = at1 / 4u + smaller((n + j * 32u) / 4u, w_step / 4u - 1u);
+        aw[j] = at1 / 4u + smaller((n + j * 32u) / 4u, (columns + 3u) / 4u - 1u);
 
     vec4 total[TALL][QUADS], s[TALL][QUADS];
     for (uint i = 0u; i < TALL; i++)
@@ -57,5 +57,5 @@ void main()
         for (uint j = 0u; j < QUADS; j++)
             for (uint e = 0u; e < 4u; e++)
                 if (m + i < rows && n + j * 32u + e < columns)
-                    y[at2 + (m + i) * y_row + first_column + n + j * 32u + e] = gm_flush(total[i][j][e]);
+                    y[at2 + (m + i) * y_row + n + j * 32u + e] = gm_flush(total[i][j][e]);
 }

@@ -1,5 +1,5 @@
-/* y[k][n] = w[k][n], strides as in push/matmul.h: a panel of columns made dense, with rows of `padded` elements that end
- * in zeros. Makes loads of four neighbours possible. w -> y [depth, padded]. */
+/* y[k * y_row + n] = w[k][n], strides as in push/matmul.h: columns of a matrix copied, each row followed by zeros up to
+ * `padded` elements. Makes loads of four neighbours possible, and operands small enough to be bound. w -> y. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/matmul.h"
@@ -15,6 +15,6 @@ void main()
     if (i >= depth * padded)
         return;
     uint k = i / padded, n = i % padded, inside = smaller(n, columns - 1u);
-    float v = w[at0 + k * w_step + (first_column + inside) * w_column];
-    y[at1 + i] = n < columns ? v : gm_float(0u);
+    float v = w[at0 + k * w_step + inside * w_column];
+    y[at1 + k * y_row + n] = n < columns ? v : gm_float(0u);
 }

@@ -13,5 +13,5 @@ void main()
 {
     uint i = GROUP * 64u + LANE;
     if (i < count * GM_SELFTEST_FUNCTIONS)
-        results[at0 + i] = gm_selftest(i / count, first + i % count);
+        results[at0 + i] = gm_selftest(i / count, i % count);
 }

@@ -80,6 +80,26 @@ static void respects_the_size_of_a_buffer(void **state)
     graph_destroy(g);
 }
 
+static void a_value_larger_than_a_buffer_has_one_of_its_own(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct graph *g = llama_create(&(struct llama_shape){2, 24, 8, 4, 6, 40, 50});
+    struct memory_plan plan = plan_of(g, &arena, 64);
+    simulate(g, &plan);
+    int64_t largest_value = 0, largest_buffer = 0;
+    for (uint32_t v = 0; v < g->values.count; v++)
+        if (plan.places[v].kind == PLACE_SCRATCH && plan.places[v].count > largest_value)
+            largest_value = plan.places[v].count;
+    for (uint32_t i = 0; i < plan.scratch_count; i++)
+        if (plan.scratch_sizes[i] > largest_buffer)
+            largest_buffer = plan.scratch_sizes[i];
+    assert_true(largest_value > 64);
+    assert_int_equal(largest_buffer, (largest_value + 63) / 64 * 64);
+    arena_release(&arena);
+    graph_destroy(g);
+}
+
 static struct graph *two_steps(const char *middle, const char *output)
 {
     struct graph *g = NULL;
@@ -137,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_values_never_overlap),
         cmocka_unit_test(respects_the_size_of_a_buffer),
+        cmocka_unit_test(a_value_larger_than_a_buffer_has_one_of_its_own),
         cmocka_unit_test(updates_in_place_unless_the_old_content_is_read_later),
         cmocka_unit_test(names_what_has_no_tensor),
     };

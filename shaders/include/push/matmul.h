@@ -11,9 +11,8 @@ PUSH_BLOCK(push_matmul)
     uint x_row, x_step;        /* elements between rows of x, and between its k */
     uint w_step, w_column;     /* elements between the k of w, and between its columns */
     uint y_row;                /* elements between rows of y */
-    uint first_column;         /* of y, where w is a panel of columns */
     uint padded;               /* repack: columns written, zeros after the last */
 };
-PUSH_CHECK(push_matmul, 21)
+PUSH_CHECK(push_matmul, 20)
 
 #endif

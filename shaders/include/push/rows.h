@@ -9,10 +9,13 @@ PUSH_BLOCK(push_rows)
     PUSH_HEAD
     uint rows;        /* groups, or what a column adds up */
     uint columns;     /* elements of a row */
-    uint length;      /* embed: rows of the table; sums: elements in all; kl_top_rows: how many are kept */
+    uint length;      /* embed: rows of the table; block_squares: elements in all; sequences: results;
+                       * kl_top_rows: how many are kept */
+    uint first, held; /* embed: the rows of the table that are bound; of dot and sum see there */
+    uint stride;      /* embed_grad: elements between rows of the table */
     float reciprocal; /* 1/n of a mean, rounded once */
     float epsilon;    /* added to the mean square */
 };
-PUSH_CHECK(push_rows, 16)
+PUSH_CHECK(push_rows, 19)
 
 #endif
