@@ -25,6 +25,63 @@ static const struct op_case more_cases[] = {
 };
 // clang-format on
 
+/* Each op with operands larger than a binding of 64 KiB, in every way that its lowering tells apart. */
+// clang-format off
+static const struct op_case large_cases[] = {
+    {OP_embed, {0}, {S2(700, 40), S1(601)}, {S2(601, 40)}},
+    {OP_embed, {0}, {S2(500, 333), S2(2, 99)}, {S3(2, 99, 333)}},
+    {OP_embed_grad, {.rows = 700}, {S1(300), S2(300, 40)}, {S2(700, 40)}},
+    {OP_embed_grad, {.rows = 70}, {S1(1100), S2(1100, 37)}, {S2(70, 37)}},
+    {OP_embed_grad, {.rows = 900}, {S1(1100), S2(1100, 37)}, {S2(900, 37)}},
+    {OP_matmul_nt, {0}, {S2(150, 600), S2(130, 600)}, {S2(150, 130)}},
+    {OP_matmul_nt, {0}, {S2(10, 1700), S2(35, 1700)}, {S2(10, 35)}},
+    {OP_matmul_nt, {0}, {S2(300, 7), S2(3000, 7)}, {S2(300, 3000)}},
+    {OP_matmul_nn, {0}, {S2(150, 600), S2(600, 130)}, {S2(150, 130)}},
+    {OP_matmul_nn, {0}, {S2(20, 600), S2(600, 133)}, {S2(20, 133)}},
+    {OP_matmul_nn, {0}, {S2(3, 2), S2(2, 17001)}, {S2(3, 17001)}},
+    {OP_matmul_tn, {0}, {S2(1030, 40), S2(1030, 50)}, {S2(40, 50)}},
+    {OP_matmul_tn, {0}, {S2(1030, 8), S2(1030, 130)}, {S2(8, 130)}},
+    {OP_matmul_tn, {0}, {S2(60, 300), S2(60, 257)}, {S2(300, 257)}},
+    {OP_rmsnorm, {.epsilon = 1e-5f}, {S2(50, 700), S1(700)}, {S2(50, 700), S1(50)}},
+    {OP_rmsnorm_grad, {.epsilon = 1e-5f}, {S2(50, 700), S1(700), S1(50), S2(50, 700)}, {S2(50, 700)}},
+    {OP_rmsnorm_weight_grad, {0}, {S2(1030, 37), S1(1030), S2(1030, 37)}, {S1(37)}},
+    {OP_rope, {0}, {S3(3, 60, 120), S3(60, 2, 12)}, {S3(3, 60, 120)}},
+    {OP_rope, {.inverse = 1}, {S3(1, 150, 130), S3(150, 2, 13)}, {S3(1, 150, 130)}},
+    {OP_attention, {.heads = 4, .kv_heads = 2, .scale = 0.25f, .causal = 1},
+     {S3(3, 70, 128), S3(3, 70, 64), S3(3, 70, 96)}, {S3(3, 70, 192), S4(3, 70, 4, 2)}},
+    {OP_attention, {.heads = 4, .kv_heads = 2, .scale = 0.25f, .causal = 1},
+     {S3(2, 150, 120), S3(2, 150, 60), S3(2, 150, 40)}, {S3(2, 150, 80), S4(2, 150, 4, 2)}},
+    {OP_attention_grad_q, {.heads = 4, .kv_heads = 2, .scale = 0.25f, .causal = 1},
+     {S3(2, 150, 120), S3(2, 150, 60), S3(2, 150, 40), S3(2, 150, 80), S4(2, 150, 4, 2), S3(2, 150, 4)}, {S3(2, 150, 120)}},
+    {OP_attention_grad_kv, {.heads = 4, .kv_heads = 2, .scale = 0.25f, .causal = 1},
+     {S3(2, 150, 120), S3(2, 150, 60), S3(2, 150, 40), S3(2, 150, 80), S4(2, 150, 4, 2), S3(2, 150, 4)},
+     {S3(2, 150, 60), S3(2, 150, 40)}},
+    {OP_attention_grad_kv, {.heads = 4, .kv_heads = 2, .scale = 0.25f},
+     {S3(3, 70, 128), S3(3, 70, 64), S3(3, 70, 96), S3(3, 70, 192), S4(3, 70, 4, 2), S3(3, 70, 4)},
+     {S3(3, 70, 64), S3(3, 70, 96)}},
+    {OP_attention_delta, {.heads = 5}, {S3(2, 150, 65), S3(2, 150, 65)}, {S3(2, 150, 5)}},
+    {OP_silu, {0}, {S2(123, 457)}, {S2(123, 457)}},
+    {OP_silu_grad, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_add, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_add, {0}, {S2(123, 457), S1(457)}, {S2(123, 457)}},
+    {OP_mul, {0}, {S2(123, 457), S1(457)}, {S2(123, 457)}},
+    {OP_scale, {.scale = 0.75f}, {S2(123, 457)}, {S2(123, 457)}},
+    {OP_column_sum, {0}, {S2(1030, 61)}, {S1(61)}},
+    {OP_column_squares, {0}, {S2(61, 1030)}, {S1(1030)}},
+    {OP_mean_abs, {0}, {S3(7, 50, 130)}, {S2(7, 130)}},
+    {OP_mean_abs, {0}, {S3(2, 600, 31)}, {S2(2, 31)}},
+    {OP_place_rows, {.start = 33}, {S2(123, 457), S2(50, 457)}, {S2(123, 457)}},
+    {OP_ce_rows, {0}, {S2(11, 3001), S1(11), S1(11)}, {S1(11), S2(11, 3001)}},
+    {OP_kl_rows, {0}, {S2(11, 3001), S2(11, 3001), S1(11)}, {S1(11), S2(11, 3001)}},
+    {OP_cosine_rows, {0}, {S2(50, 701), S2(50, 701)}, {S1(50)}},
+    {OP_dot, {0}, {S2(123, 457), S2(123, 457)}, {S1(1)}},
+    {OP_block_squares, {0}, {S2(123, 457)}, {S1(14)}},
+    {OP_sum, {0}, {S1(40001)}, {S1(1)}},
+    {OP_adamw, {.decay = 1}, {S1(50001), S1(50001), S1(50001), S1(50001), S1(16), S1(2)}, {S1(50001), S1(50001), S1(50001)}},
+    {OP_head_norms, {.heads = 5}, {S3(2, 150, 65)}, {S3(2, 150, 5)}},
+};
+// clang-format on
+
 struct one_op {
     struct graph *graph;
     uint32_t values[NODE_MAX_INPUTS + NODE_MAX_RESULTS];
@@ -118,21 +175,26 @@ static void check_case(struct executor *vulkan, struct executor *cpu, const stru
     graph_destroy(one.graph);
 }
 
+/* Cases with two kinds of values. */
+static void check_cases(struct executor *vulkan, struct executor *cpu, const struct op_case *cases,
+                        uint32_t count)
+{
+    for (uint32_t n = 0; n < count; n++) {
+        check_case(vulkan, cpu, &cases[n], CASE_EVEN, n + 1);
+        check_case(vulkan, cpu, &cases[n], CASE_ALL_EXPONENTS, n + 1000);
+    }
+}
+
 static void check_all(enum fixture_driver driver, struct vulkan_options options)
 {
     struct trace trace = {0};
     struct executor *cpu = NULL;
     struct executor *vulkan = fixture_open(driver, options);
     assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
-    uint32_t more = sizeof more_cases / sizeof *more_cases;
-    for (uint32_t n = 0; n < op_case_count + more; n++) {
-        const struct op_case *c = n < op_case_count ? &op_cases[n] : &more_cases[n - op_case_count];
-        bool is_large = case_count(c->out[0]) * 4 > 1 << 20;
-        if (is_large && options.max_buffer_bytes)
-            continue;
-        check_case(vulkan, cpu, c, CASE_EVEN, n + 1);
-        check_case(vulkan, cpu, c, CASE_ALL_EXPONENTS, n + 1000);
-    }
+    check_cases(vulkan, cpu, op_cases, op_case_count);
+    check_cases(vulkan, cpu, more_cases, sizeof more_cases / sizeof *more_cases);
+    if (options.max_buffer_bytes || options.max_binding_bytes)
+        check_cases(vulkan, cpu, large_cases, sizeof large_cases / sizeof *large_cases);
     struct executor_counters counters = executor_counters(vulkan);
     assert_true(counters.dispatches >= 2 * op_case_count);
     assert_int_equal(counters.host_nodes, 0);
@@ -156,6 +218,33 @@ static void every_op_equals_the_twin_in_buffers_of_a_mebibyte(void **state)
 {
     (void)state;
     check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 20});
+}
+
+/* Bindings of 64 KiB into larger buffers: chunks and panels. */
+static void every_op_equals_the_twin_in_small_bindings(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_binding_bytes = 1 << 16});
+}
+
+/* Tensors in many buffers, and windows across their ends. */
+static void every_op_equals_the_twin_in_small_buffers(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 16});
+}
+
+static void every_op_equals_the_twin_with_tiled_products_in_small_buffers(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_LAVAPIPE,
+              (struct vulkan_options){.max_buffer_bytes = 1 << 16, .matmul = VULKAN_MATMUL_TILE});
+}
+
+static void every_op_equals_the_twin_in_small_buffers_on_swiftshader(void **state)
+{
+    (void)state;
+    check_all(FIXTURE_SWIFTSHADER, (struct vulkan_options){.max_buffer_bytes = 1 << 16});
 }
 
 static void every_op_equals_the_twin_on_swiftshader(void **state)
@@ -270,6 +359,10 @@ int main(void)
         cmocka_unit_test(every_op_equals_the_twin_on_lavapipe),
         cmocka_unit_test(every_op_equals_the_twin_with_tiled_products),
         cmocka_unit_test(every_op_equals_the_twin_in_buffers_of_a_mebibyte),
+        cmocka_unit_test(every_op_equals_the_twin_in_small_bindings),
+        cmocka_unit_test(every_op_equals_the_twin_in_small_buffers),
+        cmocka_unit_test(every_op_equals_the_twin_with_tiled_products_in_small_buffers),
+        cmocka_unit_test(every_op_equals_the_twin_in_small_buffers_on_swiftshader),
         cmocka_unit_test(every_op_equals_the_twin_on_swiftshader),
         cmocka_unit_test(products_agree_however_they_are_tiled_on_swiftshader),
         cmocka_unit_test(views_equal_the_twin_on_lavapipe),
