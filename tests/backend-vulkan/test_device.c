@@ -384,6 +384,63 @@ static void dependent_launches_run_in_order(void **state)
     close_bare(&b);
 }
 
+/* A launch that is cut in the middle of a row of groups: no group may run twice, as this one works in place.
+ */
+static void a_launch_that_is_cut_runs_each_group_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 70000 * 64 };
+    struct trace trace = {0};
+    struct bare b;
+    uint32_t piece;
+    float *data = calloc(COUNT, sizeof *data);
+    open_bare(&b, (struct vulkan_options){0});
+    assert_ok(memory_create(&b.engine.memory, DTYPE_F32, COUNT, &piece, &trace), &trace);
+    for (int i = 0; i < COUNT; i++)
+        data[i] = 1;
+    assert_ok(memory_write(&b.engine.memory, piece, 0, COUNT, data, &trace), &trace);
+    struct commands commands;
+    commands_init(&commands, &b.engine.memory, &b.engine.pipelines);
+    struct span all = {piece, 0, COUNT}, spans[] = {all, all, all};
+    struct push_elements push = {.count = COUNT};
+    commands_add(&commands, KERNEL_add, spans, &push, COUNT / 64, 1.5e10);
+    assert_ok(commands_record(&commands, &trace), &trace);
+    assert_true(commands.dispatches > 1);
+    assert_ok(commands_run(&commands, &trace), &trace);
+    assert_ok(memory_read(&b.engine.memory, piece, 0, COUNT, data, &trace), &trace);
+    for (int i = 0; i < COUNT; i++)
+        if (data[i] != 2)
+            fail_msg("element %d is %g", i, (double)data[i]);
+    commands_release(&commands);
+    free(data);
+    close_bare(&b);
+}
+
+/* What one group needs can be too much for a device: that is told, with the sizes. */
+static void a_row_larger_than_a_binding_is_refused_with_sizes(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *e =
+        fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_binding_bytes = 1 << 16});
+    struct graph *graph = graph_create();
+    uint32_t axes[] = {dims_leaf(&graph->dims, 2), dims_leaf(&graph->dims, 20000)};
+    uint32_t inputs[] = {build_input(graph, "a", DTYPE_F32, 2, axes),
+                         build_input(graph, "b", DTYPE_F32, 2, axes)};
+    uint32_t y = build_op(graph, OP_cosine_rows, inputs, &(struct build_attributes){0});
+    struct binding bindings[] = {{.value = inputs[0]}, {.value = inputs[1]}, {.value = y}};
+    struct program *program;
+    build_output(graph, "y", y);
+    for (int i = 0; i < 3; i++)
+        assert_ok(executor_tensor_create(e, DTYPE_F32, i < 2 ? 40000 : 2, &bindings[i].tensor, &trace),
+                  &trace);
+    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 3};
+    assert_fails(executor_compile(&program, e, &spec, &trace), DEVICE, &trace,
+                 "kernel cosine_rows: a group needs 80000 bytes of operand 0 at once");
+    graph_destroy(graph);
+    fixture_close(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +458,8 @@ int main(void)
         cmocka_unit_test(guards_notice_a_write_behind_a_tensor),
         cmocka_unit_test(a_device_that_computes_otherwise_fails_the_selftest),
         cmocka_unit_test(dependent_launches_run_in_order),
+        cmocka_unit_test(a_launch_that_is_cut_runs_each_group_once),
+        cmocka_unit_test(a_row_larger_than_a_binding_is_refused_with_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

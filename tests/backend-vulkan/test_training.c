@@ -118,6 +118,13 @@ static void training_gives_the_twins_bytes_in_buffers_of_a_mebibyte(void **state
     check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 20}, ce);
 }
 
+/* The smallest limit that the self-test fits in; blocks of squares need 16 KiB. */
+static void distillation_gives_the_twins_bytes_in_small_buffers(void **state)
+{
+    (void)state;
+    check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 60000}, kl);
+}
+
 static void distillation_gives_the_twins_bytes_on_swiftshader(void **state)
 {
     (void)state;
@@ -131,6 +138,7 @@ int main(void)
         cmocka_unit_test(every_divergence_gives_the_twins_bytes_on_lavapipe),
         cmocka_unit_test(training_gives_the_twins_bytes_on_lavapipe),
         cmocka_unit_test(training_gives_the_twins_bytes_in_buffers_of_a_mebibyte),
+        cmocka_unit_test(distillation_gives_the_twins_bytes_in_small_buffers),
         cmocka_unit_test(distillation_gives_the_twins_bytes_on_swiftshader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
