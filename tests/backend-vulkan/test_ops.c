@@ -30,6 +30,7 @@ static const struct op_case more_cases[] = {
 static const struct op_case large_cases[] = {
     {OP_embed, {0}, {S2(700, 40), S1(601)}, {S2(601, 40)}},
     {OP_embed, {0}, {S2(500, 333), S2(2, 99)}, {S3(2, 99, 333)}},
+    {OP_embed, {0}, {S2(7, 3), S1(20000)}, {S2(20000, 3)}},
     {OP_embed_grad, {.rows = 700}, {S1(300), S2(300, 40)}, {S2(700, 40)}},
     {OP_embed_grad, {.rows = 70}, {S1(1100), S2(1100, 37)}, {S2(70, 37)}},
     {OP_embed_grad, {.rows = 900}, {S1(1100), S2(1100, 37)}, {S2(900, 37)}},
@@ -45,6 +46,20 @@ static const struct op_case large_cases[] = {
     {OP_rmsnorm, {.epsilon = 1e-5f}, {S2(50, 700), S1(700)}, {S2(50, 700), S1(50)}},
     {OP_rmsnorm_grad, {.epsilon = 1e-5f}, {S2(50, 700), S1(700), S1(50), S2(50, 700)}, {S2(50, 700)}},
     {OP_rmsnorm_weight_grad, {0}, {S2(1030, 37), S1(1030), S2(1030, 37)}, {S1(37)}},
+    {OP_head_rmsnorm, {.epsilon = 1e-5f, .heads = 5}, {S3(2, 150, 65), S1(13)}, {S3(2, 150, 65), S3(2, 150, 5)}},
+    {OP_head_rmsnorm_grad, {.heads = 5}, {S3(2, 150, 65), S1(13), S3(2, 150, 5), S3(2, 150, 65)}, {S3(2, 150, 65)}},
+    {OP_head_rmsnorm_weight_grad, {.heads = 5}, {S3(2, 150, 65), S3(2, 150, 5), S3(2, 150, 65)}, {S1(13)}},
+    {OP_layernorm, {.epsilon = 1e-5f}, {S2(50, 700), S1(700)}, {S2(50, 700), S1(50), S1(50)}},
+    {OP_layernorm_grad, {0}, {S2(50, 700), S1(700), S1(50), S1(50), S2(50, 700)}, {S2(50, 700)}},
+    {OP_layernorm_weight_grad, {0}, {S2(1030, 37), S1(1030), S1(1030), S2(1030, 37)}, {S1(37)}},
+    {OP_add_positions, {.start = 3}, {S3(5, 70, 64), S2(80, 64)}, {S3(5, 70, 64)}},
+    {OP_add_positions, {.start = 7}, {S3(3, 400, 60), S2(410, 60)}, {S3(3, 400, 60)}},
+    {OP_add_positions_grad, {.start = 3, .rows = 80}, {S3(5, 70, 64)}, {S2(80, 64)}},
+    {OP_add_positions_grad, {.start = 7, .rows = 710}, {S3(3, 400, 60)}, {S2(710, 60)}},
+    {OP_rotary_table, {0}, {S2(1, 1500), S1(13)}, {S3(1500, 2, 13)}},
+    {OP_rope, {0}, {S3(2, 800, 48), S3(800, 2, 12)}, {S3(2, 800, 48)}},
+    {OP_rope_part, {.heads = 3}, {S3(2, 150, 111), S3(150, 2, 12)}, {S3(2, 150, 111)}},
+    {OP_rope_part, {.heads = 2, .inverse = 1}, {S3(2, 800, 58), S3(800, 2, 12)}, {S3(2, 800, 58)}},
     {OP_rope, {0}, {S3(3, 60, 120), S3(60, 2, 12)}, {S3(3, 60, 120)}},
     {OP_rope, {.inverse = 1}, {S3(1, 150, 130), S3(150, 2, 13)}, {S3(1, 150, 130)}},
     {OP_attention, {.heads = 4, .kv_heads = 2, .scale = 0.25f, .causal = 1},
@@ -62,9 +77,20 @@ static const struct op_case large_cases[] = {
     {OP_attention_delta, {.heads = 5}, {S3(2, 150, 65), S3(2, 150, 65)}, {S3(2, 150, 5)}},
     {OP_silu, {0}, {S2(123, 457)}, {S2(123, 457)}},
     {OP_silu_grad, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_relu, {0}, {S2(123, 457)}, {S2(123, 457)}},
+    {OP_relu_grad, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_gelu, {0}, {S2(123, 457)}, {S2(123, 457)}},
+    {OP_gelu_grad, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_gelu_tanh, {0}, {S2(123, 457)}, {S2(123, 457)}},
+    {OP_gelu_tanh_grad, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_tanh, {0}, {S2(123, 457)}, {S2(123, 457)}},
+    {OP_tanh_grad, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
     {OP_add, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
     {OP_add, {0}, {S2(123, 457), S1(457)}, {S2(123, 457)}},
     {OP_mul, {0}, {S2(123, 457), S1(457)}, {S2(123, 457)}},
+    {OP_add, {0}, {S2(3, 17000), S1(17000)}, {S2(3, 17000)}},
+    {OP_mul, {0}, {S2(123, 457), S2(123, 457)}, {S2(123, 457)}},
+    {OP_mul, {0}, {S2(3, 17000), S1(17000)}, {S2(3, 17000)}},
     {OP_scale, {.scale = 0.75f}, {S2(123, 457)}, {S2(123, 457)}},
     {OP_column_sum, {0}, {S2(1030, 61)}, {S1(61)}},
     {OP_column_squares, {0}, {S2(61, 1030)}, {S1(1030)}},
@@ -81,6 +107,32 @@ static const struct op_case large_cases[] = {
     {OP_head_norms, {.heads = 5}, {S3(2, 150, 65)}, {S3(2, 150, 5)}},
 };
 // clang-format on
+
+enum { LARGE = 1 << 16 }; /* bytes of a binding there */
+
+static bool has_large_operand(const struct op_case *c)
+{
+    for (uint32_t i = 0; i < op_table[c->op].inputs; i++)
+        if (case_count(c->in[i]) * 4 > LARGE)
+            return true;
+    for (uint32_t i = 0; i < op_table[c->op].results; i++)
+        if (case_count(c->out[i]) * 4 > LARGE)
+            return true;
+    return false;
+}
+
+/* But views, which launch nothing, and clip, whose operands have fixed sizes. */
+static void every_op_has_a_case_larger_than_a_binding(void **state)
+{
+    (void)state;
+    for (enum op op = 0; op < OP_COUNT; op++) {
+        bool found = op_table[op].flags & OP_VIEW || op == OP_clip;
+        for (uint32_t i = 0; i < sizeof large_cases / sizeof *large_cases; i++)
+            found = found || (large_cases[i].op == op && has_large_operand(&large_cases[i]));
+        if (!found)
+            fail_msg("%s has no case with a large operand", op_table[op].name);
+    }
+}
 
 struct one_op {
     struct graph *graph;
@@ -224,27 +276,27 @@ static void every_op_equals_the_twin_in_buffers_of_a_mebibyte(void **state)
 static void every_op_equals_the_twin_in_small_bindings(void **state)
 {
     (void)state;
-    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_binding_bytes = 1 << 16});
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_binding_bytes = LARGE});
 }
 
 /* Tensors in many buffers, and windows across their ends. */
 static void every_op_equals_the_twin_in_small_buffers(void **state)
 {
     (void)state;
-    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 16});
+    check_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = LARGE});
 }
 
 static void every_op_equals_the_twin_with_tiled_products_in_small_buffers(void **state)
 {
     (void)state;
     check_all(FIXTURE_LAVAPIPE,
-              (struct vulkan_options){.max_buffer_bytes = 1 << 16, .matmul = VULKAN_MATMUL_TILE});
+              (struct vulkan_options){.max_buffer_bytes = LARGE, .matmul = VULKAN_MATMUL_TILE});
 }
 
 static void every_op_equals_the_twin_in_small_buffers_on_swiftshader(void **state)
 {
     (void)state;
-    check_all(FIXTURE_SWIFTSHADER, (struct vulkan_options){.max_buffer_bytes = 1 << 16});
+    check_all(FIXTURE_SWIFTSHADER, (struct vulkan_options){.max_buffer_bytes = LARGE});
 }
 
 static void every_op_equals_the_twin_on_swiftshader(void **state)
@@ -359,6 +411,7 @@ int main(void)
         cmocka_unit_test(every_op_equals_the_twin_on_lavapipe),
         cmocka_unit_test(every_op_equals_the_twin_with_tiled_products),
         cmocka_unit_test(every_op_equals_the_twin_in_buffers_of_a_mebibyte),
+        cmocka_unit_test(every_op_has_a_case_larger_than_a_binding),
         cmocka_unit_test(every_op_equals_the_twin_in_small_bindings),
         cmocka_unit_test(every_op_equals_the_twin_in_small_buffers),
         cmocka_unit_test(every_op_equals_the_twin_with_tiled_products_in_small_buffers),
