@@ -1,5 +1,6 @@
-/* eval: loss, perplexity and bits per byte of a model on a text. */
+/* eval: loss, perplexity and bits per byte of a model on a text. With --task, see eval_task.h. */
 #include "cli/command.h"
+#include "cli/eval_task.h"
 #include "measure/evaluate.h"
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +56,6 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     if (join && !corpus_join_from_name(str_from(join), &form.join))
         return status_fail(trace, INVALID,
                            "--join: expected auto, none, eos, bos, both or newline, found \"%s\"", join);
-    TRY(check_vocabulary(graph, tokenizer, command->arguments[0], trace));
     enum status status = corpus_open(&corpus, command_option(command, "text"), tokenizer, &form, NULL, trace);
     if (status == OK)
         status = device_select(&executor, &device, trace);
@@ -72,15 +72,19 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
 
 enum status command_eval(struct command *command, struct trace *trace)
 {
-    if (!command_option(command, "text"))
-        return status_fail(trace, INVALID, "eval needs --text FILE");
+    bool has_task = command_option(command, "task");
+    if (has_task == (command_option(command, "text") != NULL))
+        return status_fail(trace, INVALID, "eval needs either --text FILE, or --task NAME and --items FILE");
     struct model_source source;
     struct source_options options = command_source(command);
     struct tokenizer *tokenizer = NULL;
     TRY(model_source_open(&source, command->arguments[0], &options, trace));
     enum status status = open_tokenizer(&tokenizer, command, &source, trace);
     if (status == OK)
-        status = evaluate(command, source.graph, tokenizer, trace);
+        status = check_vocabulary(source.graph, tokenizer, command->arguments[0], trace);
+    if (status == OK)
+        status = has_task ? eval_task(command, source.graph, tokenizer, trace)
+                          : evaluate(command, source.graph, tokenizer, trace);
     tokenizer_close(tokenizer);
     model_source_release(&source);
     return status;

@@ -136,12 +136,25 @@ enum status session_write(struct session *session, const char *input, const void
                                  data, trace);
 }
 
+static enum status find_output(uint32_t *at, const struct session *s, const char *output, struct trace *trace)
+{
+    uint32_t value = graph_find_output(s->graph, output);
+    *at = value == ID_NONE ? ID_NONE : find(s, value);
+    return *at == ID_NONE ? status_fail(trace, INVALID, "the graph has no output \"%s\"", output) : OK;
+}
+
+enum status session_read_part(struct session *session, const char *output, int64_t first, int64_t count,
+                              void *data, struct trace *trace)
+{
+    uint32_t at;
+    TRY(find_output(&at, session, output, trace));
+    return executor_tensor_read(session->executor, session->bindings[at].tensor, first, count, data, trace);
+}
+
 enum status session_read(struct session *session, const char *output, void *data, struct trace *trace)
 {
-    uint32_t value = graph_find_output(session->graph, output),
-             at = value == ID_NONE ? ID_NONE : find(session, value);
-    if (at == ID_NONE)
-        return status_fail(trace, INVALID, "the graph has no output \"%s\"", output);
+    uint32_t at;
+    TRY(find_output(&at, session, output, trace));
     return executor_tensor_read(session->executor, session->bindings[at].tensor, 0, session->counts[at], data,
                                 trace);
 }

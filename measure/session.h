@@ -36,6 +36,9 @@ enum status session_write(struct session *session, const char *input, const void
                           struct trace *trace) MUST_CHECK;
 enum status session_read(struct session *session, const char *output, void *data,
                          struct trace *trace) MUST_CHECK;
+/* `count` elements of an output from element `first` on. */
+enum status session_read_part(struct session *session, const char *output, int64_t first, int64_t count,
+                              void *data, struct trace *trace) MUST_CHECK;
 enum status session_run(struct session *session, struct trace *trace) MUST_CHECK;
 int64_t session_count(const struct session *session, uint32_t value); /* elements of a bound value */
 

@@ -1,0 +1,26 @@
+/* The graph that scores tokens: a model with its head taken chunk by chunk, so that no tokens x vocabulary
+ * tensor is stored unless it is asked for. */
+#ifndef MEASURE_LOSS_GRAPH_H
+#define MEASURE_LOSS_GRAPH_H
+
+#include "base/status.h"
+#include "ir/graph.h"
+
+enum { LOSS_CHUNK = 512, LOSS_NAME_SIZE = 32 };
+
+enum loss_outputs {
+    LOSS_SUM,             /* "loss" [1]: the sum of loss times weight over all tokens */
+    LOSS_EACH,            /* "losses.K" [n]: in nats, of tokens [512 K, 512 K + n) */
+    LOSS_EACH_AND_LOGITS, /* and "logits.K" [n, vocabulary] */
+};
+
+/* `model` has input "tokens" [b, s] and output "logits" = matmul_nt(hidden, head), with or without a bias,
+ * else UNSUPPORTED. Of the result, tokens = b * s; inputs are those of the model, "labels" and "weights" [b,
+ * s]. The caller destroys *out, on failure too. */
+enum status loss_graph_build(struct graph **out, const struct graph *model, int64_t tokens,
+                             enum loss_outputs outputs, struct trace *trace) MUST_CHECK;
+
+/* "losses" or "logits", of a chunk. */
+const char *loss_output_name(char out[LOSS_NAME_SIZE], const char *what, int64_t chunk);
+
+#endif
