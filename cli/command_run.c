@@ -32,7 +32,7 @@ enum status command_run(struct command *command, struct trace *trace)
     TRY(run_open(&run, path, &options, trace));
     enum status status = run_stages(&run, trace);
     if (status == OK)
-        report_print_table(&report);
+        report_print_tables(&report);
     if (status == OK && lock)
         status = write_lock(&run, path, trace);
     run_release(&run);

@@ -49,6 +49,27 @@ static void keep_row(struct report *report, const struct stage_event *e)
     row->tokens_per_second = e->seconds > 0 ? number(e->report, "tokens") / e->seconds : 0;
 }
 
+static double number_or_none(const json_t *report, const char *key)
+{
+    return json_object_get(report, key) ? number(report, key) : -1;
+}
+
+static void keep_answers(struct report *report, const struct stage_event *e)
+{
+    const char *task = json_string_value(json_object_get(e->report, "task"));
+    if (!task || report->answer_count == REPORT_MAX_ROWS)
+        return;
+    struct report_answers *row = &report->answers[report->answer_count++];
+    snprintf(row->stage, sizeof row->stage, "%s", e->entry->name);
+    snprintf(row->task, sizeof row->task, "%s", task);
+    row->items = (int64_t)number(e->report, "items");
+    row->accuracy = number(e->report, "accuracy");
+    row->accuracy_error = number(e->report, "accuracy_error");
+    row->normalised = number_or_none(e->report, "normalised");
+    row->normalised_error = number_or_none(e->report, "normalised_error");
+    row->perplexity = number_or_none(e->report, "perplexity");
+}
+
 static void on_stage(void *context, const struct stage_event *event)
 {
     struct report *report = context;
@@ -57,6 +78,7 @@ static void on_stage(void *context, const struct stage_event *event)
     else
         print_stage_text(event);
     keep_row(report, event);
+    keep_answers(report, event);
 }
 
 static void on_step(void *context, const struct step_event *e)
@@ -73,9 +95,9 @@ struct run_events report_events(struct report *report)
     return (struct run_events){on_stage, on_step, report};
 }
 
-void report_print_table(const struct report *report)
+static void print_evaluations(const struct report *report)
 {
-    if (report->json || report->count == 0)
+    if (report->count == 0)
         return;
     printf("\n%-18s %11s %9s %11s %10s %9s\n", "evaluation", "parameters", "loss", "perplexity", "bits/byte",
            "tokens/s");
@@ -87,4 +109,30 @@ void report_print_table(const struct report *report)
         printf("%-18s %11lld %9.4f %11.3f %10.4f %9s\n", r->stage, (long long)r->parameters, r->loss,
                r->perplexity, r->bits_per_byte, speed);
     }
+}
+
+static void print_answers(const struct report *report)
+{
+    if (report->answer_count == 0)
+        return;
+    printf("\n%-18s %-10s %6s %18s %18s %11s\n", "answers", "task", "items", "accuracy", "normalised",
+           "perplexity");
+    for (uint32_t i = 0; i < report->answer_count; i++) {
+        const struct report_answers *r = &report->answers[i];
+        printf("%-18s %-10s %6lld   %.4f +- %.4f", r->stage, r->task, (long long)r->items, r->accuracy,
+               r->accuracy_error);
+        if (r->normalised >= 0)
+            printf("   %.4f +- %.4f", r->normalised, r->normalised_error);
+        if (r->perplexity >= 0)
+            printf("%30.3f", r->perplexity);
+        printf("\n");
+    }
+}
+
+void report_print_tables(const struct report *report)
+{
+    if (report->json)
+        return;
+    print_evaluations(report);
+    print_answers(report);
 }

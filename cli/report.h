@@ -1,4 +1,4 @@
-/* What run and verify print: a line a stage while they go, a table of all evaluations at the end. */
+/* What run and verify print: a line a stage while they go, tables of all evaluations at the end. */
 #ifndef CLI_REPORT_H
 #define CLI_REPORT_H
 
@@ -12,14 +12,22 @@ struct report_row {
     int64_t parameters;
 };
 
+/* Answers to a task. */
+struct report_answers {
+    char stage[72], task[16];
+    double accuracy, accuracy_error, normalised, normalised_error, perplexity; /* below 0: none */
+    int64_t items;
+};
+
 struct report {
     bool json;
     struct report_row rows[REPORT_MAX_ROWS];
-    uint32_t count;
+    struct report_answers answers[REPORT_MAX_ROWS];
+    uint32_t count, answer_count;
 };
 
 /* Events that print; `report` must outlive them. */
 struct run_events report_events(struct report *report);
-void report_print_table(const struct report *report); /* nothing without rows, or with --json */
+void report_print_tables(const struct report *report); /* nothing without rows, or with --json */
 
 #endif

@@ -96,8 +96,11 @@ static enum status add_input(struct builder *text, const struct run *run, const 
         const char *path = settings_text(&input->settings, "model");
         TRY(add_model(text, run, role, path, trace));
     }
-    if (settings_has(&input->settings, "text"))
-        TRY(add_file(text, run, role, settings_text(&input->settings, "text"), trace));
+    static const char *const files[] = {"text", "items", "labels", "examples"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (settings_has(&input->settings, files[i]))
+            TRY(add_file(text, run, i == 0 ? role : files[i], settings_text(&input->settings, files[i]),
+                         trace));
     return add_tokenizer(text, run, &input->settings, trace);
 }
 

@@ -117,6 +117,21 @@ static void resolve_paths(struct pipeline *p, struct settings *s)
     }
 }
 
+/* One of a model, a text and a task with its items. */
+static enum status check_input(struct reader *r, const struct input_entry *entry, const struct yaml_value *at)
+{
+    bool model = settings_has(&entry->settings, "model"), text = settings_has(&entry->settings, "text"),
+         task = settings_has(&entry->settings, "task"), items = settings_has(&entry->settings, "items");
+    if (model + text + task != 1)
+        return yaml_fail(r->trace, r->out->path, at,
+                         "input \"%s\": expected one of a model, a text and a task, found %s", entry->name,
+                         model + text + task ? "several" : "none");
+    if (task != items)
+        return yaml_fail(r->trace, r->out->path, at,
+                         "input \"%s\": a task needs its items, and items their task", entry->name);
+    return OK;
+}
+
 static enum status read_inputs(struct reader *r, const struct yaml_value *inputs)
 {
     if (inputs && inputs->kind != YAML_MAP)
@@ -130,11 +145,7 @@ static enum status read_inputs(struct reader *r, const struct yaml_value *inputs
                  settings_read(&entry->settings, &r->out->arena, "input", inputs->items[i], NULL,
                                r->out->path, r->trace),
                  "while reading input \"%s\"", entry->name);
-        bool model = settings_has(&entry->settings, "model");
-        if (model == settings_has(&entry->settings, "text"))
-            return yaml_fail(r->trace, r->out->path, inputs->items[i],
-                             "input \"%s\": expected either a model or a text, found %s", entry->name,
-                             model ? "both" : "neither");
+        TRY(check_input(r, entry, inputs->items[i]));
         resolve_paths(r->out, &entry->settings);
     }
     return OK;
@@ -215,7 +226,7 @@ static enum status connect(struct reader *r, struct stage_entry *stage, const st
         TRY(refer_stage(r, stage, "scores", true, &stage->scores));
     TRY(refer_stage(r, stage, "teacher", false, &stage->teacher));
     TRY(refer_stage(r, stage, "like", false, &stage->like));
-    TRY(refer_input(r, stage, "data", "text", &stage->data));
+    TRY(refer_input(r, stage, "data", kind_is(stage, "answer") ? "task" : "text", &stage->data));
     if (kind_is(stage, "import"))
         TRY(refer_input(r, stage, "model", "model", &stage->source));
     if (!is_source && stage->model == STAGE_NONE)

@@ -92,7 +92,7 @@ static void announce(struct run *run, uint32_t number, double seconds, const cha
         run->options.events.stage(run->options.events.context, &event);
 }
 
-/* The report of an evaluate stage, for the event; NULL for others. Release the reference. */
+/* The report of a stage that evaluates, for the event; NULL for others. Release the reference. */
 static json_t *read_report(struct run *run, uint32_t number)
 {
     const struct store_output *output = store_result_find(&run->results[number], "report");
