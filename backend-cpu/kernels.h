@@ -29,12 +29,16 @@ struct kernel_operand {
 /* One field an attribute; those that the op lacks are 0. */
 #define KERNEL_INTEGER int64_t
 #define KERNEL_REAL float
+#define KERNEL_OPTION int64_t
+#define KERNEL_OPTION_REAL float
 struct kernel_attributes {
 #define ATTRIBUTE(name, type, summary) KERNEL_##type name;
 #include "ir/attributes.def"
 };
 #undef KERNEL_INTEGER
 #undef KERNEL_REAL
+#undef KERNEL_OPTION
+#undef KERNEL_OPTION_REAL
 
 /* An id outside of [0, limit): the first one, whatever the thread count. */
 struct kernel_fault {

@@ -75,6 +75,8 @@ static struct kernel_operand operand_of(const struct program *program, const str
 
 #define READ_INTEGER(node, key) node_integer(node, key)
 #define READ_REAL(node, key) node_real(node, key)
+#define READ_OPTION(node, key) node_integer(node, key)
+#define READ_OPTION_REAL(node, key) node_real(node, key)
 
 static struct kernel_attributes attributes_of(const struct node *node)
 {

@@ -3,6 +3,7 @@
  * sequence is ever stored. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/attention.h"
+#include "shaders/scalar/scalar.h"
 
 enum { TILE = 8, CHUNK = 128 }; /* rows and columns of a group, shaders/include/attention.glsl */
 enum { TALL = 16, DOTS_WIDE = 128, WIDE = 32 }; /* of the panel kernels */
@@ -11,6 +12,8 @@ enum { PANEL_ELEMENTS = 1 << 22 };              /* of one panel, at most */
 /* From q [b, s, n * h], k [b, s, g * h], v [b, s, g * e], the first operands of all. */
 static struct push_attention shape_of(const struct step *s)
 {
+    float softcap = node_real(s->node, ATTRIBUTE_softcap);
+    int64_t window = node_integer(s->node, ATTRIBUTE_window);
     uint heads = (uint)node_integer(s->node, ATTRIBUTE_heads),
          groups = (uint)node_integer(s->node, ATTRIBUTE_kv_heads);
     return (struct push_attention){
@@ -23,6 +26,9 @@ static struct push_attention shape_of(const struct step *s)
         .value_width = (uint)s->inputs[2].dims[2] / groups,
         .causal = node_integer(s->node, ATTRIBUTE_causal) ? 1 : 0,
         .scale = node_real(s->node, ATTRIBUTE_scale),
+        .window = window > 0 ? (uint)window : UINT32_MAX,
+        .softcap = softcap,
+        .uncap = softcap > 0 ? gm_rcp(softcap) : 0,
     };
 }
 
@@ -94,7 +100,9 @@ static bool launch_weights(struct lowering *l, const struct step *s, const struc
     if (!lowering_temporary(l, count, x) || !lowering_temporary(l, count, d))
         return false;
     launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, p->key_width, p->scale, *x);
-    launch_dots(l, *p, s->inputs[3].span, s->inputs[2].span, p->value_width, 1, *d);
+    struct push_attention products = *p;
+    products.softcap = 0;
+    launch_dots(l, products, s->inputs[3].span, s->inputs[2].span, p->value_width, 1, *d);
     struct span spans[] = {*x, *d, s->inputs[4].span, s->inputs[5].span};
     commands_add(l->commands, KERNEL_attention_panel_weigh, spans, p, (uint64_t)p->planes * p->rows,
                  30.0 * count);

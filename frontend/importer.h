@@ -38,6 +38,12 @@ struct frequencies {
     float *values;
 };
 
+/* A mask that mask_check_limits found right. */
+struct checked_mask {
+    uint32_t value;
+    int64_t window; /* positions that it shows at most, the last ones; 0: all before */
+};
+
 struct mix;          /* frontend/mix.h */
 struct mask_history; /* frontend/mask_limits.c */
 
@@ -60,7 +66,8 @@ struct importer {
     VEC(struct array *) masks; /* [sequence, sequence] at each probe: entry 2 * n + probe */
     int64_t narrowed;          /* channels in lists of kept ones */
     struct mask_history *mask_history;
-    VEC(uint32_t) checked_masks; /* values that mask_check_limits found right */
+    VEC(int64_t) mask_windows; /* of each mask, as far as the probes do not show it */
+    VEC(struct checked_mask) checked_masks;
     uint32_t node;               /* being interpreted */
     struct trace *trace;
 };
@@ -140,8 +147,9 @@ enum status rule_scores(struct rule *rule) MUST_CHECK;
 struct attention_operands {
     struct import_value q, k, v;
     struct import_value *mask;
-    double scale;
+    double scale, softcap;
     bool is_causal;
+    int64_t window; /* of causal attention; 0: none */
 };
 enum status rule_attend(struct rule *rule, const struct attention_operands *operands) MUST_CHECK;
 /* [batch, sequence, heads * channels] as [batch, heads, sequence, channels], and back. */
@@ -156,8 +164,10 @@ enum status rule_weigh(struct rule *rule) MUST_CHECK;
 enum status rule_table_product(struct rule *rule, const struct import_value *x,
                                uint32_t table_slot) MUST_CHECK;
 
-/* A mask that is right at the probes must stay so at every length (frontend/mask_limits.c). */
-enum status mask_check_limits(struct rule *rule, const struct import_value *value) MUST_CHECK;
+/* A mask that is right at the probes must stay so at every length, but for a window of so many positions (0: none), which
+ * they may be too short to show (frontend/mask_limits.c). */
+enum status mask_check_limits(struct rule *rule, const struct import_value *value,
+                              int64_t *window) MUST_CHECK;
 
 /* The rules, one an operator with activations. */
 #define RULE(name) enum status rule_##name(struct rule *rule) MUST_CHECK

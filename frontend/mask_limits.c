@@ -1,6 +1,6 @@
 /* What the probes cannot see of a mask: a window longer than they are. A number that positions are compared
- * with, or that is added to them, shows when it is made small: the mask must stay as it was. A stored
- * triangle must be one in every row. */
+ * with, or that is added to them, shows when it is made small: the mask must stay as it was, or become a window that grows
+ * with the number, whose real size then is known. A stored triangle or band must be one in every row. */
 #include "frontend/importer.h"
 #include <inttypes.h>
 #include <math.h>
@@ -119,9 +119,12 @@ static bool reads_replaced(const struct mask_history *h, const Onnx__NodeProto *
     return false;
 }
 
-/* Does the mask change when input `slot` of node `start` (a place in the order) is `number`? */
-static bool changes_mask(struct mask_history *h, uint32_t mask, uint32_t start, size_t slot, double number)
+/* Does the mask change when input `slot` of node `start` (a place in the order) is `number`? *out is what it becomes; NULL
+ * when that is not known. */
+static bool changes_mask(struct mask_history *h, const struct array **out, uint32_t mask, uint32_t start,
+                         size_t slot, double number)
 {
+    *out = NULL;
     struct importer *im = h->im;
     const Onnx__NodeProto *node = h->graph->node[im->order[start]];
     uint32_t index;
@@ -139,10 +142,59 @@ static bool changes_mask(struct mask_history *h, uint32_t mask, uint32_t start, 
         if (h->nodes[im->order[n]] && reads_replaced(h, next) && !evaluate_node(h, next, NULL, 0))
             return false;
     }
-    return h->by[mask] && !same_array(h->by[mask], im->values.items[mask].at[PROBES - 1]);
+    const struct array *usual_mask = im->values.items[mask].at[PROBES - 1];
+    *out = h->by[mask] ? h->by[mask] : usual_mask;
+    return !same_array(*out, usual_mask);
 }
 
-static enum status check_numbers(struct mask_history *h, struct rule *rule, uint32_t mask)
+/* How many positions each row of [.., n, n] shows: element (i, j) is as (0, 0) where i - j is less, and j <= i when (0, 1) is
+ * not as (0, 0); n when all are shown, 0 when the elements say something else. */
+static int64_t band_of(const double *values, int64_t count, int64_t rows, int64_t columns)
+{
+    const double *last = values + (rows - 1) * columns;
+    double shown = values[0];
+    bool is_causal = columns > 1 && values[1] != shown;
+    int64_t width = 0;
+    while (width < rows && rows - 1 - width < columns && last[rows - 1 - width] == shown)
+        width++;
+    for (int64_t at = 0; at < count; at++) {
+        int64_t i = at / columns % rows, j = at % columns;
+        bool is_shown = i - j < width && (j <= i || !is_causal);
+        if (is_shown != (values[at] == shown))
+            return 0;
+    }
+    return width;
+}
+
+static int64_t band_of_array(const struct array *a)
+{
+    int64_t rows = a && a->rank >= 2 ? a->dims[a->rank - 2] : 0;
+    if (rows < 2 || a->dims[a->rank - 1] != rows || a->count <= 0)
+        return 0;
+    return band_of(a->data, a->count, rows, rows);
+}
+
+/* Keeps a window that was found; two of them must agree. */
+static bool keep_window(int64_t *window, int64_t found)
+{
+    if (*window != 0 && *window != found)
+        return false;
+    *window = found;
+    return found > 0;
+}
+
+/* The window that a number of `size` stands for, from the masks that 1, 2 and 3 in its place give; 0: it is none. */
+static int64_t window_of(const struct array *const small[3], int64_t size)
+{
+    int64_t length = probes[PROBES - 1].sequence, second = band_of_array(small[1]), more = second - 2;
+    if (second < 1 || second >= length || band_of_array(small[2]) != (3 + more < length ? 3 + more : length))
+        return 0;
+    if (1 + more > 0 && band_of_array(small[0]) != 1 + more)
+        return 0;
+    return size + more;
+}
+
+static enum status check_numbers(struct mask_history *h, struct rule *rule, uint32_t mask, int64_t *window)
 {
     for (uint32_t n = 0; n < h->end; n++) {
         const Onnx__NodeProto *node = h->graph->node[h->im->order[n]];
@@ -152,53 +204,42 @@ static enum status check_numbers(struct mask_history *h, struct rule *rule, uint
             struct import_value *value = value_of(h, node->input[k], &index);
             if (!value || !meets_positions(node->op_type, k) || !is_hidden_number(h->im, value, &number))
                 continue;
-            double sign = number < 0 ? -1 : 1;
-            if (changes_mask(h, mask, n, k, sign) || changes_mask(h, mask, n, k, 2 * sign))
+            const struct array *small[3];
+            bool changes = false;
+            for (uint32_t s = 0; s < 3; s++)
+                changes |= changes_mask(h, &small[s], mask, n, k, number < 0 ? -1. - s : 1. + s);
+            if (changes && !keep_window(window, window_of(small, (int64_t)fabs(number))))
                 return rule_refuse(
                     rule,
-                    "attention mask is not causal: it depends on the number %.9g in node '%s' (%s), as "
-                    "a window or chunks of positions do",
+                    "attention mask is not causal: it depends on the number %.9g in node '%s' (%s), and not as one "
+                    "window of positions does",
                     number, onnx_node_name(node), node->op_type);
         }
     }
     return OK;
 }
 
-/* [.., rows, columns] with one number where column <= row and one elsewhere. */
-static bool is_triangle(const double *values, int64_t rows, int64_t columns, int64_t *row)
-{
-    double low = values[0], high = columns > 1 ? values[1] : 0;
-    for (*row = 0; *row < rows; ++*row)
-        for (int64_t j = 0; j < columns; j++) {
-            double wanted = j <= *row ? low : high;
-            if (!(values[*row * columns + j] == wanted))
-                return false;
-        }
-    return true;
-}
 
-static enum status check_stored(struct rule *rule, const struct onnx_data *data)
+/* A stored [.., rows, columns] is the same band everywhere. */
+static enum status check_stored(struct rule *rule, const struct onnx_data *data, int64_t *window)
 {
     int64_t columns = data->rank >= 2 ? data->dims[data->rank - 1] : 0,
-            rows = data->rank >= 2 ? data->dims[data->rank - 2] : 0, row = 0;
+            rows = data->rank >= 2 ? data->dims[data->rank - 2] : 0;
     if (rows < 2 || columns < 2 || data->count <= 0 || data->count > ARRAY_MAX_COUNT)
         return OK;
     double *values = malloc((size_t)data->count * sizeof *values);
     if (!values)
         BUG("out of memory");
     enum status status = onnx_data_decode(values, data, rule->trace);
-    for (int64_t at = 0; status == OK && at < data->count; at += rows * columns)
-        if (!is_triangle(values + at, rows, columns, &row)) {
-            status = rule_refuse(
-                rule, "attention mask is not causal: row %" PRId64 " of the stored tensor '%s' is not", row,
-                data->name.data);
-            break;
-        }
+    int64_t width = status == OK ? band_of(values, data->count, rows, columns) : 0;
+    if (status == OK && (width == 0 || (width < rows && !keep_window(window, width))))
+        status = rule_refuse(rule, "attention mask is not causal: the stored tensor '%s' is neither a triangle nor one band",
+                             data->name.data);
     free(values);
     return status;
 }
 
-static enum status check_tables(struct mask_history *h, struct rule *rule)
+static enum status check_tables(struct mask_history *h, struct rule *rule, int64_t *window)
 {
     for (uint32_t n = 0; n < h->end; n++) {
         const Onnx__NodeProto *node = h->graph->node[h->im->order[n]];
@@ -206,7 +247,7 @@ static enum status check_tables(struct mask_history *h, struct rule *rule)
             uint32_t index;
             const struct import_value *value = value_of(h, node->input[k], &index);
             if (value && value->kind == VALUE_CONCRETE && value->data)
-                TRY(check_stored(rule, value->data));
+                TRY(check_stored(rule, value->data, window));
         }
     }
     return OK;
@@ -225,26 +266,29 @@ static struct mask_history *history_of(struct importer *im)
     return h;
 }
 
-enum status mask_check_limits(struct rule *rule, const struct import_value *value)
+enum status mask_check_limits(struct rule *rule, const struct import_value *value, int64_t *window)
 {
     struct importer *im = rule->im;
     uint32_t mask = (uint32_t)(value - im->values.items);
+    *window = 0;
     if (value < im->values.items || mask >= im->values.count)
         return OK; /* made by a rule: the triangle of an operator */
     for (uint32_t i = 0; i < im->checked_masks.count; i++)
-        if (im->checked_masks.items[i] == mask)
+        if (im->checked_masks.items[i].value == mask) {
+            *window = im->checked_masks.items[i].window;
             return OK;
+        }
     struct mask_history *h = history_of(im);
     h->end = 0;
     while (h->end < im->order_count && im->order[h->end] != im->node)
         h->end++;
     mark_history(h, mask);
-    TRY(check_tables(h, rule));
-    TRY(check_numbers(h, rule, mask));
+    TRY(check_tables(h, rule, window));
+    TRY(check_numbers(h, rule, mask, window));
     if (h->visits > MOST_VISITS)
         return rule_refuse(rule, "attention masks of too many kinds");
     if (value->data)
-        TRY(check_stored(rule, value->data));
-    *VEC_PUSH(im->arena, &im->checked_masks) = mask;
+        TRY(check_stored(rule, value->data, window));
+    *VEC_PUSH(im->arena, &im->checked_masks) = (struct checked_mask){mask, *window};
     return OK;
 }

@@ -211,13 +211,15 @@ static enum status add_mask(struct rule *rule, const struct import_value *scores
     struct importer *im = rule->im;
     struct array *read[PROBES];
     TRY(import_materialise(im, rule->inputs[slot], rule->trace));
-    TRY(mask_check_limits(rule, rule->inputs[slot]));
+    int64_t window;
+    TRY(mask_check_limits(rule, rule->inputs[slot], &window));
     for (uint32_t p = 0; p < PROBES; p++)
         TRY(read_mask(rule, &read[p], rule->inputs[slot]->at[p], &scores->view, p, map));
     struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};
     term.index = im->masks.count / PROBES;
     for (uint32_t p = 0; p < PROBES; p++)
         *VEC_PUSH(im->arena, &im->masks) = read[p];
+    *VEC_PUSH(im->arena, &im->mask_windows) = window;
     rule_set(rule, 0, rule_term(rule, term), &scores->view);
     return OK;
 }
@@ -238,65 +240,104 @@ enum status rule_select_mask(struct rule *rule)
     return add_mask(rule, rule->inputs[slot], 0, map);
 }
 
-/* Sums the masks between the softmax and the scores; *scores is what they are added to, *scale what it is
- * times. */
-static enum status collect_masks(struct rule *rule, uint32_t term, uint32_t *scores, double *scale,
-                                 double *sums[PROBES])
+/* What lies between the softmax and the scores. */
+struct masking {
+    uint32_t scores;
+    double scale, softcap;
+    int64_t window;       /* the smallest of the masks', as far as the probes do not show it */
+    double *sums[PROBES]; /* of the masks */
+};
+
+static enum status add_sums(struct rule *rule, struct masking *m, uint32_t mask)
+{
+    const struct importer *im = rule->im;
+    int64_t window = im->mask_windows.items[mask];
+    if (m->softcap != 0)
+        return rule_refuse(rule, "scores are masked before they are bent by a soft cap");
+    if (window > 0 && (m->window == 0 || window < m->window))
+        m->window = window;
+    for (uint32_t p = 0; p < PROBES; p++)
+        for (int64_t i = 0; i < probes[p].sequence * probes[p].sequence; i++) {
+            double value = im->masks.items[mask * PROBES + p]->data[i];
+            m->sums[p][i] += value == 0 ? 0 : value * m->scale;
+        }
+    return OK;
+}
+
+static enum status collect_masks(struct rule *rule, uint32_t term, struct masking *m)
 {
     const struct importer *im = rule->im;
     const struct term *t;
-    *scale = 1;
+    *m = (struct masking){.scale = 1};
     for (uint32_t p = 0; p < PROBES; p++)
-        sums[p] = ARENA_ARRAY(im->arena, double, (size_t)(probes[p].sequence * probes[p].sequence));
+        m->sums[p] = ARENA_ARRAY(im->arena, double, (size_t)(probes[p].sequence * probes[p].sequence));
     while ((t = term_get(&im->terms, term))->kind != TERM_SCORES) {
         if (t->kind == TERM_SCALE) {
-            *scale *= t->number;
+            m->scale *= t->number;
         } else if (t->kind == TERM_MASKED) {
-            for (uint32_t p = 0; p < PROBES; p++)
-                for (int64_t i = 0; i < probes[p].sequence * probes[p].sequence; i++) {
-                    double value = im->masks.items[t->index * PROBES + p]->data[i];
-                    sums[p][i] += value == 0 ? 0 : value * *scale;
-                }
+            TRY(add_sums(rule, m, t->index));
+        } else if (t->kind == TERM_TANH && m->softcap == 0 && m->scale > 0) {
+            m->softcap = m->scale; /* what is below, times it, is the scale as it would be without */
         } else {
             return rule_refuse(rule, "the softmax is taken of %s, expected attention scores",
                                term_kind_name(t->kind));
         }
         term = t->x;
     }
-    *scores = term;
+    m->scores = term;
     return OK;
 }
 
-static enum status check_causal(struct rule *rule, double *const sums[PROBES])
+/* The window that the last probe shows is the smallest of the masks', or there is none. */
+static void see_window(struct masking *m)
+{
+    int64_t length = probes[PROBES - 1].sequence, seen = 0;
+    const double *last = m->sums[PROBES - 1] + length * (length - 1);
+    while (seen < length && last[length - 1 - seen] == 0)
+        seen++;
+    if (seen > 0 && seen < length && (m->window == 0 || seen < m->window))
+        m->window = seen;
+}
+
+static enum status check_causal(struct rule *rule, const struct masking *m)
 {
     for (uint32_t p = 0; p < PROBES; p++) {
         int64_t length = probes[p].sequence;
         for (int64_t i = 0; i < length * length; i++) {
             int64_t row = i / length, column = i % length;
-            if (column > row && !(sums[p][i] <= masked_below))
+            bool is_hidden = m->window > 0 && row - column >= m->window;
+            if (column > row && !(m->sums[p][i] <= masked_below))
                 return rule_refuse(rule,
                                    "attention mask is not causal: in %" PRId64 " positions, position %" PRId64
                                    " sees the later position %" PRId64 " (mask %g)",
-                                   length, row, column, sums[p][i]);
-            if (column <= row && !(sums[p][i] == 0))
+                                   length, row, column, m->sums[p][i]);
+            if (is_hidden && !(m->sums[p][i] <= masked_below))
+                return rule_refuse(rule,
+                                   "attention mask is no window: in %" PRId64 " positions, position %" PRId64
+                                   " sees position %" PRId64 " (mask %g), beyond the last %" PRId64,
+                                   length, row, column, m->sums[p][i], m->window);
+            if (column <= row && !is_hidden && !(m->sums[p][i] == 0))
                 return rule_refuse(rule,
                                    "attention mask is not causal: in %" PRId64 " positions, position %" PRId64
                                    " does not see position %" PRId64 " (mask %g)",
-                                   length, row, column, sums[p][i]);
+                                   length, row, column, m->sums[p][i]);
         }
     }
     return OK;
 }
 
-/* Masked scores become weights: the masks are summed and must be causal. */
+/* Masked scores become weights: the masks are summed and must be causal, with a window or without. The scores below a
+ * soft cap are divided by it: softcap * tanh(scale * x / softcap). */
 static enum status normalise(struct rule *rule, const struct import_value *x)
 {
-    uint32_t scores = x->term;
-    double scale, *sums[PROBES];
-    TRY(collect_masks(rule, x->term, &scores, &scale, sums));
-    TRY(check_causal(rule, sums));
-    const struct term *t = term_get(&rule->im->terms, scores);
-    struct term term = {.kind = TERM_SOFTMAX, .x = scores, .size = t->size, .number = scale};
+    struct masking m;
+    TRY(collect_masks(rule, x->term, &m));
+    see_window(&m);
+    TRY(check_causal(rule, &m));
+    const struct term *t = term_get(&rule->im->terms, m.scores);
+    struct term term = {.kind = TERM_SOFTMAX, .x = m.scores, .size = t->size, .number = m.scale};
+    term.softcap = m.softcap;
+    term.window = m.window;
     rule_set(rule, 0, rule_term(rule, term), &x->view);
     return OK;
 }
@@ -345,6 +386,8 @@ enum status rule_weigh(struct rule *rule)
         return rule_refuse(rule, "%" PRId64 " value heads for %" PRId64 " key heads", pairing.groups,
                            scores->groups);
     struct term term = {.kind = TERM_ATTENTION, .x = scores->x, .y = scores->y, .z = v->term};
+    term.softcap = softmax->softcap;
+    term.window = softmax->window;
     term.heads = scores->heads;
     term.groups = scores->groups;
     term.size = scores->heads * head;
@@ -391,7 +434,7 @@ static enum status repeat_heads(struct rule *rule, struct view *out, const struc
     return OK;
 }
 
-static enum status add_triangle(struct rule *rule, const struct import_value *scores)
+static enum status add_triangle(struct rule *rule, const struct import_value *scores, int64_t window)
 {
     struct importer *im = rule->im;
     struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};
@@ -400,10 +443,13 @@ static enum status add_triangle(struct rule *rule, const struct import_value *sc
         int64_t length = probes[p].sequence, dims[2] = {length, length};
         struct array *mask;
         TRY(array_create(&mask, &im->room, ONNX_FLOAT, 2, dims, rule->trace));
-        for (int64_t i = 0; i < mask->count; i++)
-            mask->data[i] = i % length > i / length ? -INFINITY : 0;
+        for (int64_t i = 0; i < mask->count; i++) {
+            int64_t back = i / length - i % length;
+            mask->data[i] = back < 0 || (window > 0 && back >= window) ? -INFINITY : 0;
+        }
         *VEC_PUSH(im->arena, &im->masks) = mask;
     }
+    *VEC_PUSH(im->arena, &im->mask_windows) = window;
     rule_set(rule, 0, rule_term(rule, term), &scores->view);
     return OK;
 }
@@ -413,8 +459,6 @@ static enum status check_attention(struct rule *rule)
     if (rule->input_count < 3 || !rule_is_activation(rule, 0) || !rule_is_activation(rule, 1) ||
         !rule_is_activation(rule, 2))
         return rule_refuse(rule, "its queries, keys and values are not activations");
-    if (onnx_real(rule->node, "softcap", 0) != 0)
-        return rule_refuse(rule, "a soft cap is not supported");
     for (uint32_t i = 4; i < rule->input_count; i++) {
         if (!rule->inputs[i])
             continue;
@@ -460,6 +504,15 @@ bool rule_merge_heads(struct import_value *x)
     return view_reshape(&x->view, &view, &wide);
 }
 
+/* softcap * tanh(scores / softcap) */
+static void bend(struct rule *rule, struct import_value *scores, double softcap)
+{
+    struct term_set *terms = &rule->im->terms;
+    uint32_t origin = rule->im->node, inner = term_scale(terms, scores->term, 1 / softcap, origin);
+    struct term term = {.kind = TERM_TANH, .x = inner, .size = term_get(terms, inner)->size};
+    scores->term = term_scale(terms, rule_term(rule, term), softcap, origin);
+}
+
 /* The same steps as in the primitive form. */
 enum status rule_attend(struct rule *rule, const struct attention_operands *operands)
 {
@@ -478,6 +531,8 @@ enum status rule_attend(struct rule *rule, const struct attention_operands *oper
     TRY(rule_scores(inner));
     struct import_value scores = inner->outputs[0];
     scores.term = term_scale(&rule->im->terms, scores.term, operands->scale, rule->im->node);
+    if (operands->softcap > 0)
+        bend(rule, &scores, operands->softcap);
     if (mask) {
         TRY(import_materialise(rule->im, mask, rule->trace));
         inner->inputs[1] = mask;
@@ -485,7 +540,7 @@ enum status rule_attend(struct rule *rule, const struct attention_operands *oper
         scores = inner->outputs[0];
     }
     if (operands->is_causal) {
-        TRY(add_triangle(inner, &scores));
+        TRY(add_triangle(inner, &scores, operands->window));
         scores = inner->outputs[0];
     }
     TRY(normalise(inner, &scores));
@@ -516,6 +571,7 @@ enum status rule_Attention(struct rule *rule)
     if (rule_is_concrete(rule, 3))
         o.mask = rule->inputs[3];
     o.scale = (double)onnx_real(rule->node, "scale", (float)(1 / sqrt((double)channels->size)));
+    o.softcap = (double)onnx_real(rule->node, "softcap", 0);
     o.is_causal = onnx_integer(rule->node, "is_causal", 0) != 0;
     TRY(rule_attend(rule, &o));
     if (is_wide && !rule_merge_heads(&rule->outputs[0]))

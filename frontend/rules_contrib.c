@@ -103,16 +103,13 @@ static enum status check_attributes(struct rule *rule)
     static const struct {
         const char *name;
         int64_t usual;
-    } attributes[] = {
-        {"local_window_size", -1}, {"rotary_interleaved", 0}, {"smooth_softmax", 0}, {"qk_output", 0}};
+    } attributes[] = {{"rotary_interleaved", 0}, {"smooth_softmax", 0}, {"qk_output", 0}};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         int64_t found = onnx_integer(rule->node, attributes[i].name, attributes[i].usual);
         if (found != attributes[i].usual)
             return rule_refuse(rule, "%s = %" PRId64 " is not supported, only %" PRId64, attributes[i].name,
                                found, attributes[i].usual);
     }
-    if (onnx_real(rule->node, "softcap", 0) != 0)
-        return rule_refuse(rule, "a soft cap is not supported");
     return OK;
 }
 
@@ -197,6 +194,13 @@ enum status rule_GroupQueryAttention(struct rule *rule)
         TRY(rotary_apply(rule, &o.k, &caches));
         o.k = rule->outputs[0];
     }
+    int64_t window = onnx_integer(rule->node, "local_window_size", -1);
+    if (window == 0 || window < -1)
+        return rule_refuse(rule, "local_window_size = %" PRId64 ", expected -1 or a positive number", window);
+    o.window = window > 0 ? window : 0;
+    o.softcap = (double)onnx_real(rule->node, "softcap", 0);
+    if (!(o.softcap >= 0))
+        return rule_refuse(rule, "softcap = %g, expected a positive number", o.softcap);
     o.scale = (double)onnx_real(rule->node, "scale", 0);
     if (o.scale == 0)
         o.scale = 1 / sqrt((double)view_shape(&o.q.view).dims[0][3]);

@@ -44,7 +44,7 @@ enum term_kind {
     TERM_ROPE,      /* index: frequencies; groups: heads of x */
     TERM_SCORES,    /* x: queries, y: keys; channels are the query heads */
     TERM_MASKED,    /* x + mask number `index` */
-    TERM_SOFTMAX,   /* of scores x times number, causal */
+    TERM_SOFTMAX,   /* of scores x times number, causal; bent by softcap; window */
     TERM_IS_NAN,
     TERM_ATTENTION, /* x: queries, y: keys, z: values, number: scale */
 };
@@ -60,6 +60,8 @@ struct term {
         groups;    /* key-value heads of scores and attention; heads of a rope, a mean or a norm (0: whole) */
     int64_t heads; /* query heads of scores and attention */
     double number;
+    double softcap; /* of weights and attention; 0: none */
+    int64_t window;
 };
 
 struct term_set {

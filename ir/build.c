@@ -58,6 +58,24 @@ void build_output(struct graph *graph, const char *name, uint32_t value)
     *VEC_PUSH(&graph->arena, &graph->outputs) = (struct output){keep_string(graph, str_from(name)), value};
 }
 
+/* Options are not negative; what they mean to each other holds. */
+static enum status check_options(const struct node *node, struct trace *trace)
+{
+    for (uint32_t i = 0; i < node->attribute_count; i++) {
+        const struct attribute *a = &node->attributes[i];
+        bool is_integer = attribute_is_integer(a->key);
+        if (attribute_is_option(a->key) &&
+            !(is_integer ? a->integer >= 0 && a->integer <= INT32_MAX : a->real >= 0 && a->real <= 0x1p40f))
+            return status_fail(trace, INVALID, "%s: attribute %s = %.9g, expected one that is not negative",
+                        op_table[node->op].name, attribute_table[a->key].name,
+                        is_integer ? (double)a->integer : (double)a->real);
+        if (a->key == ATTRIBUTE_window && a->integer > 0 && node_integer(node, ATTRIBUTE_causal) != 1)
+            return status_fail(trace, INVALID, "%s: attribute window = %" PRId64 " without causal = 1",
+                        op_table[node->op].name, a->integer);
+    }
+    return OK;
+}
+
 enum status build_node(struct graph *graph, enum op op, const uint32_t *inputs,
                        const struct attribute *attributes, uint32_t *results, struct trace *trace)
 {
@@ -72,6 +90,7 @@ enum status build_node(struct graph *graph, enum op op, const uint32_t *inputs,
         assert(attributes[i].key == keys[i]);
         node.attributes[i] = attributes[i];
     }
+    TRY(check_options(&node, trace));
     struct rule_result shapes[NODE_MAX_RESULTS];
     TRY(rule_apply(graph, &node, shapes, trace));
     for (uint32_t r = 0; r < node.result_count; r++) {
@@ -98,6 +117,10 @@ static struct attribute pick_attribute(const struct build_attributes *from, enum
         return (struct attribute){key, {.integer = a->kv_heads}};
     case ATTRIBUTE_causal:
         return (struct attribute){key, {.integer = a->causal}};
+    case ATTRIBUTE_window:
+        return (struct attribute){key, {.integer = a->window}};
+    case ATTRIBUTE_softcap:
+        return (struct attribute){key, {.real = a->softcap}};
     case ATTRIBUTE_inverse:
         return (struct attribute){key, {.integer = a->inverse}};
     case ATTRIBUTE_rows:

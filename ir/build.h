@@ -21,8 +21,8 @@ enum status build_node(struct graph *graph, enum op op, const uint32_t *inputs,
 
 /* The same, for callers whose input is right by construction: asserts. Returns the first result. */
 struct build_attributes {
-    int64_t heads, kv_heads, causal, inverse, rows, start, top, decay;
-    float scale, epsilon;
+    int64_t heads, kv_heads, causal, window, inverse, rows, start, top, decay;
+    float scale, softcap, epsilon;
 };
 uint32_t build_op(struct graph *graph, enum op op, const uint32_t *inputs,
                   const struct build_attributes *attributes);

@@ -22,6 +22,18 @@ bool op_from_name(struct str name, enum op *out)
     return false;
 }
 
+bool attribute_is_integer(enum attribute_key key)
+{
+    enum attribute_type type = attribute_table[key].type;
+    return type == ATTRIBUTE_INTEGER || type == ATTRIBUTE_OPTION;
+}
+
+bool attribute_is_option(enum attribute_key key)
+{
+    enum attribute_type type = attribute_table[key].type;
+    return type == ATTRIBUTE_OPTION || type == ATTRIBUTE_OPTION_REAL;
+}
+
 bool attribute_from_name(struct str name, enum attribute_key *out)
 {
     for (int i = 0; i < ATTRIBUTE_COUNT; i++)

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { OP_MAX_ATTRIBUTES = 5 };
+enum { OP_MAX_ATTRIBUTES = 6 };
 
 enum op {
 #define OP(name, ...) OP_##name,
@@ -16,7 +16,7 @@ enum op {
     OP_COUNT
 };
 
-enum attribute_type { ATTRIBUTE_INTEGER, ATTRIBUTE_REAL };
+enum attribute_type { ATTRIBUTE_INTEGER, ATTRIBUTE_REAL, ATTRIBUTE_OPTION, ATTRIBUTE_OPTION_REAL };
 enum attribute_key {
 #define ATTRIBUTE(name, type, summary) ATTRIBUTE_##name,
 #include "ir/attributes.def"
@@ -47,6 +47,8 @@ struct attribute_info {
     const char *summary;
 };
 extern const struct attribute_info attribute_table[ATTRIBUTE_COUNT];
+bool attribute_is_integer(enum attribute_key key);
+bool attribute_is_option(enum attribute_key key);
 bool attribute_from_name(struct str name, enum attribute_key *out);
 
 /* Keys of an op in the order of its row; returns the count. */

@@ -286,9 +286,12 @@ static enum status read_attributes(struct parser *p, enum op op,
     uint32_t count = op_attributes(op, keys);
     for (uint32_t i = 0; i < count; i++) {
         attributes[i] = (struct attribute){.key = keys[i]};
-        TRY(expect(p, attribute_table[keys[i]].name));
+        if (attribute_is_option(keys[i]) && !accept(p, attribute_table[keys[i]].name))
+            continue;
+        if (!attribute_is_option(keys[i]))
+            TRY(expect(p, attribute_table[keys[i]].name));
         TRY(expect(p, "="));
-        if (attribute_table[keys[i]].type == ATTRIBUTE_INTEGER) {
+        if (attribute_is_integer(keys[i])) {
             TRY(read_integer(p, &attributes[i].integer));
             continue;
         }

@@ -86,7 +86,10 @@ static void print_node(struct printer *p, const struct node *node)
         builder_printf(p->out, " %%%" PRIu32, p->values[node->inputs[i]] - 1);
     for (uint32_t i = 0; i < node->attribute_count; i++) {
         const struct attribute *a = &node->attributes[i];
-        if (attribute_table[a->key].type == ATTRIBUTE_INTEGER)
+        bool is_integer = attribute_is_integer(a->key);
+        if (attribute_is_option(a->key) && (is_integer ? a->integer == 0 : a->real == 0))
+            continue;
+        if (is_integer)
             builder_printf(p->out, " %s=%" PRId64, attribute_table[a->key].name, a->integer);
         else
             builder_printf(p->out, " %s=%.9g", attribute_table[a->key].name, (double)a->real);

@@ -19,7 +19,7 @@ void scores(uint key, out float x[TILE])
     uint own = at1 + at_row(key, groups, kv_head, key_width);
     TILE_DOTS(x, k, own, q, query_at, key_width)
     for (uint f = 0u; f < TILE; f++)
-        x[f] = gm_flush(gm_flush(x[f]) * scale);
+        x[f] = score_of(x[f]);
 }
 
 void main()
@@ -33,7 +33,7 @@ void main()
         top[f] = LOWEST;
         sum[f] = gm_float(0u);
     }
-    for (uint j = LANE; j < keys; j += LANES) {
+    for (uint j = walk_start() + LANE; j < keys; j += LANES) {
         scores(j, x);
         for (uint f = 0u; f < TILE; f++)
             top[f] = visible(tile_row + f, j) ? gm_max(top[f], x[f]) : top[f];
@@ -43,7 +43,7 @@ void main()
     float total[TILE][COLUMNS], s[TILE][COLUMNS];
     clear(total);
     clear(s);
-    for (uint j0 = 0u; j0 < keys; j0 += LANES) {
+    for (uint j0 = walk_start(); j0 < keys; j0 += LANES) {
         uint j = j0 + LANE;
         scores(j, x);
         for (uint f = 0u; f < TILE; f++) {

@@ -25,9 +25,9 @@ void weigh(uint i, uint h)
     TILE_DOTS(x, q, q_at, k, key_at, key_width)
     TILE_DOTS(y, d, d_at, v, value_at, value_width)
     for (uint f = 0u; f < TILE; f++) {
-        float score = gm_flush(gm_flush(x[f]) * scale);
+        float score = score_of(x[f]);
         float p = gm_flush(gm_flush(gm_exp(score - top)) * z);
-        float t = gm_flush(p * gm_flush(gm_flush(y[f]) - shift));
+        float t = unbend(gm_flush(p * gm_flush(gm_flush(y[f]) - shift)), score);
         patch_weights[f * LANES + LANE] = visible(i, tile_row + f) ? t : gm_float(0u);
     }
 }
@@ -46,7 +46,7 @@ void main()
     clear(s);
     for (uint h = kv_head * share; h < (kv_head + 1u) * share; h++) {
         clear(total);
-        for (uint i0 = causal != 0u ? tile_row / LANES * LANES : 0u; i0 < sequence; i0 += LANES) {
+        for (uint i0 = causal != 0u ? tile_row / LANES * LANES : 0u; i0 < walk_end(); i0 += LANES) {
             weigh(i0 + LANE, h);
             barrier();
             uint count = smaller(LANES, sequence - i0), from = at0 + at_row(i0, heads, h, key_width);

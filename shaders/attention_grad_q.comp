@@ -32,15 +32,15 @@ void main()
     float total[TILE][COLUMNS], s[TILE][COLUMNS];
     clear(total);
     clear(s);
-    for (uint j0 = 0u; j0 < keys; j0 += LANES) {
+    for (uint j0 = walk_start(); j0 < keys; j0 += LANES) {
         uint j = j0 + LANE, row = at_row(j, groups, kv_head, 1u);
         uint k_at = at1 + row * key_width, v_at = at2 + row * value_width;
         TILE_DOTS(x, k, k_at, q, query_at, key_width)
         TILE_DOTS(y, v, v_at, d, d_at, value_width)
         for (uint f = 0u; f < TILE; f++) {
-            float score = gm_flush(gm_flush(x[f]) * scale);
+            float score = score_of(x[f]);
             float p = gm_flush(gm_flush(gm_exp(score - top[f])) * z[f]);
-            float t = gm_flush(p * gm_flush(gm_flush(y[f]) - shift[f]));
+            float t = unbend(gm_flush(p * gm_flush(gm_flush(y[f]) - shift[f])), score);
             patch_weights[f * LANES + LANE] = visible(tile_row + f, j) ? t : gm_float(0u);
         }
         barrier();

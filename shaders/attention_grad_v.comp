@@ -22,7 +22,7 @@ void weigh(uint i, uint h)
     float top = stats[at4 + 2u * row], z = stats[at4 + 2u * row + 1u];
     TILE_DOTS(x, q, q_at, k, key_at, key_width)
     for (uint f = 0u; f < TILE; f++) {
-        float score = gm_flush(gm_flush(x[f]) * scale);
+        float score = score_of(x[f]);
         float p = gm_flush(gm_flush(gm_exp(score - top)) * z);
         patch_weights[f * LANES + LANE] = visible(i, tile_row + f) ? p : gm_float(0u);
     }
@@ -39,7 +39,7 @@ void main()
     clear(s);
     for (uint h = kv_head * share; h < (kv_head + 1u) * share; h++) {
         clear(total);
-        for (uint i0 = causal != 0u ? tile_row / LANES * LANES : 0u; i0 < sequence; i0 += LANES) {
+        for (uint i0 = causal != 0u ? tile_row / LANES * LANES : 0u; i0 < walk_end(); i0 += LANES) {
             weigh(i0 + LANE, h);
             barrier();
             uint count = smaller(LANES, sequence - i0), from = at3 + at_row(i0, heads, h, value_width);

@@ -1,4 +1,4 @@
-/* panel[z][i][j] = scale * sum over c of x[i][c] * y[j][c], for queries i and keys j: x of query heads, y of key-value heads.
+/* panel[z][i][j] = scale, bent by the softcap, * sum over c of x[i][c] * y[j][c], for queries i and keys j: x of query heads, y of key-value heads.
  * 16 x 16 outputs a lane. Tiles that causality hides are not written.
  * x [b, s, n * width], y [b, s, g * width] -> panel [planes, rows, columns]. */
 #version 450
@@ -55,5 +55,5 @@ void main()
             for (uint e = 0u; e < 4u; e++)
                 if (i0 + i < rows && j0 + j * 32u + e < columns)
                     panel[at2 + (plane * rows + i0 + i) * columns + j0 + j * 32u + e] =
-                        gm_flush(gm_flush(total[i][j][e]) * scale);
+                        score_of(total[i][j][e]);
 }

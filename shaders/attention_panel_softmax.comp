@@ -28,8 +28,9 @@ void main()
         return;
     uint i = first_row + row % rows, z = first_plane + row / rows, at = at0 + row * columns;
     uint seen = causal != 0u ? i + 1u : columns, written = smaller(columns, (seen + TALL - 1u) / TALL * TALL);
-    float m = panel[at];
-    for (uint j = 1u; j < seen; j++)
+    uint first = first_key(i);
+    float m = panel[at + first];
+    for (uint j = first + 1u; j < seen; j++)
         m = gm_max(m, panel[at + j]);
     vec4 s[16];
     for (uint q = 0u; q < 16u; q++)
@@ -39,7 +40,8 @@ void main()
         for (uint q = 0u; q < quads; q++)
             for (uint e = 0u; e < 4u; e++) {
                 uint key = j + 4u * q + e;
-                float w = key < seen ? gm_flush(gm_exp(panel[at + smaller(key, columns - 1u)] - m)) : gm_float(0u);
+                float x = panel[at + smaller(key, columns - 1u)];
+                float w = key >= first && key < seen ? gm_flush(gm_exp(x - m)) : gm_float(0u);
                 s[q][e] = s[q][e] + w;
                 if (key < written)
                     panel[at + key] = w;

@@ -26,8 +26,9 @@ void main()
     for (uint j = LANE; j < written; j += 8u) {
         uint at = row * columns + j;
         float p = gm_flush(gm_flush(gm_exp(x[at0 + at] - m)) * share_of);
-        float t = gm_flush(p * gm_flush(d[at1 + at] - shift));
-        x[at0 + at] = j < seen ? p : gm_float(0u);
-        d[at1 + at] = j < seen ? t : gm_float(0u);
+        float t = unbend(gm_flush(p * gm_flush(d[at1 + at] - shift)), x[at0 + at]);
+        bool is_seen = j < seen && first_column + j >= first_key(i);
+        x[at0 + at] = is_seen ? p : gm_float(0u);
+        d[at1 + at] = is_seen ? t : gm_float(0u);
     }
 }

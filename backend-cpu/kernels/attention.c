@@ -3,6 +3,7 @@
  * rescaled on the way. */
 #include "backend-cpu/kernels/attention.h"
 #include "backend-cpu/kernels/row.h"
+#include <math.h>
 
 enum { FORWARD_PACKS = 2 };
 
@@ -13,12 +14,17 @@ struct forward {
     struct attention_pack packs[FORWARD_PACKS]; /* keys across, values down */
 };
 
-/* Scores of one query to its weights: keys from `valid` on get weight 0. Returns the maximum and F(rcp(sum)).
- */
-static void weigh(real *x, int64_t valid, int64_t width, real *max, real *share)
+/* Scores of one query, computed from key `begin` on, to its weights: keys before `first` and from `valid` on get weight 0.
+ * Returns the maximum and F(rcp(sum)). */
+static void weigh(real *x, int64_t begin, int64_t first, int64_t valid, int64_t width, real *max, real *share)
 {
-    *max = row_max(x, valid);
-    *share = r_flush(r_rcp_normal(row_exponentials_sum(x, x, *max, valid)));
+    int64_t lane = first / ROW_LANES * ROW_LANES; /* sums keep their lanes */
+    *max = row_max(x + first, valid - first);
+    for (int64_t j = lane; j < first; j++)
+        x[j] = -INFINITY;
+    *share = r_flush(r_rcp_normal(row_exponentials_sum(x + lane, x + lane, *max, valid - lane)));
+    for (int64_t j = begin; j < lane; j++)
+        x[j] = 0;
     for (int64_t j = valid; j < width; j++)
         x[j] = 0;
 }
@@ -29,21 +35,23 @@ static void attend_tile(const struct forward *f, int64_t sequence, int64_t head,
     int64_t first = tile * TILE_ROWS, group = head / a->ratio;
     int rows = (int)least(TILE_ROWS, a->length - first);
     int64_t keys = a->causal ? first + rows : a->length;
+    int64_t begin = attention_first_key(a, first) / TILE_COLUMNS;
     int64_t panels = panels_count(keys, TILE_COLUMNS), q_step = a->heads * a->key_width;
     int64_t token = sequence * a->length + first;
     attention_strip(a, f->q + token * q_step + head * a->key_width, q_step, rows, a->key_width,
-                    attention_panels(&f->packs[0], sequence, group), 0, panels, scores,
+                    attention_panels(&f->packs[0], sequence, group), begin, panels, scores,
                     TILE_LAST | TILE_SCALED);
     real share[TILE_ROWS];
     for (int i = 0; i < rows; i++) {
-        real *stats = f->stats + ((token + i) * a->heads + head) * 2;
-        weigh(scores + i * a->stride, a->causal ? first + i + 1 : keys, panels * TILE_COLUMNS, &stats[0],
-              &share[i]);
+        real *stats = f->stats + ((token + i) * a->heads + head) * 2, *x = scores + i * a->stride;
+        attention_bend(a, x + begin * TILE_COLUMNS, (panels - begin) * TILE_COLUMNS);
+        weigh(x, begin * TILE_COLUMNS, attention_first_key(a, first + i), a->causal ? first + i + 1 : keys,
+              panels * TILE_COLUMNS, &stats[0], &share[i]);
         stats[1] = share[i];
     }
     int64_t o_step = a->heads * a->value_width;
     real *o = f->o + token * o_step + head * a->value_width;
-    attention_gather(a, scores, rows, 0, keys, attention_panels(&f->packs[1], sequence, group),
+    attention_gather(a, scores, rows, begin * TILE_COLUMNS, keys, attention_panels(&f->packs[1], sequence, group),
                      a->value_width, o, o_step, TILE_LAST);
     for (int i = 0; i < rows; i++)
         for (int64_t c = 0; c < a->value_width; c++)

@@ -15,6 +15,8 @@ struct attention {
     real scale;
     uint least; /* scaled_least(scale) */
     bool causal;
+    int64_t window;       /* keys that a query sees at most: the last ones */
+    real softcap, uncap;  /* uncap = rcp(softcap); both 0 where scores are not bent */
     int64_t tiles;  /* of TILE_ROWS tokens */
     int64_t stride; /* elements of a row of scores in scratch */
     struct cpu_threads *threads;
@@ -32,11 +34,31 @@ static inline struct attention attention_of(const struct kernel_call *call)
     a.scale = call->attributes.scale;
     a.least = scaled_least(call->attributes.scale);
     a.causal = call->attributes.causal != 0;
+    a.window = call->attributes.window > 0 ? call->attributes.window : a.length;
+    a.softcap = call->attributes.softcap;
+    a.uncap = a.softcap > 0 ? r_rcp(a.softcap) : 0;
     a.tiles = (a.length + TILE_ROWS - 1) / TILE_ROWS;
     /* Rows start on cache lines, and not a power of two apart: those would share cache sets. */
     a.stride = round_up(a.length, most(TILE_COLUMNS, LINE)) + LINE;
     return a;
 }
+
+/* The first key that query i sees, and what is behind the last query that sees key j. */
+static inline int64_t attention_first_key(const struct attention *a, int64_t i)
+{
+    return i >= a->window ? i + 1 - a->window : 0;
+}
+
+static inline int64_t attention_end_query(const struct attention *a, int64_t j)
+{
+    return a->window < a->length ? least(j + a->window, a->length) : a->length;
+}
+
+/* Scores x [n] bent by the softcap, where there is one; and t [n] times the slope at bent scores x. */
+#define attention_bend KERNEL(attention_bend)
+#define attention_unbend KERNEL(attention_unbend)
+void attention_bend(const struct attention *a, real *x, int64_t n);
+void attention_unbend(const struct attention *a, real *t, const real *x, int64_t n);
 
 /* An operand [b, s, heads * width] as panels for each sequence and head. */
 enum attention_order {

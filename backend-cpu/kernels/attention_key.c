@@ -6,11 +6,11 @@
 #include "backend-cpu/kernels/attention_grad.h"
 #include "backend-cpu/kernels/row.h"
 
-enum { ROW_MAX, ROW_SHARE, ROW_DELTA, ROW_KINDS };
+enum { ROW_MAX, ROW_SHARE, ROW_DELTA, ROW_BENT, ROW_KINDS };
 
 /* A thread's scratch; widths are those of a head. */
 struct key_scratch {
-    real *rows;              /* [3, stride]: m, z and delta of each query of a head, for the lanes */
+    real *rows;              /* [4, stride]: m, z and delta of each query of a head, for the lanes; bent scores */
     real *p, *t;             /* [TILE_ROWS, stride] */
     real *dv_head, *dk_head; /* [TILE_ROWS, e], [TILE_ROWS, h]: sums of one head */
     real *block, *total; /* [length, panels of h]: sums for dq in this block of keys, and of those before */
@@ -31,15 +31,22 @@ static void gather_rows(const struct attention_grad *g, int64_t sequence, int64_
         m[i] = z[i] = delta[i] = 0;
 }
 
-/* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 before
- * query `visible`. */
-static void pull_back(const struct attention *a, real *p, real *t, const real *rows, int64_t first,
-                      int64_t end, int64_t visible)
+/* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 but for the
+ * queries that see `key`. */
+static void pull_back(const struct attention *a, real *p, real *t, real *rows, int64_t first, int64_t end,
+                      int64_t key)
 {
     const real *m = rows + ROW_MAX * a->stride, *z = rows + ROW_SHARE * a->stride;
     const real *delta = rows + ROW_DELTA * a->stride;
+    real *bent = rows + ROW_BENT * a->stride;
+    attention_bend(a, p + first, end - first);
+    if (a->softcap != 0)
+        memcpy(bent + first, p + first, (size_t)(end - first) * sizeof *p);
     row_pull_back(p + first, t + first, m + first, z + first, delta + first, end - first);
-    for (int64_t i = first; i < visible; i++)
+    attention_unbend(a, t + first, bent + first, end - first);
+    for (int64_t i = first; a->causal && i < key; i++)
+        p[i] = t[i] = 0;
+    for (int64_t i = attention_end_query(a, key); i < end; i++)
         p[i] = t[i] = 0;
 }
 
@@ -56,10 +63,9 @@ static int64_t sums_width(const struct attention *a)
     return round_up(a->key_width, panels_width(a->key_width));
 }
 
-/* Keys [first, end), of one block of 512, to the sums of the queries from `query` on. t [end - first, stride]
- */
+/* Keys [first, end), of one block of 512, to the sums of the queries [query, seen). t [end - first, stride] */
 static void add_to_queries(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t first,
-                           int64_t end, int64_t query, const real *t, real *block)
+                           int64_t end, int64_t query, int64_t seen, const real *t, real *block)
 {
     const struct attention *a = &g->a;
     int64_t width = panels_width(a->key_width), step = sums_width(a);
@@ -75,10 +81,10 @@ static void add_to_queries(const struct attention_grad *g, int64_t sequence, int
                         .columns = (int)width,
                         .width = (int)width,
                         .blocks = TILE_FIRST | TILE_CONTINUED};
-    for (int64_t i = query; i < a->length; i += TILE_ROWS) {
+    for (int64_t i = query; i < seen; i += TILE_ROWS) {
         tile.a = t + i;
         tile.c = block + i * step;
-        tile.rows = (int)least(TILE_ROWS, a->length - i);
+        tile.rows = (int)least(TILE_ROWS, seen - i);
         tile_block(&tile);
     }
 }
@@ -96,16 +102,16 @@ static void close_block(const struct attention *a, const struct key_scratch *s)
 
 /* The tile's keys reach across at most one border of blocks. */
 static void carry_queries_on(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t first,
-                             int rows, int64_t query, const struct key_scratch *s)
+                             int rows, int64_t query, int64_t seen, const struct key_scratch *s)
 {
     const struct attention *a = &g->a;
     int64_t border = least(round_up(first + 1, PRODUCT_BLOCK), first + rows);
-    add_to_queries(g, sequence, group, first, border, query, s->t, s->block);
+    add_to_queries(g, sequence, group, first, border, query, seen, s->t, s->block);
     if (border % PRODUCT_BLOCK == 0)
         close_block(a, s);
     if (border < first + rows)
-        add_to_queries(g, sequence, group, border, first + rows, query, s->t + (border - first) * a->stride,
-                       s->block);
+        add_to_queries(g, sequence, group, border, first + rows, query, seen,
+                       s->t + (border - first) * a->stride, s->block);
 }
 
 /* One head's part of the sums of a tile of keys. */
@@ -115,7 +121,8 @@ static void add_head(const struct attention_grad *g, int64_t sequence, int64_t h
     const struct attention *a = &g->a;
     int64_t first = tile * TILE_ROWS, group = head / a->ratio, token = sequence * a->length + first;
     int rows = (int)least(TILE_ROWS, a->length - first);
-    int64_t begin = a->causal ? first / TILE_COLUMNS : 0, end = panels_count(a->length, TILE_COLUMNS);
+    int64_t begin = a->causal ? first / TILE_COLUMNS : 0, seen = attention_end_query(a, first + rows - 1);
+    int64_t end = panels_count(seen, TILE_COLUMNS);
     int64_t k_step = a->groups * a->key_width, v_step = a->groups * a->value_width;
     int64_t k_at = token * k_step + group * a->key_width, v_at = token * v_step + group * a->value_width;
     attention_strip(a, g->k + k_at, k_step, rows, a->key_width,
@@ -127,17 +134,17 @@ static void add_head(const struct attention_grad *g, int64_t sequence, int64_t h
     int64_t query = begin * TILE_COLUMNS;
     for (int j = 0; j < rows; j++)
         pull_back(a, s->p + j * a->stride, s->t + j * a->stride, s->rows, query, end * TILE_COLUMNS,
-                  a->causal ? first + j : 0);
-    attention_gather(a, s->p, rows, query, a->length,
+                  first + j);
+    attention_gather(a, s->p, rows, query, seen,
                      attention_panels(&g->packs[ATTENTION_GRADIENTS_DOWN], sequence, head), a->value_width,
                      s->dv_head, a->value_width, TILE_INNER);
-    attention_gather(a, s->t, rows, query, a->length,
+    attention_gather(a, s->t, rows, query, seen,
                      attention_panels(&g->packs[ATTENTION_QUERIES_DOWN], sequence, head), a->key_width,
                      s->dk_head, a->key_width, TILE_INNER);
     add_all(g->dv + v_at, v_step, s->dv_head, rows, a->value_width);
     add_all(g->dk + k_at, k_step, s->dk_head, rows, a->key_width);
     if (s->block)
-        carry_queries_on(g, sequence, group, first, rows, query, s);
+        carry_queries_on(g, sequence, group, first, rows, query, seen, s);
 }
 
 /* Sums of a group's tile of keys: to zero, and to what is stored. */

@@ -2,6 +2,26 @@
 #include "backend-cpu/kernels/attention.h"
 #include "backend-cpu/kernels/transpose.h"
 
+void attention_bend(const struct attention *a, real *x, int64_t n)
+{
+    if (a->softcap == 0)
+        return;
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++)
+        x[i] = r_flush(r_flush(r_tanh(x[i] * a->uncap)) * a->softcap);
+}
+
+void attention_unbend(const struct attention *a, real *t, const real *x, int64_t n)
+{
+    if (a->softcap == 0)
+        return;
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++) {
+        real y = r_flush(x[i] * a->uncap);
+        t[i] = r_flush(t[i] * r_flush(R_CONST(GM_ONE) - r_flush(y * y)));
+    }
+}
+
 struct packing {
     const struct attention *a;
     struct attention_pack *packs;

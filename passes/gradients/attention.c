@@ -13,6 +13,8 @@ void gradient_attention(struct gradient_call *call)
         .kv_heads = node_integer(node, ATTRIBUTE_kv_heads),
         .scale = node_real(node, ATTRIBUTE_scale),
         .causal = node_integer(node, ATTRIBUTE_causal),
+        .window = node_integer(node, ATTRIBUTE_window),
+        .softcap = node_real(node, ATTRIBUTE_softcap),
     };
     uint32_t pair[] = {node->results[0], call->dy};
     uint32_t delta = build_op(graph, OP_attention_delta, pair, &attributes);

@@ -6,6 +6,7 @@
 #define SHADERS_ATTENTION_GLSL
 
 #include "shaders/include/reduce.glsl"
+#include "shaders/include/score.glsl"
 
 const uint TILE = 8u;
 const uint COLUMNS = 2u; /* columns of the result a lane, at most; `chunks` cuts a wider result into several groups */
@@ -36,7 +37,18 @@ uint at_row(uint i, uint all_heads, uint h, uint width)
 
 bool visible(uint query, uint key)
 {
-    return query < sequence && key < sequence && (causal == 0u || key <= query);
+    return query < sequence && key < sequence && (causal == 0u || (key <= query && query - key < window));
+}
+
+/* First of the 64 keys that the first query of this group looks at, and the end of the queries that see a key of it. */
+uint walk_start()
+{
+    return first_key(tile_row) / LANES * LANES;
+}
+
+uint walk_end()
+{
+    return sequence - tile_row > TILE && window < sequence - tile_row - TILE ? tile_row + TILE + window : sequence;
 }
 
 uint column(uint a)

@@ -3,6 +3,8 @@
 #ifndef SHADERS_PANEL_GLSL
 #define SHADERS_PANEL_GLSL
 
+#include "shaders/include/score.glsl"
+
 const uint TALL = 16u; /* rows a lane; what causality leaves out is left out by whole tiles of this many */
 
 /* First element of row i of a head of plane z in [b, s, all_heads, width]. */

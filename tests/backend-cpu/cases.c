@@ -22,13 +22,14 @@
 #define POSITIONS(b, s, d, first, p)                                                                 \
     {OP_add_positions, {.start = first}, {S3(b, s, d), S2(p, d)}, {S3(b, s, d)}},                    \
     {OP_add_positions_grad, {.start = first, .rows = p}, {S3(b, s, d)}, {S2(p, d)}}
-#define ATTENTIONS(b, s, g, r, h, e, mask)                                                                          \
-    {OP_attention, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask},                              \
+#define ATTENTIONS(b, s, g, r, h, e, mask) BENT_ATTENTIONS(b, s, g, r, h, e, mask, 0, 0)
+#define BENT_ATTENTIONS(b, s, g, r, h, e, mask, keys, cap)                                                          \
+    {OP_attention, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys, .softcap = cap},                              \
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))},                                         \
      {S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2)}},                                                          \
     {OP_attention_delta, {.heads = (g) * (r)}, {S3(b, s, (g) * (r) * (e)), S3(b, s, (g) * (r) * (e))},              \
      {S3(b, s, (g) * (r))}},                                                                                        \
-    {OP_attention_grad, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask},                      \
+    {OP_attention_grad, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys, .softcap = cap},                      \
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)),               \
       S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r))},                                                                 \
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
@@ -76,6 +77,8 @@ const struct op_case op_cases[] = {
     ATTENTIONS(1, 1, 1, 1, 1, 1, 1), ATTENTIONS(2, 5, 1, 2, 3, 5, 1), ATTENTIONS(1, 37, 2, 2, 8, 8, 1),
     ATTENTIONS(1, 37, 2, 1, 8, 4, 0), ATTENTIONS(2, 64, 1, 3, 16, 40, 1), ATTENTIONS(1, 530, 1, 2, 6, 7, 1),
     ATTENTIONS(1, 601, 1, 1, 4, 9, 0), ATTENTIONS(1, 3, 1, 1, 520, 514, 1),
+    BENT_ATTENTIONS(2, 37, 2, 2, 8, 8, 1, 9, 0), BENT_ATTENTIONS(1, 37, 2, 1, 8, 4, 0, 0, 1.5f), BENT_ATTENTIONS(1, 5, 1, 2, 3, 5, 1, 1, 0),
+    BENT_ATTENTIONS(1, 660, 1, 2, 6, 7, 1, 77, 0.7f), BENT_ATTENTIONS(1, 700, 1, 1, 4, 9, 1, 530, 0), BENT_ATTENTIONS(1, 20, 1, 1, 4, 4, 1, 20, 30),
     {OP_rotary_table, {0}, {S2(2, 19), S1(4)}, {S3(19, 2, 4)}}, {OP_rotary_table, {0}, {S2(1, 1), S1(1)}, {S3(1, 2, 1)}},
     {OP_rotary_table, {0}, {S2(1, 1000), S1(3)}, {S3(1000, 2, 3)}},
     {OP_rope, {0}, {S3(2, 5, 24), S3(5, 2, 4)}, {S3(2, 5, 24)}},

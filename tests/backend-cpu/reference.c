@@ -199,8 +199,9 @@ static void reference_rope_part(struct reference *r)
 /* Positions of a head's elements in q, k, v and o. */
 struct heads {
     int64_t b, s, g, ratio, n, h, e;
-    double scale;
+    double scale, softcap;
     bool causal;
+    int64_t window;
 };
 
 static struct heads heads_of(const struct reference *r)
@@ -212,7 +213,14 @@ static struct heads heads_of(const struct reference *r)
     a.e = DIM(2, 2) / a.g;
     a.scale = (double)r->of->attributes.scale;
     a.causal = r->of->attributes.causal;
+    a.window = r->of->attributes.window;
+    a.softcap = (double)r->of->attributes.softcap;
     return a;
+}
+
+static int64_t first_key(const struct heads *a, int64_t i)
+{
+    return a->window > 0 && i - a->window + 1 > 0 ? i - a->window + 1 : 0;
 }
 
 static double *q_of(const struct heads *a, double *q, int64_t b, int64_t i, int64_t n)
@@ -235,20 +243,25 @@ static double *o_of(const struct heads *a, double *o, int64_t b, int64_t i, int6
     return o + ((b * a->s + i) * a->n + n) * a->e;
 }
 
+static double score_of(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n)
+{
+    double s = product(q_of(a, IN(0), b, i, n), k_of(a, IN(1), b, j, n), a->h) * a->scale;
+    return a->softcap > 0 ? a->softcap * tanh(s / a->softcap) : s;
+}
+
 static void reference_attention(struct reference *r)
 {
     struct heads a = heads_of(r);
     double *w = calloc((size_t)a.s, sizeof *w);
     EACH(b, a.b) EACH(i, a.s) EACH(n, a.n)
     {
-        int64_t keys = a.causal ? i + 1 : a.s;
+        int64_t keys = a.causal ? i + 1 : a.s, first = first_key(&a, i);
         double max = -INFINITY, sum = 0;
-        EACH(j, keys)
-        {
-            w[j] = product(q_of(&a, IN(0), b, i, n), k_of(&a, IN(1), b, j, n), a.h) * a.scale;
+        for (int64_t j = first; j < keys; j++) {
+            w[j] = score_of(r, &a, b, i, j, n);
             max = fmax(max, w[j]);
         }
-        EACH(j, keys) sum += w[j] = exp(w[j] - max);
+        EACH(j, keys) sum += w[j] = j < first ? 0 : exp(w[j] - max);
         EACH(j, keys) EACH(c, a.e) o_of(&a, OUT(0), b, i, n)[c] += w[j] / sum * v_of(&a, IN(2), b, j, n)[c];
         OUT(1)[((b * a.s + i) * a.n + n) * 2] = max;
         OUT(1)[((b * a.s + i) * a.n + n) * 2 + 1] = 1 / sum;
@@ -276,11 +289,13 @@ static void reference_attention_grad(struct reference *r)
     struct heads a = heads_of(r);
     EACH(b, a.b) EACH(i, a.s) EACH(n, a.n) EACH(j, a.causal ? i + 1 : a.s)
     {
+        if (j < first_key(&a, i))
+            continue;
         int64_t at = (b * a.s + i) * a.n + n;
-        double s = product(q_of(&a, IN(0), b, i, n), k_of(&a, IN(1), b, j, n), a.h) * a.scale;
+        double s = score_of(r, &a, b, i, j, n), bend = a.softcap > 0 ? s / a.softcap : 0;
         double p = exp(s - IN(4)[2 * at]) * IN(4)[2 * at + 1];
         double d = product(o_of(&a, IN(3), b, i, n), v_of(&a, IN(2), b, j, n), a.e);
-        add_pair(r, &a, b, i, j, n, p, p * (d - IN(5)[at]));
+        add_pair(r, &a, b, i, j, n, p, p * (d - IN(5)[at]) * (1 - bend * bend));
     }
 }
 

@@ -182,7 +182,8 @@ static struct attention attention_of(const struct case_run *run)
 
 static bool sees(const struct attention *a, int64_t i, int64_t j)
 {
-    return !a->run->of->attributes.causal || j <= i;
+    int64_t window = a->run->of->attributes.window;
+    return (!a->run->of->attributes.causal || j <= i) && (window == 0 || i - j < window);
 }
 
 static const float *query(const struct attention *a, int64_t b, int64_t i, int64_t n)
@@ -215,7 +216,9 @@ static float inner(const float *x, const float *y, int64_t count)
 
 static float score(const struct attention *a, int64_t b, int64_t i, int64_t j, int64_t n)
 {
-    return gm_flush(inner(query(a, b, i, n), key(a, b, j, n), a->h) * a->run->of->attributes.scale);
+    const struct kernel_attributes *of = &a->run->of->attributes;
+    float s = gm_flush(inner(query(a, b, i, n), key(a, b, j, n), a->h) * of->scale);
+    return of->softcap > 0 ? gm_flush(gm_flush(gm_tanh(gm_flush(s * gm_rcp(of->softcap)))) * of->softcap) : s;
 }
 
 static void order_of_attention(const struct case_run *run, float *out[])
@@ -223,8 +226,8 @@ static void order_of_attention(const struct case_run *run, float *out[])
     struct attention a = attention_of(run);
     for (int64_t t = 0; t < dim(run, 0, 0) * a.s * a.n; t++) {
         int64_t n = t % a.n, i = t / a.n % a.s, b = t / a.n / a.s;
-        float m = score(&a, b, i, 0, n);
-        for (int64_t j = 1; j < a.s; j++)
+        float m = score(&a, b, i, i, n);
+        for (int64_t j = 0; j < a.s; j++)
             if (sees(&a, i, j) && score(&a, b, i, j, n) > m)
                 m = score(&a, b, i, j, n);
         struct row sum = {0};
@@ -255,7 +258,11 @@ static float pull_of(const struct attention *a, int64_t b, int64_t i, int64_t j,
 {
     float d = inner(output_gradient(a, b, i, n), value(a, b, j, n), a->e);
     float delta = in(a->run, 5)[(b * a->s + i) * a->n + n];
-    return gm_flush(weight_of(a, b, i, j, n) * gm_flush(d - delta));
+    float t = gm_flush(weight_of(a, b, i, j, n) * gm_flush(d - delta)), softcap = a->run->of->attributes.softcap;
+    if (softcap == 0)
+        return t;
+    float y = gm_flush(score(a, b, i, j, n) * gm_rcp(softcap));
+    return gm_flush(t * gm_flush(1 - gm_flush(y * y)));
 }
 
 static void order_of_queries(const struct case_run *run, float *dq)

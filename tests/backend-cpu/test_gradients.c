@@ -91,9 +91,9 @@ static void rmsnorm_has_the_right_gradients(void **state)
     cpu_threads_destroy(f.threads);
 }
 
-static void check_attention(int64_t causal, int64_t s)
+static void check_attention(int64_t causal, int64_t s, int64_t window, float softcap)
 {
-    const struct kernel_attributes a = {.heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = causal};
+    const struct kernel_attributes a = {.heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = causal, .window = window, .softcap = softcap};
     const struct op_case forward = {OP_attention,
                                     a,
                                     {{3, {2, s, 24}}, {3, {2, s, 8}}, {3, {2, s, 10}}},
@@ -130,9 +130,12 @@ static void check_attention(int64_t causal, int64_t s)
 static void attention_has_the_right_gradients(void **state)
 {
     (void)state;
-    check_attention(1, 11);
-    check_attention(0, 7);
-    check_attention(1, 1);
+    check_attention(1, 11, 0, 0);
+    check_attention(0, 7, 0, 0);
+    check_attention(1, 1, 0, 0);
+    check_attention(1, 11, 3, 0);
+    check_attention(0, 7, 0, 0.5f);
+    check_attention(1, 70, 9, 1.5f);
 }
 
 static void silu_has_the_right_gradient(void **state)

@@ -156,6 +156,8 @@ static struct one_op make_graph(const struct op_case *c)
     struct build_attributes attributes = {.heads = c->attributes.heads,
                                           .kv_heads = c->attributes.kv_heads,
                                           .causal = c->attributes.causal,
+                                          .window = c->attributes.window,
+                                          .softcap = c->attributes.softcap,
                                           .inverse = c->attributes.inverse,
                                           .rows = c->attributes.rows,
                                           .start = c->attributes.start,

@@ -1,0 +1,26 @@
+/* Scores of attention from the flushed, unscaled products of queries and keys. */
+#ifndef SHADERS_SCORE_GLSL
+#define SHADERS_SCORE_GLSL
+
+float score_of(float x)
+{
+    float y = gm_flush(gm_flush(x) * scale);
+    return softcap > gm_float(0u) ? gm_flush(gm_flush(gm_tanh(y * uncap)) * softcap) : y;
+}
+
+/* t, the gradient of the bent score x, as that of the score before. */
+float unbend(float t, float x)
+{
+    if (!(softcap > gm_float(0u)))
+        return t;
+    float y = gm_flush(x * uncap);
+    return gm_flush(t * gm_flush(gm_float(GM_ONE) - gm_flush(y * y)));
+}
+
+/* The first key that query i sees. */
+uint first_key(uint i)
+{
+    return i >= window ? i + 1u - window : 0u;
+}
+
+#endif
