@@ -35,6 +35,7 @@ static enum status check_form(const struct parts *p, struct trace *trace)
         {!p->has_head_norms, "normalised queries and keys"},
         {p->frequencies && !p->positions, "positions that are no rotary embedding"},
         {p->embedding_scale == 1, "a scaled embedding"},
+        {p->window == 0, "attention with a window"},
         {!p->frequencies || 2 * p->frequencies->view.dims[0] == p->head_size,
          "heads that are rotated in part"},
     };

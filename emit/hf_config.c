@@ -128,10 +128,15 @@ static void add_switches(struct lines *lines, const struct parts *p, const struc
         add_flag(lines, "mlp_bias", p->has_mlp_bias);
     if (a->defaults.parallel)
         add_flag(lines, "use_parallel_residual", p->is_parallel);
-    if (a->defaults.window == WINDOW_ALWAYS)
+    if (a->defaults.window != WINDOW_NONE && p->window > 0)
+        add(lines, "sliding_window", arena_printf(&lines->arena, "%" PRId64, p->window));
+    else if (a->defaults.window == WINDOW_ALWAYS)
         add(lines, "sliding_window", "null");
-    if (a->defaults.window == WINDOW_SWITCHED)
-        add_flag(lines, "use_sliding_window", false);
+    if (a->defaults.window == WINDOW_SWITCHED) {
+        add_flag(lines, "use_sliding_window", p->window > 0);
+        if (p->window > 0)
+            add(lines, "max_window_layers", "0"); /* the first layer that has the window */
+    }
     add_flag(lines, "tie_word_embeddings", !p->head);
 }
 

@@ -68,6 +68,10 @@ static void check_sizes(struct reasons *r, const struct hf_architecture *a, cons
                          "it has as many key-value heads as heads (no num_key_value_heads), found %" PRId64
                          " for %" PRId64,
                          p->kv_heads, p->heads));
+    if (p->window > 0 && a->defaults.window == WINDOW_NONE)
+        require(
+            r, false,
+            arena_printf(r->arena, "its attention has no sliding_window, found one of %" PRId64, p->window));
     if (turned != p->head_size && !a->defaults.turns_part)
         require(r, false,
                 arena_printf(r->arena,

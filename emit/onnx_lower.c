@@ -83,22 +83,31 @@ const char *onnx_lower_positions(struct onnx_lower *l)
     return l->positions;
 }
 
-const char *onnx_lower_mask(struct onnx_lower *l)
+const char *onnx_lower_mask(struct onnx_lower *l, int64_t window)
 {
     struct onnx_graph *g = l->onnx;
-    if (l->mask)
-        return l->mask;
+    if (window == 0 ? l->mask != NULL : l->window == window)
+        return window == 0 ? l->mask : l->window_mask;
     const char *positions = onnx_lower_positions(l);
     const char *keys = onnx_lower_unsqueeze(l, positions, 0, onnx_graph_name(g, STR("mask/keys")));
     const char *queries = onnx_lower_unsqueeze(l, positions, 1, onnx_graph_name(g, STR("mask/queries")));
     const char *seen =
         onnx_lower_apply(l, "LessOrEqual", keys, queries, onnx_graph_name(g, STR("mask/seen")));
-    l->mask = onnx_graph_name(g, STR("mask"));
+    if (window > 0) {
+        const char *back = onnx_lower_apply(l, "Sub", queries, keys, onnx_graph_name(g, STR("mask/back")));
+        const char *size = onnx_graph_integers(g, 1, &window);
+        const char *near = onnx_lower_apply(l, "Less", back, size, onnx_graph_name(g, STR("mask/near")));
+        seen = onnx_lower_apply(l, "And", seen, near, onnx_graph_name(g, STR("mask/window")));
+    }
+    const char *mask = onnx_graph_name(g, STR("mask"));
     onnx_graph_add(
         g, &(struct onnx_node){.op = "Where",
                                .inputs = {seen, onnx_graph_float(g, 0), onnx_graph_float(g, -INFINITY)},
-                               .outputs = {l->mask}});
-    return l->mask;
+                               .outputs = {mask}});
+    if (window == 0)
+        return l->mask = mask;
+    l->window = window;
+    return l->window_mask = mask;
 }
 
 /* A tensor that only multiplies from the right as the transpose of itself is stored as that transpose. */

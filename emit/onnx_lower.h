@@ -16,8 +16,11 @@ struct onnx_lower {
     const char **transposed;     /* by value: its transpose, where there is one */
     const char *tokens;
     const char *positions, *mask; /* 0, 1, ... s-1, and 0 or -infinity [s, s]; NULL until somebody asks */
-    const struct node *node;      /* the one that is being lowered */
-    const char *prefix;           /* of the names of what it is made of */
+    const char
+        *window_mask; /* the same for positions i - window + 1 .. i, the last window that was asked for */
+    int64_t window;
+    const struct node *node; /* the one that is being lowered */
+    const char *prefix;      /* of the names of what it is made of */
 };
 
 /* Lowers the whole graph, which is canonical, into an empty `onnx`: input "input_ids", output "logits". */
@@ -39,7 +42,7 @@ const char *onnx_lower_transpose(struct onnx_lower *l, const char *x, uint32_t r
 /* Inserts an axis of size 1. */
 const char *onnx_lower_unsqueeze(struct onnx_lower *l, const char *x, int64_t axis, const char *output);
 const char *onnx_lower_positions(struct onnx_lower *l);
-const char *onnx_lower_mask(struct onnx_lower *l);
+const char *onnx_lower_mask(struct onnx_lower *l, int64_t window); /* 0: all before */
 
 #define ONNX_LOWERING(op, function) enum status function(struct onnx_lower *l, struct trace *trace);
 #include "emit/onnx_lowerings.def"

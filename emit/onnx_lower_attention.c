@@ -112,6 +112,18 @@ static const char *repeat_heads(struct onnx_lower *l, const char *x, const struc
                               onnx_lower_part(l, arena_printf(arena, "%s/heads", name)));
 }
 
+/* softcap * tanh(scores / softcap), where there is a soft cap */
+static const char *bend(struct onnx_lower *l, const char *scores)
+{
+    float softcap = node_real(l->node, ATTRIBUTE_softcap);
+    if (softcap == 0)
+        return scores;
+    const char *size = onnx_graph_float(l->onnx, softcap);
+    const char *part = onnx_lower_apply(l, "Div", scores, size, onnx_lower_part(l, "part"));
+    const char *bent = onnx_lower_apply(l, "Tanh", part, NULL, onnx_lower_part(l, "bent"));
+    return onnx_lower_apply(l, "Mul", bent, size, onnx_lower_part(l, "capped"));
+}
+
 /* q, k [b, s, heads, h] -> softmax(q k' * scale + mask) [b, heads, s, s] */
 static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k)
 {
@@ -123,8 +135,11 @@ static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k
     const char *scores =
         onnx_lower_apply(l, "Mul", products, onnx_graph_float(l->onnx, node_real(l->node, ATTRIBUTE_scale)),
                          onnx_lower_part(l, "scores"));
+    scores = bend(l, scores);
     if (node_integer(l->node, ATTRIBUTE_causal))
-        scores = onnx_lower_apply(l, "Add", scores, onnx_lower_mask(l), onnx_lower_part(l, "masked"));
+        scores =
+            onnx_lower_apply(l, "Add", scores, onnx_lower_mask(l, node_integer(l->node, ATTRIBUTE_window)),
+                             onnx_lower_part(l, "masked"));
     const char *weights = onnx_lower_part(l, "weights");
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Softmax",
                                                 .inputs = {scores},

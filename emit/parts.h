@@ -38,6 +38,7 @@ struct parts {
     struct part_norm norm;
     VEC(struct parts_layer) layers;
     int64_t hidden, vocabulary, ffn, heads, kv_heads, head_size;
+    int64_t window;                        /* of attention in every layer; 0: none */
     float epsilon, scale, embedding_scale; /* of all norms; of the scores; of what the embedding gives */
     enum decoder_norm norm_kind;
     enum decoder_activation activation;

@@ -40,6 +40,12 @@ static enum status check_attentions(struct matcher *m)
             return differs(m, "num_key_value_heads", (double)p->kv_heads, (double)groups);
         if (node_real(node, ATTRIBUTE_scale) != p->scale)
             return differs(m, "attention scale", (double)p->scale, (double)node_real(node, ATTRIBUTE_scale));
+        if (node_real(node, ATTRIBUTE_softcap) != 0)
+            return parts_refuse(m, node->results[0], "attention without a soft cap");
+        int64_t window = node_integer(node, ATTRIBUTE_window);
+        if (i > 0 && window != p->window)
+            return differs(m, "sliding_window", (double)p->window, (double)window);
+        p->window = window;
         if (!node_integer(node, ATTRIBUTE_causal))
             return parts_refuse(m, node->results[0], "causal attention");
     }

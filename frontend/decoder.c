@@ -137,6 +137,7 @@ static enum status add_attention(struct decoder *d, uint32_t *out, uint32_t x, i
                          .heads = c->heads,
                          .groups = c->kv_heads,
                          .number = 1 / sqrt((double)c->head_dim)};
+    mixed.window = c->has_full_window && c->has_full_window[layer] ? 0 : c->window;
     uint32_t n;
     TRY(add_norm(d, &n, ROLE_attention_norm, layer, x));
     TRY(add_query(d, &mixed.x, ROLE_q, layer, n));

@@ -24,7 +24,9 @@ struct decoder_rotary {
 struct decoder_config {
     const struct decoder_form *form;
     int64_t layers, hidden, heads, kv_heads, head_dim, ffn, vocab;
-    int64_t positions; /* rows of the table of positions, where the form has one */
+    int64_t positions;           /* rows of the table of positions, where the form has one */
+    int64_t window;              /* of attention; 0: none */
+    const bool *has_full_window; /* [layers]: layers without the window; NULL: none */
     double epsilon;
     bool tied, has_qkv_bias, has_o_bias, has_mlp_bias;
     bool is_parallel; /* attention and MLP are added to the same x */

@@ -10,7 +10,8 @@
 struct fields {
     const json_t *architectures, *layer_types;
     const char *model_type, *activation, *rotary_type;
-    int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, original_context;
+    int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, full_layers,
+        original_context;
     double epsilon, theta, factor, low_factor, high_factor, rotary_fraction;
     bool has_window, attention_bias, mlp_bias, tied, parallel, scaled;
     const json_t *rotary;
@@ -18,6 +19,7 @@ struct fields {
 
 enum field_kind {
     FIELD_SIZE,
+    FIELD_COUNT,
     FIELD_REAL,
     FIELD_FLAG,
     FIELD_TEXT,
@@ -54,6 +56,7 @@ static const struct field rotary_fields[] = {
 
 static const char *const expected[] = {
     [FIELD_SIZE] = "a positive integer",
+    [FIELD_COUNT] = "an integer that is not negative",
     [FIELD_REAL] = "a positive number",
     [FIELD_FLAG] = "true or false",
     [FIELD_TEXT] = "a name",
@@ -82,6 +85,8 @@ static bool read_value(void *place, enum field_kind kind, const json_t *value)
     switch (kind) {
     case FIELD_SIZE:
         return json_read_integer(value, 1, place);
+    case FIELD_COUNT:
+        return json_read_integer(value, 0, place);
     case FIELD_REAL:
         *(double *)place = json_number_value(value);
         return is_positive;
@@ -265,32 +270,40 @@ static enum status set_rotary(struct decoder_rotary *out, const struct fields *f
     return OK;
 }
 
-/* A window that is no shorter than what the model was made for changes nothing within that. */
-static enum status check_window(const struct fields *f, const struct hf_architecture *a,
-                                struct imported_model *model, struct trace *trace)
+/* Which layers have the window: layer_types says so, else the architecture. */
+static enum status set_window(struct decoder_config *out, const struct fields *f,
+                              const struct hf_architecture *a, struct imported_model *model,
+                              struct trace *trace)
 {
-    bool is_used =
-        a->defaults.window == WINDOW_ALWAYS || (a->defaults.window == WINDOW_SWITCHED && f->has_window);
-    const json_t *type;
-    size_t i;
-    json_array_foreach(f->layer_types, i, type)
-    {
-        const char *name = json_string_value(type);
-        is_used |= name && strcmp(name, "sliding_attention") == 0;
-        if (!name || (strcmp(name, "full_attention") != 0 && strcmp(name, "sliding_attention") != 0))
+    bool is_switched = a->defaults.window == WINDOW_SWITCHED,
+         is_used = f->window > 0 && (a->defaults.window == WINDOW_ALWAYS || (is_switched && f->has_window));
+    size_t types = json_array_size(f->layer_types);
+    if (f->window > INT32_MAX || out->layers > DECODER_MAX_LAYERS)
+        return status_fail(trace, INVALID,
+                           "the field \"sliding_window\" is %" PRId64 " with %" PRId64 " layers", f->window,
+                           out->layers);
+    if (f->layer_types && types != (size_t)out->layers)
+        return status_fail(trace, INVALID, "the field \"layer_types\" has %zu entries for %" PRId64 " layers",
+                           types, out->layers);
+    bool *full = ARENA_ARRAY(&model->arena, bool, (size_t)out->layers + 1);
+    for (int64_t i = 0; i < out->layers; i++) {
+        const char *name = json_string_value(json_array_get(f->layer_types, (size_t)i));
+        bool is_full = name && strcmp(name, "full_attention") == 0;
+        if (f->layer_types && !is_full && (!name || strcmp(name, "sliding_attention") != 0))
             return status_fail(trace, UNSUPPORTED,
-                               "the field \"layer_types\": layer %zu is not full_attention", i);
+                               "the field \"layer_types\": layer %" PRId64
+                               " is neither full_attention nor sliding_attention",
+                               i);
+        if (f->layer_types && !is_full && (f->window == 0 || a->defaults.window == WINDOW_NONE))
+            return status_fail(
+                trace, UNSUPPORTED,
+                "the field \"layer_types\": layer %" PRId64
+                " is sliding_attention, which needs sliding_window and an architecture that has it",
+                i);
+        full[i] = f->layer_types ? is_full : !is_used || (is_switched && i < f->full_layers);
+        out->window = full[i] ? out->window : f->window;
     }
-    if (!is_used || f->window == 0)
-        return OK;
-    if (f->context == 0 || f->window < f->context)
-        return status_fail(trace, UNSUPPORTED,
-                           "the field \"sliding_window\": attention over the last %" PRId64
-                           " positions only is not supported (max_position_embeddings is %" PRId64 ")",
-                           f->window, f->context);
-    *VEC_PUSH(&model->arena, &model->notes) = str_from(arena_printf(
-        &model->arena, "sliding window of %" PRId64 " positions left out: the model is made for %" PRId64,
-        f->window, f->context));
+    out->has_full_window = full;
     return OK;
 }
 
@@ -304,8 +317,8 @@ static enum status set_all(struct decoder_config *out, const struct fields *f,
     TRY(set_activation(out, f, a, trace));
     if (!a->form.has_positions)
         TRY(set_rotary(&out->rotary, f, a, out->head_dim, trace));
-    TRY(check_window(f, a, model, trace));
-    return decoder_check(out, trace);
+    TRY(decoder_check(out, trace));
+    return set_window(out, f, a, model, trace);
 }
 
 static enum status read_root(struct decoder_config *out, struct imported_model *model, const json_t *root,

@@ -68,7 +68,7 @@ struct importer {
     struct mask_history *mask_history;
     VEC(int64_t) mask_windows; /* of each mask, as far as the probes do not show it */
     VEC(struct checked_mask) checked_masks;
-    uint32_t node;               /* being interpreted */
+    uint32_t node; /* being interpreted */
     struct trace *trace;
 };
 
@@ -164,8 +164,8 @@ enum status rule_weigh(struct rule *rule) MUST_CHECK;
 enum status rule_table_product(struct rule *rule, const struct import_value *x,
                                uint32_t table_slot) MUST_CHECK;
 
-/* A mask that is right at the probes must stay so at every length, but for a window of so many positions (0: none), which
- * they may be too short to show (frontend/mask_limits.c). */
+/* A mask that is right at the probes must stay so at every length, but for a window of so many positions (0:
+ * none), which they may be too short to show (frontend/mask_limits.c). */
 enum status mask_check_limits(struct rule *rule, const struct import_value *value,
                               int64_t *window) MUST_CHECK;
 

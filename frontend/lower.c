@@ -239,12 +239,9 @@ static enum status lower_attention(struct lowering *l, uint32_t term)
         TRY(lower_projection(l, &values[i], terms[i], name));
     }
     struct attribute attributes[] = {
-        integer(ATTRIBUTE_heads, t->heads),
-        integer(ATTRIBUTE_kv_heads, t->groups),
-        real(ATTRIBUTE_scale, t->number),
-        integer(ATTRIBUTE_causal, 1),
-        integer(ATTRIBUTE_window, t->window),
-        real(ATTRIBUTE_softcap, t->softcap),
+        integer(ATTRIBUTE_heads, t->heads),   integer(ATTRIBUTE_kv_heads, t->groups),
+        real(ATTRIBUTE_scale, t->number),     integer(ATTRIBUTE_causal, 1),
+        integer(ATTRIBUTE_window, t->window), real(ATTRIBUTE_softcap, t->softcap),
     };
     return add_node(l, &l->values[term], term, OP_attention, values[0], values[1], values[2], attributes);
 }

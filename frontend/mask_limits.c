@@ -1,6 +1,7 @@
 /* What the probes cannot see of a mask: a window longer than they are. A number that positions are compared
- * with, or that is added to them, shows when it is made small: the mask must stay as it was, or become a window that grows
- * with the number, whose real size then is known. A stored triangle or band must be one in every row. */
+ * with, or that is added to them, shows when it is made small: the mask must stay as it was, or become a
+ * window that grows with the number, whose real size then is known. A stored triangle or band must be one in
+ * every row. */
 #include "frontend/importer.h"
 #include <inttypes.h>
 #include <math.h>
@@ -119,8 +120,8 @@ static bool reads_replaced(const struct mask_history *h, const Onnx__NodeProto *
     return false;
 }
 
-/* Does the mask change when input `slot` of node `start` (a place in the order) is `number`? *out is what it becomes; NULL
- * when that is not known. */
+/* Does the mask change when input `slot` of node `start` (a place in the order) is `number`? *out is what it
+ * becomes; NULL when that is not known. */
 static bool changes_mask(struct mask_history *h, const struct array **out, uint32_t mask, uint32_t start,
                          size_t slot, double number)
 {
@@ -147,8 +148,8 @@ static bool changes_mask(struct mask_history *h, const struct array **out, uint3
     return !same_array(*out, usual_mask);
 }
 
-/* How many positions each row of [.., n, n] shows: element (i, j) is as (0, 0) where i - j is less, and j <= i when (0, 1) is
- * not as (0, 0); n when all are shown, 0 when the elements say something else. */
+/* How many positions each row of [.., n, n] shows: element (i, j) is as (0, 0) where i - j is less, and j <=
+ * i when (0, 1) is not as (0, 0); n when all are shown, 0 when the elements say something else. */
 static int64_t band_of(const double *values, int64_t count, int64_t rows, int64_t columns)
 {
     const double *last = values + (rows - 1) * columns;
@@ -183,7 +184,8 @@ static bool keep_window(int64_t *window, int64_t found)
     return found > 0;
 }
 
-/* The window that a number of `size` stands for, from the masks that 1, 2 and 3 in its place give; 0: it is none. */
+/* The window that a number of `size` stands for, from the masks that 1, 2 and 3 in its place give; 0: it is
+ * none. */
 static int64_t window_of(const struct array *const small[3], int64_t size)
 {
     int64_t length = probes[PROBES - 1].sequence, second = band_of_array(small[1]), more = second - 2;
@@ -219,7 +221,6 @@ static enum status check_numbers(struct mask_history *h, struct rule *rule, uint
     return OK;
 }
 
-
 /* A stored [.., rows, columns] is the same band everywhere. */
 static enum status check_stored(struct rule *rule, const struct onnx_data *data, int64_t *window)
 {
@@ -233,8 +234,9 @@ static enum status check_stored(struct rule *rule, const struct onnx_data *data,
     enum status status = onnx_data_decode(values, data, rule->trace);
     int64_t width = status == OK ? band_of(values, data->count, rows, columns) : 0;
     if (status == OK && (width == 0 || (width < rows && !keep_window(window, width))))
-        status = rule_refuse(rule, "attention mask is not causal: the stored tensor '%s' is neither a triangle nor one band",
-                             data->name.data);
+        status = rule_refuse(
+            rule, "attention mask is not causal: the stored tensor '%s' is neither a triangle nor one band",
+            data->name.data);
     free(values);
     return status;
 }

@@ -326,8 +326,8 @@ static enum status check_causal(struct rule *rule, const struct masking *m)
     return OK;
 }
 
-/* Masked scores become weights: the masks are summed and must be causal, with a window or without. The scores below a
- * soft cap are divided by it: softcap * tanh(scale * x / softcap). */
+/* Masked scores become weights: the masks are summed and must be causal, with a window or without. The scores
+ * below a soft cap are divided by it: softcap * tanh(scale * x / softcap). */
 static enum status normalise(struct rule *rule, const struct import_value *x)
 {
     struct masking m;

@@ -67,11 +67,11 @@ static enum status check_options(const struct node *node, struct trace *trace)
         if (attribute_is_option(a->key) &&
             !(is_integer ? a->integer >= 0 && a->integer <= INT32_MAX : a->real >= 0 && a->real <= 0x1p40f))
             return status_fail(trace, INVALID, "%s: attribute %s = %.9g, expected one that is not negative",
-                        op_table[node->op].name, attribute_table[a->key].name,
-                        is_integer ? (double)a->integer : (double)a->real);
+                               op_table[node->op].name, attribute_table[a->key].name,
+                               is_integer ? (double)a->integer : (double)a->real);
         if (a->key == ATTRIBUTE_window && a->integer > 0 && node_integer(node, ATTRIBUTE_causal) != 1)
             return status_fail(trace, INVALID, "%s: attribute window = %" PRId64 " without causal = 1",
-                        op_table[node->op].name, a->integer);
+                               op_table[node->op].name, a->integer);
     }
     return OK;
 }

@@ -14,8 +14,8 @@ struct forward {
     struct attention_pack packs[FORWARD_PACKS]; /* keys across, values down */
 };
 
-/* Scores of one query, computed from key `begin` on, to its weights: keys before `first` and from `valid` on get weight 0.
- * Returns the maximum and F(rcp(sum)). */
+/* Scores of one query, computed from key `begin` on, to its weights: keys before `first` and from `valid` on
+ * get weight 0. Returns the maximum and F(rcp(sum)). */
 static void weigh(real *x, int64_t begin, int64_t first, int64_t valid, int64_t width, real *max, real *share)
 {
     int64_t lane = first / ROW_LANES * ROW_LANES; /* sums keep their lanes */
@@ -51,8 +51,8 @@ static void attend_tile(const struct forward *f, int64_t sequence, int64_t head,
     }
     int64_t o_step = a->heads * a->value_width;
     real *o = f->o + token * o_step + head * a->value_width;
-    attention_gather(a, scores, rows, begin * TILE_COLUMNS, keys, attention_panels(&f->packs[1], sequence, group),
-                     a->value_width, o, o_step, TILE_LAST);
+    attention_gather(a, scores, rows, begin * TILE_COLUMNS, keys,
+                     attention_panels(&f->packs[1], sequence, group), a->value_width, o, o_step, TILE_LAST);
     for (int i = 0; i < rows; i++)
         for (int64_t c = 0; c < a->value_width; c++)
             o[i * o_step + c] = r_flush(o[i * o_step + c] * share[i]);

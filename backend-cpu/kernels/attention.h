@@ -15,10 +15,10 @@ struct attention {
     real scale;
     uint least; /* scaled_least(scale) */
     bool causal;
-    int64_t window;       /* keys that a query sees at most: the last ones */
-    real softcap, uncap;  /* uncap = rcp(softcap); both 0 where scores are not bent */
-    int64_t tiles;  /* of TILE_ROWS tokens */
-    int64_t stride; /* elements of a row of scores in scratch */
+    int64_t window;      /* keys that a query sees at most: the last ones */
+    real softcap, uncap; /* uncap = rcp(softcap); both 0 where scores are not bent */
+    int64_t tiles;       /* of TILE_ROWS tokens */
+    int64_t stride;      /* elements of a row of scores in scratch */
     struct cpu_threads *threads;
 };
 

@@ -10,8 +10,8 @@ enum { ROW_MAX, ROW_SHARE, ROW_DELTA, ROW_BENT, ROW_KINDS };
 
 /* A thread's scratch; widths are those of a head. */
 struct key_scratch {
-    real *rows;              /* [4, stride]: m, z and delta of each query of a head, for the lanes; bent scores */
-    real *p, *t;             /* [TILE_ROWS, stride] */
+    real *rows;  /* [4, stride]: m, z and delta of each query of a head, for the lanes; bent scores */
+    real *p, *t; /* [TILE_ROWS, stride] */
     real *dv_head, *dk_head; /* [TILE_ROWS, e], [TILE_ROWS, h]: sums of one head */
     real *block, *total; /* [length, panels of h]: sums for dq in this block of keys, and of those before */
 };
@@ -31,8 +31,8 @@ static void gather_rows(const struct attention_grad *g, int64_t sequence, int64_
         m[i] = z[i] = delta[i] = 0;
 }
 
-/* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 but for the
- * queries that see `key`. */
+/* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 but for
+ * the queries that see `key`. */
 static void pull_back(const struct attention *a, real *p, real *t, real *rows, int64_t first, int64_t end,
                       int64_t key)
 {
@@ -63,7 +63,8 @@ static int64_t sums_width(const struct attention *a)
     return round_up(a->key_width, panels_width(a->key_width));
 }
 
-/* Keys [first, end), of one block of 512, to the sums of the queries [query, seen). t [end - first, stride] */
+/* Keys [first, end), of one block of 512, to the sums of the queries [query, seen). t [end - first, stride]
+ */
 static void add_to_queries(const struct attention_grad *g, int64_t sequence, int64_t group, int64_t first,
                            int64_t end, int64_t query, int64_t seen, const real *t, real *block)
 {

@@ -2,8 +2,8 @@
 #include "backend-cpu/kernels/attention_grad.h"
 #include "backend-cpu/kernels/row.h"
 
-/* Keys [begin, end) of one query. x: scores, d: F(products of do and v) -> t in x, 0 but for keys [first, valid). `bent` is
- * scratch like x. */
+/* Keys [begin, end) of one query. x: scores, d: F(products of do and v) -> t in x, 0 but for keys [first,
+ * valid). `bent` is scratch like x. */
 static void pull_back(const struct attention *a, real *x, const real *d, real *bent, const real of_query[3],
                       int64_t begin, int64_t end, int64_t first, int64_t valid)
 {
@@ -37,8 +37,8 @@ static void query_tile(const struct attention_grad *g, int64_t sequence, int64_t
                     attention_panels(&g->packs[ATTENTION_KEYS_ACROSS], sequence, group), begin, panels, x,
                     TILE_LAST | TILE_SCALED);
     attention_strip(a, g->output_gradient + token * o_step + head * a->value_width, o_step, rows,
-                    a->value_width, attention_panels(&g->packs[ATTENTION_VALUES_ACROSS], sequence, group), begin,
-                    panels, d, TILE_LAST);
+                    a->value_width, attention_panels(&g->packs[ATTENTION_VALUES_ACROSS], sequence, group),
+                    begin, panels, d, TILE_LAST);
     for (int i = 0; i < rows; i++) {
         int64_t at = (token + i) * a->heads + head;
         const real of_query[3] = {g->stats[2 * at], g->stats[2 * at + 1], g->delta[at]};
@@ -47,8 +47,9 @@ static void query_tile(const struct attention_grad *g, int64_t sequence, int64_t
                   a->causal ? first + i + 1 : keys);
     }
     real *dq = g->dq + token * q_step + head * a->key_width;
-    attention_gather(a, x, rows, begin * TILE_COLUMNS, keys, attention_panels(&g->packs[ATTENTION_KEYS_DOWN], sequence, group),
-                     a->key_width, dq, q_step, TILE_LAST | TILE_SCALED);
+    attention_gather(a, x, rows, begin * TILE_COLUMNS, keys,
+                     attention_panels(&g->packs[ATTENTION_KEYS_DOWN], sequence, group), a->key_width, dq,
+                     q_step, TILE_LAST | TILE_SCALED);
 }
 
 void attention_query_tiles(void *payload, int64_t first, int64_t end, uint32_t thread)

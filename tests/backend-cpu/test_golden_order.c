@@ -258,7 +258,8 @@ static float pull_of(const struct attention *a, int64_t b, int64_t i, int64_t j,
 {
     float d = inner(output_gradient(a, b, i, n), value(a, b, j, n), a->e);
     float delta = in(a->run, 5)[(b * a->s + i) * a->n + n];
-    float t = gm_flush(weight_of(a, b, i, j, n) * gm_flush(d - delta)), softcap = a->run->of->attributes.softcap;
+    float t = gm_flush(weight_of(a, b, i, j, n) * gm_flush(d - delta)),
+          softcap = a->run->of->attributes.softcap;
     if (softcap == 0)
         return t;
     float y = gm_flush(score(a, b, i, j, n) * gm_rcp(softcap));

@@ -93,7 +93,8 @@ static void rmsnorm_has_the_right_gradients(void **state)
 
 static void check_attention(int64_t causal, int64_t s, int64_t window, float softcap)
 {
-    const struct kernel_attributes a = {.heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = causal, .window = window, .softcap = softcap};
+    const struct kernel_attributes a = {
+        .heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = causal, .window = window, .softcap = softcap};
     const struct op_case forward = {OP_attention,
                                     a,
                                     {{3, {2, s, 24}}, {3, {2, s, 8}}, {3, {2, s, 10}}},

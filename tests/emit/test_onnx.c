@@ -123,7 +123,8 @@ static uint32_t normed_heads(struct graph *g, uint32_t x, const char *name, int6
 
 /* Learned positions, layer norms with biases, norms of heads, a rotation of the first `turned` channels of 6,
  * and an activation. */
-static struct graph *other_model(enum op activation, bool is_squared, int64_t turned)
+static struct graph *other_model(enum op activation, bool is_squared, int64_t turned, int64_t window,
+                                 float softcap)
 {
     struct graph *g = graph_create();
     uint32_t axes[2] = {dims_symbol(&g->dims, STR("batch")), dims_symbol(&g->dims, STR("sequence"))};
@@ -142,8 +143,10 @@ static struct graph *other_model(enum op activation, bool is_squared, int64_t tu
         k = build_op(g, OP_rope_part, of_k, &(struct build_attributes){.heads = 2});
     }
     uint32_t in[3] = {q, k, biased(g, n, "v", 12, 20)};
-    uint32_t y = build_op(g, OP_attention, in,
-                          &(struct build_attributes){.heads = 4, .kv_heads = 2, .causal = 1, .scale = 0.5f});
+    uint32_t y = build_op(
+        g, OP_attention, in,
+        &(struct build_attributes){
+            .heads = 4, .kv_heads = 2, .causal = 1, .scale = 0.5f, .window = window, .softcap = softcap});
     x = build_binary(g, OP_add, x, biased(g, y, "o", 20, 24));
     uint32_t h = build_unary(g, activation, biased(g, layer_norm(g, x, "norm1", 20), "up", 33, 20));
     h = is_squared ? build_binary(g, OP_mul, h, h) : h;
@@ -157,7 +160,8 @@ static void models_of_other_families_read_back(void **state)
     struct fixture *f = *state;
     static const enum op activations[] = {OP_gelu_tanh, OP_gelu, OP_relu, OP_silu};
     for (int i = 0; i < 4; i++) {
-        struct graph *graph = other_model(activations[i], activations[i] == OP_relu, i % 2 ? 4 : 0);
+        struct graph *graph = other_model(activations[i], activations[i] == OP_relu, i % 2 ? 4 : 0, i * 7,
+                                          i > 1 ? 0.75f * (float)i : 0);
         assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
         assert_reads_back(f, graph);
         graph_destroy(graph);

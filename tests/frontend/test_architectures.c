@@ -57,26 +57,63 @@ static void are_all_tried(void **state)
     }
 }
 
-/* The first place of `from` becomes `to`. */
-static void refuse(const char *name, const char *from, const char *to, enum status status, const char *words)
+/* A model of the table in whose configuration the first place of `from` becomes `to`. */
+static void write_changed(struct import_fixture *f, const char *name, const char *from, const char *to)
 {
     const struct hf_model *model = hf_models;
     while (strcmp(model->name, name) != 0)
         model++;
     const char *place = strstr(model->config, from);
     struct builder config = {0};
-    struct import_fixture f;
-    struct trace trace = {0};
-    struct imported_model imported;
     assert_non_null(place);
     builder_printf(&config, "%.*s%s%s", (int)(place - model->config), model->config, to,
                    place + strlen(from));
-    import_fixture_create(&f);
-    hf_model_write(&f, model, 0);
-    import_write_bytes(&f, "config.json", config.data, config.length);
+    import_fixture_create(f);
+    hf_model_write(f, model, 0);
+    import_write_bytes(f, "config.json", config.data, config.length);
+    builder_release(&config);
+}
+
+static void refuse(const char *name, const char *from, const char *to, enum status status, const char *words)
+{
+    struct import_fixture f;
+    struct trace trace = {0};
+    struct imported_model imported;
+    write_changed(&f, name, from, to);
     assert_fails(frontend_import(&imported, f.directory, NULL, &trace), status, &trace, words);
     import_fixture_release(&f);
-    builder_release(&config);
+}
+
+/* The windows of all layers, with other fields. */
+static void expect_windows(const char *name, const char *from, const char *to, const char *windows)
+{
+    struct import_fixture f;
+    struct trace trace = {0};
+    struct imported_model imported;
+    struct builder found = {0};
+    write_changed(&f, name, from, to);
+    assert_ok(frontend_import(&imported, f.directory, NULL, &trace), &trace);
+    for (uint32_t i = 0; i < imported.graph->nodes.count; i++)
+        if (imported.graph->nodes.items[i].op == OP_attention)
+            builder_printf(&found, " %d",
+                           (int)node_integer(&imported.graph->nodes.items[i], ATTRIBUTE_window));
+    assert_string_equal(builder_text(&found), windows);
+    builder_release(&found);
+    imported_model_release(&imported);
+    import_fixture_release(&f);
+}
+
+static void have_the_windows_that_the_configuration_says(void **state)
+{
+    (void)state;
+    const char *from = "\"max_window_layers\": 28, \"layer_types\": [\"full_attention\"]";
+    expect_windows("qwen3", from, "\"sliding_window\": 7, \"use_sliding_window\": false", " 0");
+    expect_windows("qwen3", from,
+                   "\"sliding_window\": 7, \"use_sliding_window\": true, \"max_window_layers\": 0", " 7");
+    expect_windows("qwen3", from,
+                   "\"sliding_window\": 7, \"use_sliding_window\": true, \"max_window_layers\": 1", " 0");
+    expect_windows("qwen2", from, "\"sliding_window\": 7, \"layer_types\": [\"sliding_attention\"]", " 7");
+    expect_windows("phi3", "\"model_type\"", "\"sliding_window\": 7, \"model_type\"", " 7");
 }
 
 static void name_the_field_that_does_not_fit(void **state)
@@ -104,6 +141,7 @@ int main(void)
         cmocka_unit_test(compute_what_transformers_computes),
         cmocka_unit_test(are_read_without_the_name_of_the_inner_model),
         cmocka_unit_test(are_all_tried),
+        cmocka_unit_test(have_the_windows_that_the_configuration_says),
         cmocka_unit_test(name_the_field_that_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

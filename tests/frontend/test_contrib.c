@@ -297,13 +297,35 @@ static void refuse(const struct options *options, const char *words)
     import_fixture_release(&f);
 }
 
+static void fused_attention_may_have_a_window(void **state)
+{
+    (void)state;
+    struct options options = {.spelling = CONTRIB_PACKED, .turned = SIZE};
+    struct import_fixture f;
+    struct imported_model model;
+    uint32_t seen = 0;
+    options.attribute = "local_window_size";
+    options.value = 7;
+    import_fixture_create(&f);
+    write_model(&f, &options);
+    assert_ok(frontend_import_onnx(&model, f.path, NULL, &trace), &trace);
+    for (uint32_t i = 0; i < model.graph->nodes.count; i++)
+        if (model.graph->nodes.items[i].op == OP_attention) {
+            assert_int_equal(node_integer(&model.graph->nodes.items[i], ATTRIBUTE_window), 7);
+            seen++;
+        }
+    assert_true(seen > 0);
+    imported_model_release(&model);
+    import_fixture_release(&f);
+}
+
 static void what_fused_attention_does_beyond_is_refused(void **state)
 {
     (void)state;
     struct options options = {.spelling = CONTRIB_PACKED, .turned = SIZE};
     options.attribute = "local_window_size";
-    options.value = 4;
-    refuse(&options, "local_window_size = 4");
+    options.value = -4;
+    refuse(&options, "local_window_size = -4");
     options.attribute = "rotary_interleaved";
     options.value = 1;
     refuse(&options, "rotary_interleaved = 1");
@@ -318,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spellings_are_one_graph),
+        cmocka_unit_test(fused_attention_may_have_a_window),
         cmocka_unit_test(what_fused_attention_does_beyond_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,8 +160,10 @@ static void names_fields_that_it_does_not_understand(void **state)
         {", \"attention_bias\": true", "self_attn.q_proj.bias", INVALID},
         {", \"mlp_bias\": true", "mlp.gate_proj.bias", INVALID},
         {", \"attention_bias\": 1", "attention_bias", INVALID},
-        {", \"layer_types\": [\"chunked_attention\"]", "layer_types", UNSUPPORTED},
-        {", \"layer_types\": [\"sliding_attention\"], \"sliding_window\": 8", "sliding_window", UNSUPPORTED},
+        {", \"layer_types\": [\"chunked_attention\", \"full_attention\"]", "layer_types", UNSUPPORTED},
+        {", \"layer_types\": [\"full_attention\"]", "layer_types", INVALID},
+        {", \"layer_types\": [\"full_attention\", \"sliding_attention\"], \"sliding_window\": 8",
+         "sliding_window", UNSUPPORTED},
         {", \"head_dim\": 4", "duplicate", INVALID},
         {"} {", "JSON", INVALID},
     };
@@ -179,15 +181,6 @@ static void reads_over_fields_that_do_not_matter(void **state)
                     "\"some_switch\": false, \"some_value\": null, \"rope_scaling\": null, "
                     "\"layer_types\": [\"full_attention\", \"full_attention\"]");
     accept(folder, NULL);
-}
-
-static void leaves_out_a_window_that_is_never_left(void **state)
-{
-    struct folder *folder = *state;
-    const char *more = ", \"layer_types\": [\"sliding_attention\"], \"sliding_window\": 64, "
-                       "\"max_position_embeddings\": 64";
-    hf_config_write(&folder->f, &folder->model, more);
-    accept(folder, "sliding window of 64");
 }
 
 static void write_config(struct folder *folder, const char *text)
@@ -346,7 +339,6 @@ int main(void)
         cmocka_unit_test(has_the_frequencies_of_transformers),
         FOLDER_TEST(names_fields_that_it_does_not_understand),
         FOLDER_TEST(reads_over_fields_that_do_not_matter),
-        FOLDER_TEST(leaves_out_a_window_that_is_never_left),
         FOLDER_TEST(refuses_configurations_that_say_too_little),
         FOLDER_TEST(refuses_sizes_that_do_not_fit),
         FOLDER_TEST(refuses_a_head_that_is_not_what_it_is_tied_to),

@@ -65,30 +65,19 @@ static void refuses_masks_that_are_not_causal(void **state)
     expect(&model, UNSUPPORTED, "position 0 sees the later position 1");
     model.mask = MASK_SEES_NEXT;
     expect(&model, UNSUPPORTED, "position 0 sees the later position 1");
-    model.mask = MASK_WINDOW;
-    expect(&model, UNSUPPORTED, "position 3 does not see position 0");
 }
 
-/* Longer than any probe: the window is told by the number that positions are compared with. */
-static void refuses_windows_of_any_length(void **state)
+/* Chunks of so many positions: alike at any length that is tried, but for the number. */
+static void refuses_chunks_of_positions(void **state)
 {
     (void)state;
-    static const int64_t windows[] = {3, 4, 5, 6, 9, 100, 4096};
-    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+    static const int64_t sizes[] = {2, 3, 4, 5, 9, 4096};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct onnx_llama model = onnx_llama_default();
-        model.mask = MASK_WINDOW;
-        model.window = windows[i];
-        expect(&model, UNSUPPORTED, "attention mask is not causal");
+        model.mask = MASK_CHUNKS;
+        model.window = sizes[i];
+        expect(&model, UNSUPPORTED, "attention mask is n");
     }
-}
-
-static void refuses_stored_masks_with_a_window(void **state)
-{
-    (void)state;
-    struct onnx_llama model = onnx_llama_default();
-    model.mask = MASK_BUFFER;
-    model.window = 8;
-    expect(&model, UNSUPPORTED, "attention mask is not causal: row 8 of the stored tensor");
 }
 
 static void refuses_tiled_key_heads(void **state)
@@ -369,8 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_masks_that_are_not_causal),
-        cmocka_unit_test(refuses_windows_of_any_length),
-        cmocka_unit_test(refuses_stored_masks_with_a_window),
+        cmocka_unit_test(refuses_chunks_of_positions),
         cmocka_unit_test(refuses_tiled_key_heads),
         cmocka_unit_test(refuses_rotary_tables_that_no_frequency_explains),
         cmocka_unit_test(refuses_other_rotations),

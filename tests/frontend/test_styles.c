@@ -68,8 +68,11 @@ static uint32_t layer(struct expected *e, uint32_t x, int i, uint32_t *table)
     uint32_t kt[2] = {linear(e, n, i, "k", narrow, m->hidden), *table};
     uint32_t k = build_op(g, OP_rope, kt, &(struct build_attributes){0});
     uint32_t in[3] = {q, k, linear(e, n, i, "v", narrow, m->hidden)};
-    struct build_attributes attributes = {
-        .heads = m->heads, .kv_heads = m->kv_heads, .scale = (float)(1 / sqrt((double)m->head)), .causal = 1};
+    struct build_attributes attributes = {.heads = m->heads,
+                                          .kv_heads = m->kv_heads,
+                                          .scale = (float)(1 / sqrt((double)m->head)),
+                                          .causal = 1,
+                                          .window = m->window};
     uint32_t a = build_op(g, OP_attention, in, &attributes);
     x = build_binary(g, OP_add, x, linear(e, a, i, "o", m->hidden, wide));
     snprintf(name, sizeof name, "layers.%d.mlp_norm", i);
@@ -168,6 +171,18 @@ static void imports_every_form_of_causal_mask(void **state)
     CHECK(m->mask = MASK_LESS_WHERE_ADD);
     CHECK(m->mask = MASK_BUFFER);
     CHECK(m->mask = MASK_TRIU_ADD, m->cache = true, m->swapped = true);
+}
+
+/* Of any length: those that the probes show, and those that only their number tells. */
+static void imports_every_form_of_window(void **state)
+{
+    (void)state;
+    static const int64_t windows[] = {1, 2, 3, 4, 5, 6, 9, 100, 4096};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
+        CHECK(m->mask = MASK_WINDOW, m->window = windows[i]);
+    for (int64_t window = 2; window < 16; window++)
+        CHECK(m->mask = MASK_BUFFER, m->window = window);
+    CHECK(m->mask = MASK_WINDOW, m->window = 9, m->cache = true, m->swapped = true);
 }
 
 static void imports_every_form_of_scale(void **state)
@@ -343,6 +358,7 @@ int main(void)
         cmocka_unit_test(imports_every_form_of_norm),
         cmocka_unit_test(imports_every_form_of_rotary_embedding),
         cmocka_unit_test(imports_every_form_of_causal_mask),
+        cmocka_unit_test(imports_every_form_of_window),
         cmocka_unit_test(imports_every_form_of_scale),
         cmocka_unit_test(imports_groups_of_every_ratio),
         cmocka_unit_test(imports_every_form_of_silu),

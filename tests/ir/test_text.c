@@ -151,12 +151,61 @@ static void copying_with_smaller_leaves_recomputes_attributes(void **state)
     graph_destroy(g), graph_destroy(to);
 }
 
+/* Where they are 0, so that texts of models without them are as they were. */
+static void leaves_out_options_that_are_not_used(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t window, causal;
+        float softcap;
+        const char *text; /* NULL: refused */
+    } cases[] = {{0, 1, 0, "causal=1\n"},
+                 {0, 0, 2, "causal=0 softcap=2\n"},
+                 {5, 1, 0, "causal=1 window=5\n"},
+                 {5, 1, 1.5f, "causal=1 window=5 softcap=1.5\n"},
+                 {5, 0, 0, NULL},
+                 {-1, 1, 0, NULL},
+                 {0, 1, -1, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *attributes = cases[i].text ? cases[i].text : "";
+        struct builder text = {0}, again = {0};
+        struct graph *graph = NULL;
+        struct trace trace = {0};
+        builder_printf(
+            &text,
+            "espalier-ir 1\ninput %%0: f32[2, 3, d0:4] q\n"
+            "%%1: f32[2, 3, d0], %%2: f32[2, 3, 1, 2] = attention %%0 %%0 %%0 heads=1 kv_heads=1 scale=0.5 ");
+        if (*attributes)
+            builder_add_text(&text, attributes);
+        else
+            builder_printf(&text, "causal=%d window=%d softcap=%g\n", (int)cases[i].causal,
+                           (int)cases[i].window, (double)cases[i].softcap);
+        builder_add_text(&text, "output %1 y\n");
+        enum status status = graph_parse(&graph, (struct str){text.data, text.length}, "text", &trace);
+        if (!cases[i].text) {
+            assert_int_equal(status, INVALID);
+            assert_non_null(strstr(trace.text, cases[i].softcap < 0 ? "softcap" : "window"));
+        } else {
+            assert_ok(status, &trace);
+            const struct node *node = &graph->nodes.items[0];
+            assert_int_equal(node_integer(node, ATTRIBUTE_window), cases[i].window);
+            assert_true(node_real(node, ATTRIBUTE_softcap) == cases[i].softcap);
+            graph_print(graph, TEXT_CANONICAL, &again);
+            assert_non_null(strstr(builder_text(&again), cases[i].text));
+            graph_destroy(graph);
+        }
+        builder_release(&text);
+        builder_release(&again);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_and_parses_back),
         cmocka_unit_test(hash_ignores_names_but_not_structure),
         cmocka_unit_test(canonical_form_does_not_depend_on_the_order_of_nodes),
+        cmocka_unit_test(leaves_out_options_that_are_not_used),
         cmocka_unit_test(names_the_place_of_an_error),
         cmocka_unit_test(survives_truncation_at_every_byte),
         cmocka_unit_test(verifier_lists_what_is_broken),

@@ -223,6 +223,8 @@ static void differentiates_attention(void **state)
         open_bench(&b);
         uint32_t inputs[] = {INPUT(&b, "q", 2, 5, 12), INPUT(&b, "k", 2, 5, 6), INPUT(&b, "v", 2, 5, 4)};
         struct build_attributes attributes = {.heads = 4, .kv_heads = 2, .scale = 0.75f, .causal = causal};
+        attributes.window = causal * 3;
+        attributes.softcap = 2;
         check(&b, build_op(b.graph, OP_attention, inputs, &attributes));
         close_bench(&b);
     }

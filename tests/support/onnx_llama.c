@@ -5,13 +5,11 @@
 #include <string.h>
 
 enum { TABLE_ROWS = 64 };
-
 struct emitter {
     struct onnx_writer *w;
     const struct onnx_llama *m;
-    const char *cosine, *sine,
-        *mask; /* tables broadcast over [batch, heads, sequence, head]; mask or condition */
-    const char *batch, *sequence; /* [1] */
+    const char *cosine, *sine, *mask; /* over [batch, heads, sequence, head]; mask or condition */
+    const char *batch, *sequence;     /* [1] */
 };
 
 struct onnx_llama onnx_llama_default(void)
@@ -319,27 +317,32 @@ static const char *rotate(struct emitter *e, const char *x)
     return op2(e, "Add", op2(e, "Mul", x, e->cosine), op2(e, "Mul", turned, e->sine));
 }
 
-static const char *positions_table(struct emitter *e, const char *op)
+/* Keys (columns) against positions, both divided by `chunk`. */
+static const char *positions_table(struct emitter *e, const char *op, int64_t chunk)
 {
     struct onnx_writer *w = e->w;
-    const char *length = onnx_op(w, "Squeeze", e->sequence, NULL);
-    const char *range = onnx_op(w, "Range", onnx_const_index(w, 0), length, onnx_const_index(w, 1), NULL);
-    return onnx_op(w, op, unsqueeze(e, range, 0), unsqueeze(e, range, 1), NULL); /* keys by columns */
+    const char *zero = onnx_const_index(w, 0), *length = onnx_op(w, "Squeeze", e->sequence, NULL);
+    const char *range = onnx_op(w, "Range", zero, length, onnx_const_index(w, 1), NULL);
+    range = onnx_op(w, "Div", range, onnx_const_index(w, chunk), NULL);
+    return onnx_op(w, op, unsqueeze(e, range, 0), unsqueeze(e, range, 1), NULL);
 }
 
 static void make_mask(struct emitter *e)
 {
     struct onnx_writer *w = e->w;
     const float low = -3.4028234663852886e38f;
-    const char *square = shape_of(e, 2, (const char *[]){e->sequence, e->sequence});
+    const char *square = shape_of(e, 2, (const char *[]){e->sequence, e->sequence}), *full;
     switch (e->m->mask) {
     case MASK_NONE:
         return;
     case MASK_WHERE:
-        e->mask = positions_table(e, "LessOrEqual");
+    case MASK_CHUNKS:
+        e->mask = positions_table(e, "LessOrEqual", 1);
+        if (e->m->mask == MASK_CHUNKS)
+            e->mask = op2(e, "And", e->mask, positions_table(e, "Equal", e->m->window));
         return;
     case MASK_LESS_WHERE_ADD:
-        e->mask = onnx_op(w, "Where", positions_table(e, "Greater"), onnx_const_float(w, -INFINITY),
+        e->mask = onnx_op(w, "Where", positions_table(e, "Greater", 1), onnx_const_float(w, -INFINITY),
                           onnx_const_float(w, 0), NULL);
         return;
     case MASK_BUFFER: {
@@ -353,18 +356,16 @@ static void make_mask(struct emitter *e)
         e->mask = onnx_op(w, "Slice", rows, onnx_const_int(w, 0), e->sequence, onnx_const_int(w, 3), NULL);
         return;
     }
-    case MASK_TRIU_ADD:
-    case MASK_SEES_NEXT:
-    case MASK_WINDOW:
+    default:
         break;
     }
     onnx_attribute_tensor(w, "value", ONNX_TEST_FLOAT, 1, (const int64_t[]){1}, &low, sizeof low);
-    const char *full = onnx_op(w, "ConstantOfShape", square, NULL);
+    full = onnx_op(w, "ConstantOfShape", square, NULL);
     const char *diagonal = onnx_const_index(w, e->m->mask == MASK_SEES_NEXT ? 2 : 1);
     onnx_attribute_int(w, "upper", 1);
     e->mask = onnx_op(w, "Trilu", full, diagonal, NULL);
     if (e->m->mask == MASK_WINDOW) {
-        diagonal = onnx_const_index(w, e->m->window ? -e->m->window : -3);
+        diagonal = onnx_const_index(w, -e->m->window);
         onnx_attribute_int(w, "upper", 0);
         e->mask = onnx_op(w, "Add", e->mask, onnx_op(w, "Trilu", full, diagonal, NULL), NULL);
     }
@@ -437,7 +438,7 @@ static const char *masked_softmax(struct emitter *e, const char *scores, const c
         size = onnx_op(w, "Cast", size, NULL);
         scores = onnx_op(w, "Div", scores, onnx_op(w, "Sqrt", size, NULL), NULL);
     }
-    if (e->mask && e->m->mask == MASK_WHERE)
+    if (e->mask && (e->m->mask == MASK_WHERE || e->m->mask == MASK_CHUNKS))
         scores = onnx_op(w, "Where", e->mask, scores, onnx_const_float(w, -INFINITY), NULL);
     else if (e->mask)
         scores = op2(e, "Add", scores, e->mask);

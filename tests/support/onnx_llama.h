@@ -24,7 +24,8 @@ enum mask_form {
     MASK_BUFFER,         /* a stored triangle, sliced */
     MASK_NONE,
     MASK_SEES_NEXT, /* one diagonal too many: not causal */
-    MASK_WINDOW,    /* only two positions back, or `window` positions in all: not causal */
+    MASK_WINDOW,    /* `window` positions in all */
+    MASK_CHUNKS,    /* the positions of the same `window`, a number of chunk: not supported */
 };
 enum scale_form { SCALE_DIV, SCALE_MUL, SCALE_SPLIT, SCALE_SHAPE };
 enum repeat_form { REPEAT_EXPAND, REPEAT_FIVE_AXES, REPEAT_TILED };
@@ -50,7 +51,7 @@ struct onnx_llama {
     bool bias;         /* of q, k and v */
     bool packed;       /* q, k, v in one linear layer, gate and up in another; sliced apart */
     float table_error; /* added to one cosine of ROTARY_TABLES, in row 40 */
-    int64_t window;    /* of MASK_WINDOW and MASK_BUFFER; 0: 3 and none */
+    int64_t window;    /* of MASK_WINDOW, MASK_CHUNKS and MASK_BUFFER; there 0 is none */
     bool merged_batch; /* batch and heads merged around the products of attention */
     bool half;         /* weights stored as FLOAT16 */
     bool shared_norms; /* all norm weights equal, and shared through Identity nodes */

@@ -21,7 +21,7 @@ PUSH_BLOCK(push_attention)
     uint first_plane, planes;
     uint first_row, rows;
     uint first_column, columns;
-    uint width; /* of the operand that is multiplied: h or e */
+    uint width;           /* of the operand that is multiplied: h or e */
     uint window;          /* keys that a query sees at most: the last ones; at least 1 */
     float softcap, uncap; /* scores are bent to softcap * tanh(uncap * score), where softcap is not 0 */
 };
