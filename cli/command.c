@@ -176,3 +176,23 @@ void print_json(json_t *json)
     free(text);
     json_decref(json);
 }
+
+enum status command_tokenizer(struct tokenizer **out, const struct command *command,
+                              const struct model_source *source, struct trace *trace)
+{
+    TRY(model_source_tokenizer(out, source, command_option(command, "tokenizer"), trace));
+    return *out ? OK
+                : status_fail(trace, INVALID, "%s has no tokenizer: give --tokenizer FILE or bytes",
+                              command->arguments[0]);
+}
+
+enum status command_check_vocabulary(const struct graph *graph, const struct tokenizer *tokenizer,
+                                     const char *name, struct trace *trace)
+{
+    uint32_t logits = graph_find_output(graph, "logits");
+    if (logits == ID_NONE)
+        return status_fail(trace, INVALID, "%s has no output \"logits\"", name);
+    const struct value *v = graph_value(graph, logits);
+    return tokenizer_check_model(tokenizer, (uint64_t)dims_size(&graph->dims, v->axes[v->rank - 1]), name,
+                                 trace);
+}

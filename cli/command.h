@@ -54,6 +54,13 @@ struct source_options command_source(const struct command *command);
 enum status command_open_store(struct store **out, const struct command *command,
                                struct trace *trace) MUST_CHECK;
 
+/* The tokenizer that --tokenizer names, else the model's own; INVALID when there is none. */
+enum status command_tokenizer(struct tokenizer **out, const struct command *command,
+                              const struct model_source *source, struct trace *trace) MUST_CHECK;
+/* INVALID unless the tokenizer can be that of the model `name`, which yields "logits". */
+enum status command_check_vocabulary(const struct graph *graph, const struct tokenizer *tokenizer,
+                                     const char *name, struct trace *trace) MUST_CHECK;
+
 /* One JSON object on one line of standard output; takes the reference. */
 void print_json(json_t *json);
 

@@ -5,15 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum status open_tokenizer(struct tokenizer **out, const struct command *command,
-                                  const struct model_source *source, struct trace *trace)
-{
-    TRY(model_source_tokenizer(out, source, command_option(command, "tokenizer"), trace));
-    return *out ? OK
-                : status_fail(trace, INVALID, "%s has no tokenizer: give --tokenizer FILE or bytes",
-                              command->arguments[0]);
-}
-
 static void print_result(const struct command *command, const struct evaluation *e)
 {
     if (command_is_json(command))
@@ -25,17 +16,6 @@ static void print_result(const struct command *command, const struct evaluation 
             "loss %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu bytes)\n",
             e->loss, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
             (unsigned long long)e->bytes);
-}
-
-static enum status check_vocabulary(const struct graph *graph, const struct tokenizer *tokenizer,
-                                    const char *name, struct trace *trace)
-{
-    uint32_t logits = graph_find_output(graph, "logits");
-    if (logits == ID_NONE)
-        return status_fail(trace, INVALID, "%s has no output \"logits\"", name);
-    const struct value *v = graph_value(graph, logits);
-    return tokenizer_check_model(tokenizer, (uint64_t)dims_size(&graph->dims, v->axes[v->rank - 1]), name,
-                                 trace);
 }
 
 static enum status evaluate(struct command *command, const struct graph *graph, struct tokenizer *tokenizer,
@@ -79,9 +59,9 @@ enum status command_eval(struct command *command, struct trace *trace)
     struct source_options options = command_source(command);
     struct tokenizer *tokenizer = NULL;
     TRY(model_source_open(&source, command->arguments[0], &options, trace));
-    enum status status = open_tokenizer(&tokenizer, command, &source, trace);
+    enum status status = command_tokenizer(&tokenizer, command, &source, trace);
     if (status == OK)
-        status = check_vocabulary(source.graph, tokenizer, command->arguments[0], trace);
+        status = command_check_vocabulary(source.graph, tokenizer, command->arguments[0], trace);
     if (status == OK)
         status = has_task ? eval_task(command, source.graph, tokenizer, trace)
                           : evaluate(command, source.graph, tokenizer, trace);

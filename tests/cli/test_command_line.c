@@ -124,6 +124,27 @@ static void refuses_bad_devices(void **state)
     assert_int_equal(access(store, F_OK), -1);
 }
 
+static void generate_continues_a_text(void **state)
+{
+    (void)state;
+    const char *model = "golden/tiny/model.onnx --tokenizer bytes --quiet --device cpu";
+    struct outcome o =
+        program_run("generate %s --prompt The --tokens 9 --temperature 0.5 --seed 4 --json", model);
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    const json_t *line = json_array_get(lines, 0);
+    assert_int_equal(json_array_size(json_object_get(line, "tokens")), 9);
+    assert_int_equal(strlen(json_text(line, "text")), 12); /* a byte a token */
+    assert_int_equal(strncmp(json_text(line, "text"), "The", 3), 0);
+    json_decref(lines);
+    outcome_release(&o);
+    program_expect(2, "give a --prompt", "generate %s", model);
+    program_expect(2, "expected a number from 0 to 1000, found \"hot\"",
+                   "generate %s --prompt a --temperature hot", model);
+    program_expect(2, "--tokens", "generate %s --prompt a --tokens 0", model);
+    program_expect(2, "has no tokenizer", "generate golden/tiny/model.onnx --prompt a");
+}
+
 /* Status 2 whatever is given for a file: the machine is not to blame. */
 static void bad_files_are_the_users_mistake(void **state)
 {
@@ -268,6 +289,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(refuses_what_it_does_not_know),
         cmocka_unit_test(refuses_bad_numbers),
         FIXTURE_TEST(refuses_bad_devices),
+        cmocka_unit_test(generate_continues_a_text),
         FIXTURE_TEST(bad_files_are_the_users_mistake),
         cmocka_unit_test(missing_files_are_the_users_mistake),
         FIXTURE_TEST(errors_of_a_pipeline_say_where),
