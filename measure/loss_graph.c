@@ -2,6 +2,7 @@
  * row. Weights are 0 where a row has no label. */
 #include "measure/loss_graph.h"
 #include "ir/build.h"
+#include "passes/logit_tail.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,6 +10,7 @@
 struct head {
     uint32_t hidden, weight; /* logits = matmul_nt(hidden, weight) */
     uint32_t bias;           /* plus this, or ID_NONE */
+    struct logit_tail tail;  /* of that */
 };
 
 static const struct node *producer(const struct graph *model, uint32_t value)
@@ -33,6 +35,10 @@ static enum status copy_body(struct head *out, struct graph *to, const struct gr
                              struct trace *trace)
 {
     uint32_t logits = graph_find_output(model, "logits");
+    struct logit_tail tail = {.product = logits};
+    if (logits != ID_NONE)
+        tail = logit_tail_find(model, logits);
+    logits = tail.product;
     const struct node *sum = producer(model, logits);
     uint32_t bias = find_bias(model, sum, &logits);
     const struct node *node = bias == ID_NONE ? sum : producer(model, logits);
@@ -44,10 +50,11 @@ static enum status copy_body(struct head *out, struct graph *to, const struct gr
     for (uint32_t i = 0; i < model->tensors.count; i++)
         graph_copy_tensor(&copy, i);
     for (uint32_t i = 0; i < model->nodes.count; i++)
-        if (&model->nodes.items[i] != node && (&model->nodes.items[i] != sum || bias == ID_NONE))
+        if (&model->nodes.items[i] != node && (&model->nodes.items[i] != sum || bias == ID_NONE) &&
+            !logit_tail_has(&tail, model->nodes.items[i].results[0]))
             TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
     *out = (struct head){copy.values[node->inputs[0]], copy.values[node->inputs[1]],
-                         bias == ID_NONE ? ID_NONE : copy.values[bias]};
+                         bias == ID_NONE ? ID_NONE : copy.values[bias], tail};
     return OK;
 }
 
@@ -63,6 +70,8 @@ static struct chunk add_chunk(struct graph *g, struct head head, uint32_t labels
     uint32_t logits = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &head.hidden, &range), head.weight);
     if (head.bias != ID_NONE)
         logits = build_binary(g, OP_add, logits, head.bias);
+    uint32_t kept[LOGIT_TAIL_MAX];
+    logits = logit_tail_apply(&head.tail, g, logits, kept);
     uint32_t y = build_op(g, OP_items, &labels, &range), w = build_op(g, OP_items, &weights, &range);
     uint32_t inputs[3] = {logits, y, w};
     return (struct chunk){logits, build_op(g, OP_ce_rows, inputs, NULL), w};

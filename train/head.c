@@ -48,10 +48,17 @@ static bool is_teacher_used(const struct head_spec *spec, uint32_t teacher)
     return false;
 }
 
+static uint32_t with_tail(const struct head_spec *spec, const struct head_side *side, uint32_t product,
+                          uint32_t kept[LOGIT_TAIL_MAX])
+{
+    return side->tail ? logit_tail_apply(side->tail, spec->graph, product, kept) : product;
+}
+
 static uint32_t chunk_logits(const struct head_spec *spec, const struct head_side *side, struct chunk chunk)
 {
-    uint32_t rows = slice(spec->graph, OP_rows, side->hidden, chunk);
-    return build_binary(spec->graph, OP_matmul_nt, rows, used_rows(spec, side->weight));
+    uint32_t rows = slice(spec->graph, OP_rows, side->hidden, chunk), kept[LOGIT_TAIL_MAX];
+    uint32_t product = build_binary(spec->graph, OP_matmul_nt, rows, used_rows(spec, side->weight));
+    return with_tail(spec, side, product, kept);
 }
 
 /* The gradient of the chunk's logits; losses are added to result->losses. */
@@ -94,8 +101,11 @@ struct head_result head_build(const struct head_spec *spec)
         struct chunk chunk = {start, spec->tokens - start < size ? spec->tokens - start : size};
         uint32_t hidden = slice(graph, OP_rows, spec->student.hidden, chunk);
         uint32_t weight = used_rows(spec, spec->student.weight);
-        uint32_t logits = build_binary(graph, OP_matmul_nt, hidden, weight);
+        uint32_t product = build_binary(graph, OP_matmul_nt, hidden, weight), kept[LOGIT_TAIL_MAX];
+        uint32_t logits = with_tail(spec, &spec->student, product, kept);
         uint32_t dlogits = chunk_objectives(spec, &result, logits, chunk);
+        if (spec->student.tail)
+            dlogits = logit_tail_pull_back(spec->student.tail, graph, kept, dlogits);
         uint32_t placed[] = {result.dhidden, build_binary(graph, OP_matmul_nn, dlogits, weight)};
         struct build_attributes attributes = {.start = start};
         result.dhidden = build_op(graph, OP_place_rows, placed, &attributes);

@@ -2,20 +2,22 @@
  * vocabulary exists for the student or for a teacher.
  *
  * For each chunk of whole blocks of 512 tokens (golden order: chunks of another size would change bits):
- *   x = h[chunk] W^T;  loss, dx = objectives(x, teachers' x, labels, weights);
+ *   x = tail(h[chunk] W^T);  loss, dx = objectives(x, teachers' x, labels, weights), back through the tail;
  *   dh[chunk] = dx W;  dW = dW + dx^T h[chunk]. */
 #ifndef TRAIN_HEAD_H
 #define TRAIN_HEAD_H
 
 #include "ir/graph.h"
+#include "passes/logit_tail.h"
 #include "train/objective.h"
 #include <stdint.h>
 
 enum { HEAD_CHUNK = 512, HEAD_MAX_OBJECTIVES = 8, HEAD_MAX_TEACHERS = 4 };
 
 struct head_side {
-    uint32_t hidden; /* [b, s, d] */
-    uint32_t weight; /* [v, d] */
+    uint32_t hidden;               /* [b, s, d] */
+    uint32_t weight;               /* [v, d] */
+    const struct logit_tail *tail; /* of the product; NULL: it is the logits */
 };
 
 struct head_spec {

@@ -16,11 +16,12 @@ static const char *origin_name(const struct graph *graph, uint32_t value)
 
 static enum status find_head(struct signals *out, const struct graph *graph, struct trace *trace)
 {
-    const struct node *node = producer(graph, out->logits);
+    out->tail = logit_tail_find(graph, out->logits);
+    const struct node *node = producer(graph, out->tail.product);
     if (!node || node->op != OP_matmul_nt)
         return status_fail(trace, UNSUPPORTED,
                            "expected \"logits\" to be a matmul_nt of hidden states and a weight, found %s",
-                           origin_name(graph, out->logits));
+                           origin_name(graph, out->tail.product));
     if (graph_value(graph, node->inputs[1])->origin != VALUE_TENSOR)
         return status_fail(trace, UNSUPPORTED, "expected the head's second factor to be a weight, found %s",
                            origin_name(graph, node->inputs[1]));

@@ -11,10 +11,12 @@
 
 #include "base/status.h"
 #include "ir/graph.h"
+#include "passes/logit_tail.h"
 
 struct signals {
     uint32_t tokens; /* the input "tokens" */
     uint32_t logits, hidden, head;
+    struct logit_tail tail; /* from the head's product to the logits */
     VEC(uint32_t) residuals;
 };
 

@@ -148,7 +148,9 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
     struct graph_copy copy = graph_copy_begin(b->graph, model);
     TRY(signals_find(&signals, &b->step->arena, model, trace));
     TRY(copy_model(b, &copy, &signals, trace));
-    *out = (struct head_side){copy.values[signals.hidden], copy.values[signals.head]};
+    struct logit_tail *tail = ARENA_NEW(&b->step->arena, struct logit_tail);
+    *tail = signals.tail;
+    *out = (struct head_side){copy.values[signals.hidden], copy.values[signals.head], tail};
     if (index == b->spec->states.teacher)
         TRY(find_states(b, &copy, b->teacher_states, true, trace));
     for (uint32_t i = 0; i < model->tensors.count; i++) {
@@ -272,7 +274,9 @@ static enum status add_student(struct builder_state *b, struct head_side *out, s
     TRY(signals_find(&signals, &step->arena, model, trace));
     b->forward_first = b->graph->nodes.count;
     TRY(copy_model(b, copy, &signals, trace));
-    *out = (struct head_side){copy->values[signals.hidden], copy->values[signals.head]};
+    struct logit_tail *tail = ARENA_NEW(&step->arena, struct logit_tail);
+    *tail = signals.tail;
+    *out = (struct head_side){copy->values[signals.hidden], copy->values[signals.head], tail};
     b->forward_end = b->graph->nodes.count;
     for (uint32_t i = 0; i < signals.residuals.count; i++)
         *VEC_PUSH(&step->arena, &b->kept) = copy->values[signals.residuals.items[i]];

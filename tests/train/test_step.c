@@ -1,4 +1,5 @@
 /* The graphs of a step, in double precision, against finite differences and against each other. */
+#include "ir/build.h"
 #include "ir/text.h"
 #include "tests/train/bench.h"
 
@@ -21,6 +22,30 @@ static void has_the_gradient_of_distillation_with_tied_ends(void **state)
     arch.tied = true;
     struct bench b;
     bench_open(&b, arch, objectives, 1);
+    bench_start(&b);
+    check_gradients(&b);
+    bench_close(&b);
+}
+
+/* logits = softcap * tanh(logits / softcap) */
+static void cap_logits(struct graph *graph, float softcap)
+{
+    struct output *logits = &graph->outputs.items[0];
+    struct build_attributes before = {.scale = 1 / softcap}, after = {.scale = softcap};
+    uint32_t x = build_op(graph, OP_scale, &logits->value, &before);
+    x = build_unary(graph, OP_tanh, x);
+    logits->value = build_op(graph, OP_scale, &x, &after);
+}
+
+static void has_the_gradient_of_capped_logits(void **state)
+{
+    (void)state;
+    const struct objective objectives[] = {{.kind = OBJECTIVE_forward_kl, .weight = 0.75f},
+                                           {.kind = OBJECTIVE_ce, .weight = 0.25f}};
+    struct bench b;
+    bench_open(&b, model_arch(), objectives, 2);
+    cap_logits(b.student, 0.75f);
+    cap_logits(b.teacher, 1.5f);
     bench_start(&b);
     check_gradients(&b);
     bench_close(&b);
@@ -292,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_the_gradient_of_cross_entropy),
         cmocka_unit_test(has_the_gradient_of_distillation_with_tied_ends),
+        cmocka_unit_test(has_the_gradient_of_capped_logits),
         cmocka_unit_test(has_the_gradient_of_a_mixture),
         cmocka_unit_test(has_the_gradient_of_every_divergence),
         cmocka_unit_test(chunks_do_not_change_the_loss_or_the_gradients),
