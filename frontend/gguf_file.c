@@ -124,15 +124,15 @@ static const struct element_type {
     [1] = {"F16", NULL, 2, DTYPE_F16},
     [2] = {"Q4_0", &quantised_q4_0, 0, DTYPE_F32},
     [3] = {"Q4_1", &quantised_q4_1, 0, DTYPE_F32},
-    [6] = {"Q5_0", NULL, 0, DTYPE_F32},
-    [7] = {"Q5_1", NULL, 0, DTYPE_F32},
+    [6] = {"Q5_0", &quantised_q5_0, 0, DTYPE_F32},
+    [7] = {"Q5_1", &quantised_q5_1, 0, DTYPE_F32},
     [8] = {"Q8_0", &quantised_q8_0, 0, DTYPE_F32},
     [9] = {"Q8_1", NULL, 0, DTYPE_F32},
-    [10] = {"Q2_K", NULL, 0, DTYPE_F32},
-    [11] = {"Q3_K", NULL, 0, DTYPE_F32},
-    [12] = {"Q4_K", NULL, 0, DTYPE_F32},
-    [13] = {"Q5_K", NULL, 0, DTYPE_F32},
-    [14] = {"Q6_K", NULL, 0, DTYPE_F32},
+    [10] = {"Q2_K", &quantised_q2_k, 0, DTYPE_F32},
+    [11] = {"Q3_K", &quantised_q3_k, 0, DTYPE_F32},
+    [12] = {"Q4_K", &quantised_q4_k, 0, DTYPE_F32},
+    [13] = {"Q5_K", &quantised_q5_k, 0, DTYPE_F32},
+    [14] = {"Q6_K", &quantised_q6_k, 0, DTYPE_F32},
     [15] = {"Q8_K", NULL, 0, DTYPE_F32},
     [30] = {"BF16", NULL, 2, DTYPE_BF16},
 };
@@ -146,10 +146,12 @@ static enum status find_type(const struct element_type **out, uint64_t type, str
         return OK;
     }
     if (t && t->name)
-        return status_fail(trace, UNSUPPORTED,
-                           "its elements are %s; read are F32, F16, BF16, Q8_0, Q4_0 and Q4_1", t->name);
+        return status_fail(
+            trace, UNSUPPORTED,
+            "its elements are %s; read are F32, F16, BF16, Q8_0, Q4_0 to Q5_1 and Q2_K to Q6_K", t->name);
     return status_fail(trace, UNSUPPORTED,
-                       "its elements are of type %" PRIu64 "; read are F32, F16, BF16, Q8_0, Q4_0 and Q4_1",
+                       "its elements are of type %" PRIu64
+                       "; read are F32, F16, BF16, Q8_0, Q4_0 to Q5_1 and Q2_K to Q6_K",
                        type);
 }
 

@@ -3,7 +3,7 @@
 #include "frontend/gguf.h"
 #include <string.h>
 
-enum { PIECE = 4096 * QUANTISED_MAX_BLOCK }; /* floats that are decoded at a time */
+enum { PIECE = 512 * QUANTISED_MAX_BLOCK }; /* floats that are decoded at a time */
 
 static enum status decode(struct decoded *d, float *piece, const struct gguf_tensor *tensor,
                           struct trace *trace)

@@ -256,7 +256,7 @@ static void refuses_tensors_that_do_not_fit(void **state)
         {{"a", 2, 0, {UINT64_C(1) << 32, UINT64_C(1) << 32}, 0}, INVALID, "too many"},
         {{"a", 4, 8, {1 << 16, 1 << 16, 1 << 16, 1 << 16}, 0}, INVALID, "too many"},
         {{"a", 1, 2, {33}, 0}, INVALID, "whole blocks of 32"},
-        {{"a", 1, 12, {256}, 0}, UNSUPPORTED, "Q4_K"},
+        {{"a", 1, 9, {256}, 0}, UNSUPPORTED, "Q8_1"},
         {{"a", 1, 4, {32}, 0}, UNSUPPORTED, "type 4"},
         {{"a", 1, 4000000000u, {32}, 0}, UNSUPPORTED, "type 4000000000"},
         {{long_name, 1, 0, {4}, 0}, INVALID, "expected at most 64"},
@@ -298,6 +298,51 @@ static void decodes_blocks_by_their_formulas(void **state)
     for (int i = 0; i < 32; i++) {
         int byte = (i % 16 * 37 + 11) % 256, q = i < 16 ? byte % 16 : byte / 16;
         assert_true(out[i] == 0.5f * (float)q - 1.25f);
+    }
+}
+
+/* Blocks of a fixed sequence of bytes, against what the Python package gguf 0.19's quants.dequantize() gives.
+ */
+static void decodes_blocks_as_the_package_gguf_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct quantised *quantised;
+        int halves[2]; /* where the scales are, -1: none */
+        uint32_t hash; /* of all bits of all elements */
+        float some[4]; /* elements 0, 1, half + 5 and the last */
+    } cases[] = {
+        {&quantised_q5_0, {0, -1}, 0xdc36a400u, {0.947631836f, 0.812255859f, 0.744567871f, -0.40612793f}},
+        {&quantised_q5_1, {0, 2}, 0x5ba85e00u, {0.62487793f, 0.62487793f, 1.23406982f, 1.64019775f}},
+        {&quantised_q2_k, {80, 82}, 0x8c709a00u, {0.338439941f, 0.338439941f, 0.332641602f, -0.245178223f}},
+        {&quantised_q3_k, {108, -1}, 0x345c4600u, {0.812255859f, -0.812255859f, -1.89526367f, -1.62451172f}},
+        {&quantised_q4_k, {0, 2}, 0xf0f4dc70u, {11.5366211f, 11.5366211f, 37.0326538f, 11.7751465f}},
+        {&quantised_q5_k, {0, 2}, 0xaf1aa890u, {54.8569336f, 65.6870117f, -3.9185791f, 44.3330688f}},
+        {&quantised_q6_k, {208, -1}, 0xb1eed648u, {115.137268f, 109.654541f, 119.740051f, 53.0673828f}},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const struct quantised *q = cases[c].quantised;
+        uint8_t block[256];
+        float out[QUANTISED_MAX_BLOCK];
+        uint32_t u = 12345, hash = 0, bits;
+        for (uint32_t i = 0; i < q->bytes; i++) {
+            u = u * 1664525u + 1013904223u;
+            block[i] = (uint8_t)(u >> 24);
+        }
+        for (int i = 0; i < 2 && cases[c].halves[i] >= 0; i++) {
+            block[cases[c].halves[i]] = (uint8_t)(0x55 + i);
+            block[cases[c].halves[i] + 1] = (uint8_t)(0x2c + i);
+        }
+        q->decode(out, block);
+        const uint32_t places[4] = {0, 1, q->elements / 2 + 5, q->elements - 1};
+        for (int i = 0; i < 4; i++)
+            assert_float_equal(out[places[i]], cases[c].some[i], 0);
+        for (uint32_t i = 0; i < q->elements; i++) {
+            memcpy(&bits, &out[i], sizeof bits);
+            hash = hash * 31 + bits;
+        }
+        if (hash != cases[c].hash)
+            fail_msg("%s: the hash is %08x, expected %08x", q->name, hash, cases[c].hash);
     }
 }
 
@@ -455,6 +500,7 @@ int main(void)
         cmocka_unit_test(refuses_tensors_that_do_not_fit),
         cmocka_unit_test(refuses_tensors_that_share),
         cmocka_unit_test(decodes_blocks_by_their_formulas),
+        cmocka_unit_test(decodes_blocks_as_the_package_gguf_does),
         cmocka_unit_test(becomes_a_model_or_says_why_not),
         cmocka_unit_test(refuses_a_model_cut_off_anywhere),
         cmocka_unit_test(survives_damaged_bytes),
