@@ -215,6 +215,7 @@ RULE(SkipSimplifiedLayerNormalization);
 RULE(SkipLayerNormalization);
 RULE(contrib_RotaryEmbedding);
 RULE(GroupQueryAttention);
+RULE(MultiHeadAttention);
 RULE(FastGelu);
 RULE(BiasGelu);
 RULE(MatMulNBits);

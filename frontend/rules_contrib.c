@@ -209,3 +209,40 @@ enum status rule_GroupQueryAttention(struct rule *rule)
         return rule_refuse(rule, "its heads cannot be put side by side");
     return OK;
 }
+
+enum { MHA_BIAS = 3, MHA_PADDING, MHA_MASK, MHA_PAST_KEY, MHA_PAST_VALUE, MHA_MORE };
+
+/* As many key heads as query heads, and what is seen is an input of its own, added to the scores. */
+enum status rule_MultiHeadAttention(struct rule *rule)
+{
+    struct attention_operands o = {.is_causal = onnx_integer(rule->node, "unidirectional", 0) != 0};
+    int64_t heads = onnx_integer(rule->node, "num_heads", 0);
+    if (heads < 1 || heads > 1 << 20)
+        return rule_refuse(rule, "%" PRId64 " heads", heads);
+    if (rule->input_count < MHA_BIAS || !rule_is_activation(rule, 0) || !rule_is_activation(rule, 1) ||
+        !rule_is_activation(rule, 2))
+        return rule_refuse(rule, "its queries, keys and values are not three activations");
+    for (uint32_t i = MHA_BIAS; i < rule->input_count; i++)
+        if (rule->inputs[i] && (i <= MHA_PADDING || i >= MHA_MORE))
+            return rule_refuse(rule, "input %u (a bias, padding, lengths) is not supported", i);
+    TRY(check_lengths(rule, MHA_PAST_KEY, true, 0));
+    TRY(check_lengths(rule, MHA_PAST_VALUE, true, 0));
+    o.q = *rule->inputs[0];
+    o.k = *rule->inputs[1];
+    o.v = *rule->inputs[2];
+    if (!rule_split_heads(&o.q, heads) || !rule_split_heads(&o.k, heads) || !rule_split_heads(&o.v, heads))
+        return rule_refuse(rule, "its operands are not %" PRId64 " heads side by side", heads);
+    if (rule->input_count > MHA_MASK && rule->inputs[MHA_MASK]) {
+        if (!rule_is_concrete(rule, MHA_MASK))
+            return rule_refuse(rule, "input %u (what is added to the scores) depends on the tokens",
+                               MHA_MASK);
+        o.mask = rule->inputs[MHA_MASK];
+    }
+    o.scale = (double)onnx_real(rule->node, "scale", 0);
+    if (o.scale == 0)
+        o.scale = 1 / sqrt((double)view_shape(&o.q.view).dims[0][3]);
+    TRY(rule_attend(rule, &o));
+    if (!rule_merge_heads(&rule->outputs[0]))
+        return rule_refuse(rule, "its heads cannot be put side by side");
+    return OK;
+}

@@ -18,6 +18,7 @@ struct options {
     int64_t turned;        /* channels of a head that are rotated */
     const char *attribute; /* one that is not supported, or NULL */
     int64_t value;
+    bool is_multi; /* as many key heads as query heads */
     bool has_bias; /* of the scores */
 };
 
@@ -139,26 +140,33 @@ static const char *attention(struct writer *x, const char *n)
 {
     struct onnx_writer *w = &x->w;
     const int64_t merged[3] = {0, 0, HEADS * SIZE}, order[4] = {0, 2, 1, 3};
+    int64_t groups = x->options.is_multi ? HEADS : GROUPS;
     struct random start = x->random;
-    const char *q = weight(x, "q", HIDDEN, HEADS * SIZE), *k = weight(x, "k", HIDDEN, GROUPS * SIZE),
-               *v = weight(x, "v", HIDDEN, GROUPS * SIZE);
+    const char *q = weight(x, "q", HIDDEN, HEADS * SIZE), *k = weight(x, "k", HIDDEN, groups * SIZE),
+               *v = weight(x, "v", HIDDEN, groups * SIZE);
     if (x->options.spelling == CONTRIB_PACKED)
         return group_query_attention(x, onnx_op(w, "MatMul", n, packed_weight(x, &start), NULL), "", "",
                                      true);
     q = rotate(x, onnx_op(w, "MatMul", n, q, NULL), HEADS);
-    k = rotate(x, onnx_op(w, "MatMul", n, k, NULL), GROUPS);
+    k = rotate(x, onnx_op(w, "MatMul", n, k, NULL), groups);
     v = onnx_op(w, "MatMul", n, v, NULL);
+    if (x->options.spelling == CONTRIB && x->options.is_multi) {
+        onnx_attribute_int(w, "num_heads", HEADS);
+        onnx_attribute_int(w, "unidirectional", 1);
+        contrib(x);
+        return onnx_op(w, "MultiHeadAttention", q, k, v, NULL);
+    }
     if (x->options.spelling == CONTRIB)
         return group_query_attention(x, q, k, v, false);
     if (x->options.spelling == OPSET_23) {
         onnx_attribute_int(w, "is_causal", 1);
         onnx_attribute_int(w, "q_num_heads", HEADS);
-        onnx_attribute_int(w, "kv_num_heads", GROUPS);
+        onnx_attribute_int(w, "kv_num_heads", groups);
         return onnx_op(w, "Attention", q, k, v, NULL);
     }
     q = split(x, q, HEADS);
-    k = split(x, k, GROUPS);
-    v = split(x, v, GROUPS);
+    k = split(x, k, groups);
+    v = split(x, v, groups);
     onnx_attribute_int(w, "is_causal", 1);
     const char *y = onnx_op(w, "Attention", q, k, v, NULL);
     onnx_attribute_ints(w, "perm", 4, order);
@@ -286,6 +294,19 @@ static void spellings_are_one_graph(void **state)
     }
 }
 
+static void multi_head_attention_is_the_same(void **state)
+{
+    (void)state;
+    struct builder plain = {0}, fused = {0};
+    struct options options = {.spelling = OPSET_23, .turned = SIZE, .is_multi = true};
+    text_of(&plain, &options);
+    options.spelling = CONTRIB;
+    text_of(&fused, &options);
+    assert_string_equal(builder_text(&fused), builder_text(&plain));
+    builder_release(&plain);
+    builder_release(&fused);
+}
+
 static void refuse(const struct options *options, const char *words)
 {
     struct import_fixture f;
@@ -340,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spellings_are_one_graph),
+        cmocka_unit_test(multi_head_attention_is_the_same),
         cmocka_unit_test(fused_attention_may_have_a_window),
         cmocka_unit_test(what_fused_attention_does_beyond_is_refused),
     };
