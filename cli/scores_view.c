@@ -1,5 +1,6 @@
 /* Heat maps of letters: a row for each layer, a column for some neighbouring elements, darker for higher. */
 #include "cli/scores_view.h"
+#include "passes/score_families.h"
 #include "passes/scores_compare.h"
 #include <inttypes.h>
 #include <math.h>
@@ -10,54 +11,7 @@
 enum { COLUMNS = 64, QUANTILES = 10 };
 static const char shades[] = " .:-=+*#%@";
 
-/* Scores of one kind: NAME, or those of all layers, layers.*.ROLE. */
-struct family {
-    const char *name; /* "hidden", "layers.*.ffn", with what follows an @ */
-    const struct score **members;
-    uint32_t count;
-    double least, largest;
-};
-
-/* "layers.12.ffn@x" -> "layers.*.ffn@x"; other names as they are. */
-static const char *family_name(struct arena *arena, struct str name)
-{
-    static const char prefix[] = "layers.";
-    size_t start = strlen(prefix), at = start;
-    if (name.length <= start || memcmp(name.data, prefix, start) != 0)
-        return arena_copy_string(arena, name.data, name.length);
-    while (at < name.length && name.data[at] >= '0' && name.data[at] <= '9')
-        at++;
-    return arena_printf(arena, "layers.*%.*s", (int)(name.length - at), name.data + at);
-}
-
-static struct family *families_of(uint32_t *count, struct arena *arena, const struct scores *scores)
-{
-    struct family *families = ARENA_ARRAY(arena, struct family, scores->items.count + 1);
-    *count = 0;
-    for (uint32_t i = 0; i < scores->items.count; i++) {
-        const struct score *s = &scores->items.items[i];
-        const char *name = family_name(arena, s->name);
-        uint32_t f = 0;
-        while (f < *count && strcmp(families[f].name, name) != 0)
-            f++;
-        struct family *family = &families[f];
-        if (f == *count) {
-            *count += 1;
-            family->name = name;
-            family->members = ARENA_ARRAY(arena, const struct score *, scores->items.count);
-            family->least = family->largest = s->count > 0 ? (double)s->values[0] : 0;
-        }
-        family->members[family->count++] = s;
-        for (uint32_t v = 0; v < s->count; v++) {
-            double value = (double)s->values[v];
-            family->least = value < family->least ? value : family->least;
-            family->largest = value > family->largest ? value : family->largest;
-        }
-    }
-    return families;
-}
-
-static char shade(const struct family *f, double value)
+static char shade(const struct score_family *f, double value)
 {
     double range = f->largest - f->least, place = range > 0 ? (value - f->least) / range : 0;
     int last = (int)sizeof shades - 2, at = place > 0 && place <= 1 ? (int)(place * (last + 1)) : 0;
@@ -65,7 +19,7 @@ static char shade(const struct family *f, double value)
 }
 
 /* Means of neighbours as shades; NUL-terminated. */
-static void draw(char line[COLUMNS + 1], const struct family *f, const float *values, uint32_t count)
+static void draw(char line[COLUMNS + 1], const struct score_family *f, const float *values, uint32_t count)
 {
     uint32_t columns = count < COLUMNS ? count : COLUMNS;
     for (uint32_t c = 0; c < columns; c++) {
@@ -105,7 +59,7 @@ static uint32_t half_of_the_sum(const float *values, uint32_t count)
     return n;
 }
 
-static void print_family(struct arena *arena, const struct family *f)
+static void print_family(struct arena *arena, const struct score_family *f)
 {
     char line[COLUMNS + 1];
     printf("%s: %" PRIu32 " x %" PRIu32 ", %.6g to %.6g\n", f->name, f->count, f->members[0]->count, f->least,
@@ -151,7 +105,7 @@ void scores_view_print(const struct command *command, const struct scores *score
 {
     struct arena arena = {0};
     uint32_t count;
-    struct family *families = families_of(&count, &arena, scores);
+    struct score_family *families = score_families(&count, &arena, scores);
     for (uint32_t i = 0; i < scores->items.count && command_is_json(command); i++)
         print_json(score_json(&arena, &scores->items.items[i]));
     if (!command_is_json(command))

@@ -1,0 +1,11 @@
+/* A pipeline's results as one HTML page that needs no network and no script: what the store holds of it is
+ * shown, and what has not been run is said so. */
+#ifndef REPORT_REPORT_H
+#define REPORT_REPORT_H
+
+#include "pipeline/run.h"
+
+/* Of a run in mode RUN_DRY whose stages have been looked up (run_stages). Appends the page to `page`. */
+enum status report_make(struct builder *page, const struct run *run, struct trace *trace) MUST_CHECK;
+
+#endif
