@@ -45,3 +45,19 @@ enum status data_file_map_main(const struct mapping **out, struct imported_model
     *out = mapping;
     return OK;
 }
+
+const char *imported_model_file_path(const struct imported_model *model, uint32_t i, struct arena *arena)
+{
+    if (i == 0)
+        return model->path;
+    const char *location = model->data_files.items[i - 1].data;
+    char *path = path_beside(model->path, location), *real = NULL;
+    if (!file_exists(path) && (real = realpath(model->path, NULL))) {
+        free(path);
+        path = path_beside(real, location);
+    }
+    const char *copy = arena_copy_string(arena, path, strlen(path));
+    free(real);
+    free(path);
+    return copy;
+}

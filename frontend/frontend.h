@@ -44,6 +44,10 @@ struct imported_model {
     VEC(struct str) notes; /* what the user should know: "dropped 4 inputs of the key-value cache" */
 };
 
+/* Where file number i of `files` is, on `arena`: beside `path`, or, where that is a link into a Hugging Face
+ * cache, beside the file that it leads to. */
+const char *imported_model_file_path(const struct imported_model *model, uint32_t i, struct arena *arena);
+
 /* Any of the forms below: a folder is Hugging Face's, a file that begins with "GGUF" is one, everything else
  * ONNX. */
 enum status frontend_import(struct imported_model *out, const char *path,

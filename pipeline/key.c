@@ -76,11 +76,10 @@ static enum status add_model(struct builder *text, const struct run *run, const 
     struct import_options options = {.trust = IMPORT_TRUSTED};
     TRY(frontend_import(&model, path, &options, trace));
     enum status status = add_file(text, run, role, model.path, trace);
-    for (uint32_t i = 0; status == OK && i < model.data_files.count; i++) {
-        char *full = path_beside(model.path, model.data_files.items[i].data);
-        status = add_file(text, run, "data", full, trace);
-        free(full);
-    }
+    struct arena arena = {0};
+    for (uint32_t i = 1; status == OK && i < model.files.count; i++)
+        status = add_file(text, run, "data", imported_model_file_path(&model, i, &arena), trace);
+    arena_release(&arena);
     imported_model_release(&model);
     return status;
 }

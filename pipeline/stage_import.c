@@ -36,18 +36,6 @@ static enum status check_tokenizer(const struct settings *s, const struct import
     return status;
 }
 
-/* Where file number i is; of a Hugging Face cache it may be beside the real file only, then NULL: its weights
- * are copied. */
-static const char *path_of_file(const struct imported_model *model, uint32_t i, struct arena *arena)
-{
-    if (i == 0)
-        return model->path;
-    char *path = path_beside(model->path, model->data_files.items[i - 1].data);
-    const char *copy = file_exists(path) ? arena_copy_string(arena, path, strlen(path)) : NULL;
-    free(path);
-    return copy;
-}
-
 static enum status store_imported(struct stage_run *stage, const struct imported_model *model,
                                   const struct settings *s, struct trace *trace)
 {
@@ -55,7 +43,7 @@ static enum status store_imported(struct stage_run *stage, const struct imported
     TRY(check_tokenizer(s, model, &tokenizer, &stage->arena, trace));
     struct model_file *files = ARENA_ARRAY(&stage->arena, struct model_file, model->files.count);
     for (uint32_t i = 0; i < model->files.count; i++)
-        files[i] = (struct model_file){model->files.items[i], path_of_file(model, i, &stage->arena)};
+        files[i] = (struct model_file){model->files.items[i], imported_model_file_path(model, i, &stage->arena)};
     struct model_ids ids;
     TRY(model_store(&ids, stage_store(stage), model->graph, tokenizer, files, model->files.count, trace));
     stage_add_model_ids(stage, &ids);

@@ -74,6 +74,34 @@ static void a_changed_data_file_runs_the_import_again(void **state)
     json_decref(lines);
 }
 
+/* model.onnx is a link; its weights lie beside what it leads to, and nowhere else. */
+static void a_linked_model_finds_its_weights(void **state)
+{
+    struct fixture *f = *state;
+    char real[4300], link_path[4300], path[4300];
+    struct trace trace = {0};
+    write_model(f);
+    snprintf(path, sizeof path, "%s/blobs", f->directory);
+    assert_ok(directory_create(path, &trace), &trace);
+    snprintf(link_path, sizeof link_path, "%s/model.onnx", f->directory);
+    snprintf(real, sizeof real, "%s/blobs/0123", f->directory);
+    assert_int_equal(rename(link_path, real), 0);
+    assert_int_equal(symlink("blobs/0123", link_path), 0);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    snprintf(real, sizeof real, "%s/blobs/weights.bin", f->directory);
+    assert_int_equal(rename(path, real), 0);
+    static const char expected[] = {'r', 'c'};
+    for (int i = 0; i < 2; i++) {
+        json_t *lines = fixture_run(f, "");
+        assert_int_equal(status_of(lines, "import"), expected[i]);
+        json_decref(lines);
+    }
+    flip(real);
+    json_t *lines = fixture_run(f, "");
+    assert_int_equal(status_of(lines, "import"), 'r');
+    json_decref(lines);
+}
+
 static void an_error_of_an_import_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -131,6 +159,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_changed_data_file_runs_the_import_again),
+        FIXTURE_TEST(a_linked_model_finds_its_weights),
         FIXTURE_TEST(an_error_of_an_import_is_told_once),
         FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
     };
