@@ -123,7 +123,8 @@ static void add_rotary(struct lines *lines, const struct parts *p, const struct 
 static void add_switches(struct lines *lines, const struct parts *p, const struct hf_architecture *a)
 {
     if (a->form.qkv_bias == BIAS_CONFIGURED)
-        add_flag(lines, "attention_bias", p->has_qkv_bias || p->has_o_bias);
+        add_flag(lines, a->fields.qkv_bias ? a->fields.qkv_bias : "attention_bias",
+                 p->has_qkv_bias || p->has_o_bias);
     if (a->form.mlp_bias == BIAS_CONFIGURED)
         add_flag(lines, "mlp_bias", p->has_mlp_bias);
     if (a->defaults.parallel)

@@ -28,6 +28,7 @@ extern const char *const hf_size_names[][HF_SIZE_FIELDS];
 struct hf_fields {
     enum hf_size_names sizes;
     const char *epsilon;   /* the field of the norms' epsilon */
+    const char *qkv_bias;  /* the field of biases of queries, keys and values; NULL: attention_bias */
     bool has_head_dim;     /* head_dim; else it is hidden_size / num_attention_heads */
     bool has_kv_heads;     /* num_key_value_heads; else there are as many as heads */
     bool divides_hidden;   /* the heads must divide the hidden size whatever head_dim says */
