@@ -136,8 +136,10 @@ static enum status open_reader(struct reader *r, struct task *task, const char *
 static struct str joined(struct arena *arena, struct str a, struct str b)
 {
     char *text = arena_alloc(arena, a.length + b.length + 1);
-    memcpy(text, a.data, a.length);
-    memcpy(text + a.length, b.data, b.length);
+    if (a.length)
+        memcpy(text, a.data, a.length);
+    if (b.length)
+        memcpy(text + a.length, b.data, b.length);
     return (struct str){text, a.length + b.length};
 }
 

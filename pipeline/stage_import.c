@@ -43,7 +43,8 @@ static enum status store_imported(struct stage_run *stage, const struct imported
     TRY(check_tokenizer(s, model, &tokenizer, &stage->arena, trace));
     struct model_file *files = ARENA_ARRAY(&stage->arena, struct model_file, model->files.count);
     for (uint32_t i = 0; i < model->files.count; i++)
-        files[i] = (struct model_file){model->files.items[i], imported_model_file_path(model, i, &stage->arena)};
+        files[i] =
+            (struct model_file){model->files.items[i], imported_model_file_path(model, i, &stage->arena)};
     struct model_ids ids;
     TRY(model_store(&ids, stage_store(stage), model->graph, tokenizer, files, model->files.count, trace));
     stage_add_model_ids(stage, &ids);
