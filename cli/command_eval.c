@@ -27,8 +27,9 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     struct corpus_options form = {.delimiter = command_option(command, "delimiter")};
     const char *join = command_option(command, "join");
     struct evaluation result;
-    int64_t length, rows, documents;
+    int64_t length, stride, rows, documents;
     TRY(command_integer(command, "length", 256, 2, &length, trace));
+    TRY(command_integer(command, "stride", 0, 1, &stride, trace));
     TRY(command_integer(command, "rows", 8, 1, &rows, trace));
     TRY(command_integer(command, "documents", 0, 1, &documents, trace));
     form.limit = (uint64_t)documents;
@@ -39,8 +40,11 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     enum status status = corpus_open(&corpus, command_option(command, "text"), tokenizer, &form, NULL, trace);
     if (status == OK)
         status = device_select(&executor, &device, trace);
-    struct evaluate_options options = {
-        .length = (uint32_t)length, .rows = (uint32_t)rows, .label = "eval", .stop = command->stop};
+    struct evaluate_options options = {.length = (uint32_t)length,
+                                       .stride = (uint32_t)stride,
+                                       .rows = (uint32_t)rows,
+                                       .label = "eval",
+                                       .stop = command->stop};
     if (status == OK)
         status = measure_evaluate(&result, executor, graph, &corpus, tokenizer, &options, trace);
     if (status == OK)

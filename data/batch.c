@@ -17,6 +17,9 @@ static enum status check_options(const struct batch_options *o, struct trace *tr
     if (o->length < least || o->length >= INT32_MAX)
         return status_fail(trace, INVALID, "the length of a window must be at least %u, it is %u", least,
                            o->length);
+    if (o->stride >= o->length || (o->stride > 0 && o->order != BATCH_IN_ORDER))
+        return status_fail(trace, INVALID, "the stride must be less than the %u tokens of a window, it is %u",
+                           o->length, o->stride);
     if (o->rows == 0 || o->micros == 0)
         return status_fail(trace, INVALID, "a step must have samples, it has %u micro-batches of %u",
                            o->micros, o->rows);
@@ -39,6 +42,17 @@ static enum status explain_too_little(const struct batcher *b, struct trace *tra
         (unsigned long long)tokens, (unsigned long long)longest);
 }
 
+/* Windows of a range of `count` tokens. */
+static uint64_t windows_of(const struct batcher *b, uint64_t count)
+{
+    uint64_t length = b->options.length, stride = b->options.stride;
+    if (stride == 0)
+        return count / b->span;
+    if (count < 2)
+        return 0;
+    return count <= length ? 1 : 1 + (count - length + stride - 1) / stride;
+}
+
 enum status batcher_open(struct batcher *out, const struct corpus *corpus,
                          const struct batch_options *options, struct trace *trace)
 {
@@ -49,7 +63,7 @@ enum status batcher_open(struct batcher *out, const struct corpus *corpus,
     uint32_t count = out->ranges.items.count;
     out->first_window = ARENA_ARRAY(&out->arena, uint64_t, (size_t)count + 1);
     for (uint32_t i = 0; i < count; i++)
-        out->first_window[i + 1] = out->first_window[i] + out->ranges.items.items[i].count / out->span;
+        out->first_window[i + 1] = out->first_window[i] + windows_of(out, out->ranges.items.items[i].count);
     out->windows = out->first_window[count];
     return out->windows ? OK : explain_too_little(out, trace);
 }
@@ -66,19 +80,32 @@ uint64_t batcher_steps(const struct batcher *batcher)
     return (batcher->windows - 1) / samples + 1;
 }
 
-static const int32_t *window_tokens(const struct batcher *b, uint64_t window)
+/* Tokens that a row shows, and which of its places have a label. */
+struct window {
+    const int32_t *tokens; /* NULL: none */
+    uint32_t count;        /* ids; tokens[count] is there where the last of them has a label */
+    uint32_t first, end;   /* places with a label */
+};
+
+static struct window find_window(const struct batcher *b, uint64_t number)
 {
     uint32_t low = 0, high = b->ranges.items.count; /* the range is in [low, high) */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (b->first_window[middle] <= window)
+        if (b->first_window[middle] <= number)
             low = middle;
         else
             high = middle;
     }
-    uint64_t first = b->ranges.items.items[low].first + (window - b->first_window[low]) * b->span;
-    assert(first + b->span <= b->corpus->count);
-    return b->corpus->tokens + first;
+    const struct batch_options *o = &b->options;
+    uint64_t within = number - b->first_window[low], step = o->stride ? o->stride : b->span;
+    uint64_t first = within * step, left = b->ranges.items.items[low].count - first;
+    struct window w = {.tokens = b->corpus->tokens + b->ranges.items.items[low].first + first,
+                       .count = left < o->length ? (uint32_t)left : o->length,
+                       .first = o->stride && within > 0 ? o->length - o->stride - 1 : 0};
+    w.end = o->order == BATCH_SHUFFLED ? w.count : w.count - 1;
+    assert(b->ranges.items.items[low].first + first + w.end < b->corpus->count);
+    return w;
 }
 
 static uint64_t shuffled_window(const struct batcher *b, uint64_t sample)
@@ -89,21 +116,19 @@ static uint64_t shuffled_window(const struct batcher *b, uint64_t sample)
     return gm_permute((uint64_t)key.y << 32 | key.x, b->windows, sample % b->windows);
 }
 
-/* One row from a window; NULL: none, all weights 0. */
-static void fill_row(struct batch *out, uint32_t row, const int32_t *tokens, uint32_t labels)
+static void fill_row(struct batch *out, uint32_t row, struct window w)
 {
     size_t length = out->length, at = row * length;
     out->attention[row] = BATCH_CAUSAL;
     out->tags[row] = 0;
+    memset(out->ids + at, 0, length * sizeof *out->ids);
     memset(out->labels + at, 0, length * sizeof *out->labels);
     memset(out->weights + at, 0, length * sizeof *out->weights);
-    if (!tokens) {
-        memset(out->ids + at, 0, length * sizeof *out->ids);
+    if (!w.tokens)
         return;
-    }
-    memcpy(out->ids + at, tokens, length * sizeof *out->ids);
-    memcpy(out->labels + at, tokens + 1, labels * sizeof *out->labels);
-    for (uint32_t i = 0; i < labels; i++)
+    memcpy(out->ids + at, w.tokens, w.count * sizeof *out->ids);
+    memcpy(out->labels + at + w.first, w.tokens + w.first + 1, (w.end - w.first) * sizeof *out->labels);
+    for (uint32_t i = w.first; i < w.end; i++)
         out->weights[at + i] = 1;
 }
 
@@ -119,10 +144,9 @@ void batcher_fill(const struct batcher *batcher, uint64_t step, uint32_t micro, 
             __builtin_add_overflow(sample, (uint64_t)row, &sample))
             BUG("step %llu has no sample numbers", (unsigned long long)step);
         if (o->order == BATCH_SHUFFLED)
-            fill_row(out, row, window_tokens(batcher, shuffled_window(batcher, sample)), o->length);
+            fill_row(out, row, find_window(batcher, shuffled_window(batcher, sample)));
         else
-            fill_row(out, row, sample < batcher->windows ? window_tokens(batcher, sample) : NULL,
-                     o->length - 1);
+            fill_row(out, row, sample < batcher->windows ? find_window(batcher, sample) : (struct window){0});
     }
 }
 

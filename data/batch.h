@@ -6,7 +6,10 @@
  * permute(s mod windows) of epoch s / windows, the permutation being keyed by seed, stream and epoch, so
  * every window comes once an epoch. BATCH_IN_ORDER, for evaluation: windows of `length` tokens, each once, in
  * order; every token but the first of a window is a label, so the last place of a row has weight 0, and so
- * have the rows behind the last window. What does not fill a window at the end of a range is left out. */
+ * have the rows behind the last window. What does not fill a window at the end of a range is left out. With a
+ * stride, windows in order overlap: each begins `stride` tokens after the one before and scores what that one
+ * did not, so that every token but the first of a range is scored once, the last window being as short as
+ * need be. */
 #ifndef DATA_BATCH_H
 #define DATA_BATCH_H
 
@@ -23,6 +26,7 @@ struct batch_options {
     struct partition partition;
     enum batch_order order;
     uint32_t length; /* places in a row, at least 1 (in order: 2) */
+    uint32_t stride; /* in order: 1 .. length - 1 tokens between windows that overlap; 0: none do */
     uint32_t rows;   /* sequences in a micro-batch */
     uint32_t micros; /* micro-batches in a step */
     uint64_t seed;

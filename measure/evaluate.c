@@ -65,6 +65,7 @@ static enum status prepare(struct evaluator *e, struct executor *executor, const
     struct batch_options batches = {.partition = options->partition,
                                     .order = BATCH_IN_ORDER,
                                     .length = options->length,
+                                    .stride = options->stride,
                                     .rows = options->rows,
                                     .micros = 1};
     TRY(batcher_open(&e->batcher, corpus, &batches, trace));

@@ -1,5 +1,5 @@
 /* Loss of a model on text: nats per token over full windows in order, every token but the first of a window
- * scored. */
+ * scored; or over windows that overlap, so that a token has more before it. */
 #ifndef MEASURE_EVALUATE_H
 #define MEASURE_EVALUATE_H
 
@@ -12,6 +12,7 @@
 
 struct evaluate_options {
     uint32_t length; /* tokens of a window */
+    uint32_t stride; /* tokens between windows that overlap (data/batch.h); 0: none do */
     uint32_t rows;   /* windows at a time; does not change the result beyond the order of additions */
     uint64_t limit;  /* windows at most; 0: all */
     struct partition partition;

@@ -9,11 +9,13 @@ static enum status evaluate(struct stage_run *stage, const struct model *model, 
     const struct settings *s = &stage->entry->settings;
     struct executor *executor;
     TRY(stage_executor(&executor, stage, trace));
-    struct evaluate_options options = {.length = (uint32_t)settings_integer(s, "length"),
-                                       .rows = (uint32_t)settings_integer(s, "micro"),
-                                       .partition = part,
-                                       .label = stage->entry->name,
-                                       .stop = stage_stop(stage)};
+    struct evaluate_options options = {
+        .length = (uint32_t)settings_integer(s, "length"),
+        .stride = settings_has(s, "stride") ? (uint32_t)settings_integer(s, "stride") : 0,
+        .rows = (uint32_t)settings_integer(s, "micro"),
+        .partition = part,
+        .label = stage->entry->name,
+        .stop = stage_stop(stage)};
     struct evaluation result;
     TRY(measure_evaluate(&result, executor, model->graph, corpus, model->tokenizer, &options, trace));
     return stage_add_json(stage, "report", "report",

@@ -203,6 +203,44 @@ static void in_order_scores_all_but_the_first_of_a_window(void **state)
     batcher_release(&batcher);
 }
 
+/* Every token but the first is scored once, after as many as its window holds; as the rolling evaluations of
+ * transformers' documentation do. */
+static void strides_score_every_token_once(void **state)
+{
+    (void)state;
+    enum { TOKENS = 103, LENGTH = 10, ROWS = 3 };
+    struct corpus corpus = make_corpus(TOKENS);
+    struct trace trace = {0};
+    for (uint32_t stride = 1; stride < LENGTH; stride++) {
+        struct batcher batcher;
+        struct batch batch;
+        struct batch_options o = {
+            .order = BATCH_IN_ORDER, .length = LENGTH, .stride = stride, .rows = ROWS, .micros = 1};
+        assert_ok(batcher_open(&batcher, &corpus, &o, &trace), &trace);
+        batch_init(&batch, ROWS, LENGTH);
+        int32_t next = 1; /* make_corpus() counts up */
+        for (uint64_t step = 0; step < batcher_steps(&batcher); step++) {
+            batcher_fill(&batcher, step, 0, &batch);
+            for (uint32_t at = 0; at < ROWS * LENGTH; at++) {
+                if (batch.weights[at] == 0)
+                    continue;
+                assert_int_equal(batch.labels[at], next);
+                assert_int_equal(batch.ids[at], next - 1);
+                if (next >= LENGTH) /* behind the first window */
+                    assert_true(at % LENGTH + 1 >= LENGTH - stride);
+                next++;
+            }
+        }
+        assert_int_equal(next, TOKENS);
+        batch_release(&batch);
+        batcher_release(&batcher);
+    }
+    struct batcher batcher;
+    struct batch_options o = {
+        .order = BATCH_IN_ORDER, .length = LENGTH, .stride = LENGTH, .rows = 1, .micros = 1};
+    assert_fails(batcher_open(&batcher, &corpus, &o, &trace), INVALID, &trace, "less than the 10 tokens");
+}
+
 static void says_how_much_data_is_missing(void **state)
 {
     (void)state;
@@ -256,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_step_can_be_asked_for_again),
         cmocka_unit_test(train_and_heldout_batches_share_no_token),
         cmocka_unit_test(in_order_scores_all_but_the_first_of_a_window),
+        cmocka_unit_test(strides_score_every_token_once),
         cmocka_unit_test(says_how_much_data_is_missing),
         cmocka_unit_test(counts_labels_and_their_bytes),
     };
