@@ -10,15 +10,23 @@
 
 #include "base/status.h"
 #include "ir/executor.h"
+#include "ir/numerics.h"
 
-enum cpu_isa { CPU_ISA_BEST, CPU_ISA_DEFAULT, CPU_ISA_AVX2, CPU_ISA_AVX512 };
+enum cpu_isa {
+    CPU_ISA_BEST,
+#define ISA(name, numerics, available) CPU_ISA_##name,
+#include "backend-cpu/isa.def"
+#undef ISA
+    CPU_ISA_COUNT
+};
 
 /* On every result of every node, or not at all. */
 enum cpu_check { CPU_CHECK_NONE, CPU_CHECK_FINITE };
 
 struct cpu_options {
     uint32_t threads; /* 0: one for each processor */
-    enum cpu_isa isa; /* BEST: what the processor has; the double executor has but one and ignores it */
+    enum cpu_isa isa; /* BEST: the fastest of these numerics; the double executor has but one and ignores both */
+    enum numerics numerics;
     enum cpu_check check_finite;
 };
 
@@ -34,7 +42,7 @@ enum status cpu_double_tensor_write(struct executor *executor, uint32_t tensor, 
 enum status cpu_double_tensor_read(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,
                                    double *data, struct trace *trace) MUST_CHECK;
 
-/* Whether this processor can run `isa`; BEST and DEFAULT always. */
-bool cpu_isa_is_available(enum cpu_isa isa);
+/* Whether `isa` has these numerics and this processor can run it; BEST always. */
+bool cpu_isa_is_available(enum cpu_isa isa, enum numerics numerics);
 
 #endif

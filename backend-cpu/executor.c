@@ -229,7 +229,7 @@ enum status cpu_double_tensor_read(struct executor *executor, uint32_t tensor, i
 enum status cpu_executor_create(struct executor **out, struct cpu_options options, struct trace *trace)
 {
     struct isa_kernels kernels;
-    TRY(isa_find_kernels(&kernels, options.isa, trace));
+    TRY(isa_find_kernels(&kernels, options.isa, options.numerics, trace));
     return create(out, options, kernels, trace);
 }
 #endif

@@ -1,46 +1,101 @@
-/* Choosing the instruction set at run time; the builds give the same bytes. */
+/* Choosing a build of the kernels at run time. */
 #include "backend-cpu/isa.h"
+#include <time.h>
 
 #if defined __x86_64__
 #define HAS_AVX2 __builtin_cpu_supports("avx2")
+#define HAS_FMA __builtin_cpu_supports("fma")
 #define HAS_AVX512                                                              \
     (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && \
      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
 #else
 #define HAS_AVX2 false
+#define HAS_FMA false
 #define HAS_AVX512 false
 #endif
 
-bool cpu_isa_is_available(enum cpu_isa isa)
+struct build {
+    struct isa_kernels kernels;
+    enum numerics numerics;
+    int64_t (*rate)(void);
+};
+
+static const struct build builds[CPU_ISA_COUNT] = {
+#define ISA(name, numerics, available) \
+    [CPU_ISA_##name] = {{#name, kernel_table_##name}, NUMERICS_##numerics, kernel_rate_##name},
+#include "backend-cpu/isa.def"
+#undef ISA
+};
+
+static bool processor_has(enum cpu_isa isa)
 {
     switch (isa) {
+#define ISA(name, numerics, available) \
+    case CPU_ISA_##name:               \
+        return available;
+#include "backend-cpu/isa.def"
+#undef ISA
     case CPU_ISA_BEST:
-    case CPU_ISA_DEFAULT:
-        return true;
-    case CPU_ISA_AVX2:
-        return HAS_AVX2;
-    case CPU_ISA_AVX512:
-        return HAS_AVX512;
+    case CPU_ISA_COUNT:
+        break;
     }
     return false;
 }
 
-enum status isa_find_kernels(struct isa_kernels *out, enum cpu_isa isa, struct trace *trace)
+bool cpu_isa_is_available(enum cpu_isa isa, enum numerics numerics)
 {
-    static const struct isa_kernels builds[] = {
-        [CPU_ISA_DEFAULT] = {"default", kernel_table_default},
-        [CPU_ISA_AVX2] = {"avx2", kernel_table_avx2},
-        [CPU_ISA_AVX512] = {"avx512", kernel_table_avx512},
-    };
+    return isa == CPU_ISA_BEST || (builds[isa].numerics == numerics && processor_has(isa));
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Multiplications a second: the best of a few short turns, since others use the processor too. */
+static double measured_rate(const struct build *build)
+{
+    enum { TURNS = 6 };
+    double best = 0;
+    for (int turn = 0; turn < TURNS; turn++) {
+        double start = seconds();
+        double work = (double)build->rate();
+        double elapsed = seconds() - start;
+        double rate = work / (elapsed > 0 ? elapsed : 1e-9);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+/* CPU_ISA_BEST when no build of these numerics runs here. */
+static enum cpu_isa fastest(enum numerics numerics)
+{
+    enum cpu_isa found = CPU_ISA_BEST;
+    double best = 0;
+    for (enum cpu_isa isa = CPU_ISA_BEST + 1; isa < CPU_ISA_COUNT; isa++) {
+        if (!cpu_isa_is_available(isa, numerics))
+            continue;
+        double rate = measured_rate(&builds[isa]);
+        if (rate > best)
+            found = isa, best = rate;
+    }
+    return found;
+}
+
+enum status isa_find_kernels(struct isa_kernels *out, enum cpu_isa isa, enum numerics numerics,
+                             struct trace *trace)
+{
     if (isa == CPU_ISA_BEST)
-        isa = cpu_isa_is_available(CPU_ISA_AVX512) ? CPU_ISA_AVX512
-              : cpu_isa_is_available(CPU_ISA_AVX2) ? CPU_ISA_AVX2
-                                                   : CPU_ISA_DEFAULT;
-    if (isa > CPU_ISA_AVX512)
+        isa = fastest(numerics);
+    if (isa == CPU_ISA_BEST)
+        isa = fastest(NUMERICS_GOLDEN); /* golden results are within every tolerance */
+    if ((unsigned)isa >= CPU_ISA_COUNT)
         return status_fail(trace, INVALID, "expected an instruction set, found number %d", (int)isa);
-    if (!cpu_isa_is_available(isa))
+    if (!processor_has(isa))
         return status_fail(trace, UNSUPPORTED, "this processor does not have the instruction set %s",
-                           builds[isa].name);
-    *out = builds[isa];
+                           builds[isa].kernels.name);
+    *out = builds[isa].kernels;
     return OK;
 }

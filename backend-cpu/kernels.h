@@ -61,11 +61,14 @@ typedef void kernel_function(struct kernel_call *call);
 #define KERNEL_EXPAND(name, isa) KERNEL_PASTE(name, isa)
 #define KERNEL(name) KERNEL_EXPAND(name, KERNEL_ISA)
 
-/* The kernels of one instruction set, indexed by enum op. */
-extern kernel_function *const kernel_table_default[OP_COUNT];
-extern kernel_function *const kernel_table_avx2[OP_COUNT];
-extern kernel_function *const kernel_table_avx512[OP_COUNT];
-extern kernel_function *const kernel_table_double[OP_COUNT];
+/* The kernels of each build, indexed by enum op, and a piece of work that tells how fast it multiplies: returns the
+ * number of multiplications done (kernels/rate.c). */
+#define ISA(name, numerics, available)                     \
+    extern kernel_function *const kernel_table_##name[OP_COUNT]; \
+    int64_t kernel_rate_##name(void);
+#include "backend-cpu/isa.def"
+ISA(double, GOLDEN, true)
+#undef ISA
 
 /* Inside a kernel's source: the prototypes of its own instruction set. */
 #ifdef KERNEL_ISA

@@ -2,7 +2,7 @@
  * 1.3 M parameters, student 0.7 M, vocabulary 512, batch 16 x 256. bench/distill_step.py runs the same shapes
  * in PyTorch; bench/distill_step.sh runs both in turns.
  *
- *   bench/distill_step [threads [steps [micro]]] */
+ *   bench/distill_step [threads [golden|fast [steps [micro]]]] */
 #include "backend-cpu/cpu.h"
 #include "train/arch.h"
 #include "train/init.h"
@@ -112,7 +112,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* The median step: other programs disturb single steps. */
-static void report(const struct graph *const models[2], const struct times *times)
+static void report(const char *name, const struct graph *const models[2], const struct times *times)
 {
     uint32_t count = times->count - WARMUP;
     double *durations = calloc(count, sizeof *durations);
@@ -121,8 +121,8 @@ static void report(const struct graph *const models[2], const struct times *time
     for (uint32_t i = 0; i < count; i++)
         durations[i] = times->ends[WARMUP + i] - times->ends[WARMUP + i - 1];
     qsort(durations, count, sizeof *durations, compare);
-    fprintf(stderr, "teacher %" PRId64 ", student %" PRId64 " parameters, last loss %g\n",
-            parameters(models[0]), parameters(models[1]), (double)times->loss);
+    fprintf(stderr, "%s: teacher %" PRId64 ", student %" PRId64 " parameters, last loss %g\n",
+            name, parameters(models[0]), parameters(models[1]), (double)times->loss);
     printf("%.0f\n", BATCH * LENGTH / durations[count / 2]);
     free(durations);
 }
@@ -130,8 +130,12 @@ static void report(const struct graph *const models[2], const struct times *time
 int main(int argc, char **argv)
 {
     struct cpu_options options = {.threads = argc > 1 ? (uint32_t)atoi(argv[1]) : 2};
-    uint32_t steps = WARMUP + (argc > 2 ? (uint32_t)atoi(argv[2]) : 9);
-    uint32_t micro = argc > 3 ? (uint32_t)atoi(argv[3]) : BATCH;
+    if (argc > 2 && !numerics_find(&options.numerics, str_from(argv[2]))) {
+        fprintf(stderr, "expected " NUMERICS_NAMES ", found \"%s\"\n", argv[2]);
+        return 2;
+    }
+    uint32_t steps = WARMUP + (argc > 3 ? (uint32_t)atoi(argv[3]) : 9);
+    uint32_t micro = argc > 4 ? (uint32_t)atoi(argv[4]) : BATCH;
     struct trace trace = {0};
     struct executor *executor = NULL;
     struct graph *models[2] = {NULL, NULL};
@@ -146,7 +150,7 @@ int main(int argc, char **argv)
     if (status == OK)
         status = run(executor, models, &times, steps, micro, &trace);
     if (status == OK)
-        report((const struct graph *const *)models, &times);
+        report(executor->name, (const struct graph *const *)models, &times);
     else
         fprintf(stderr, "%s\n", trace.text);
     executor_destroy(executor);

@@ -1,8 +1,8 @@
 /* Vectors of `real` of the width of this instruction set, and what every kernel does with them.
  *
- * With AVX-512 it is its 32 registers that are used, at 256 bits: a product and a sum apiece in a tile of 12
- * x 16 then reach the ceiling of Zen 4 (0.67 of it at 512 bits, see vec_broadcast()). Plain loops over rows
- * still compile to 512 bits. */
+ * With AVX-512 there are two builds. Both have its 32 registers, for tiles of 12 rows and two vectors: at 512 bits
+ * (VECTOR_WIDE), and at 256 bits for processors whose units are no wider. Plain loops over rows compile to 512 bits in
+ * either. */
 #ifndef BACKEND_CPU_KERNELS_VECTOR_H
 #define BACKEND_CPU_KERNELS_VECTOR_H
 
@@ -13,9 +13,20 @@
 #include <immintrin.h>
 #endif
 
-#if defined __AVX512VL__
+#if defined __AVX512VL__ && defined VECTOR_WIDE
+#define VECTOR_BYTES 64
+#define VECTOR_REGISTERS 32
+#define MM(operation) _mm512_##operation
+#define BROADCAST_REGISTER "=v"
+typedef __mmask16 vec_lanes;
+typedef __m512i vec_integers;
+#elif defined __AVX512VL__
 #define VECTOR_BYTES 32
 #define VECTOR_REGISTERS 32
+#define MM(operation) _mm256_##operation
+#define BROADCAST_REGISTER "=x"
+typedef __mmask8 vec_lanes;
+typedef __m256i vec_integers;
 #elif defined __AVX2__
 #define VECTOR_BYTES 32
 #define VECTOR_REGISTERS 16
@@ -46,7 +57,7 @@ static inline __attribute__((always_inline)) vec vec_broadcast(const real *from)
     /* Into one of the lower 16 registers, whatever the compiler would like: the longer encoding that the
      * others need is no plain load on Zen 4 but takes a turn of the unit that multiplies, at 256 bits too. */
     vec value;
-    __asm__("vbroadcastss %1, %0" : "=x"(value) : "m"(*from));
+    __asm__("vbroadcastss %1, %0" : BROADCAST_REGISTER(value) : "m"(*from));
     return value;
 #else
     return *from - (vec){0};
@@ -62,7 +73,9 @@ typedef int32_t vec_mask __attribute__((vector_size(VECTOR_BYTES)));
 /* a < b ? b : a */
 static inline __attribute__((always_inline)) vec vec_max(vec a, vec b)
 {
-#if defined __AVX2__ && !defined ESPALIER_DOUBLE
+#if VECTOR_BYTES == 64
+    return _mm512_max_ps(b, a);
+#elif defined __AVX2__ && !defined ESPALIER_DOUBLE
     return _mm256_max_ps(b, a); /* the second operand unless the first is larger */
 #else
     vec_mask smaller = a < b;
@@ -72,18 +85,18 @@ static inline __attribute__((always_inline)) vec vec_max(vec a, vec b)
 
 #if defined __AVX512VL__ && !defined ESPALIER_DOUBLE
 /* Lanes whose size is at least that of the pattern; NaNs are. */
-static inline __attribute__((always_inline)) __mmask8 vec_reaches(vec x, uint least_bits)
+static inline __attribute__((always_inline)) vec_lanes vec_reaches(vec x, uint least_bits)
 {
-    __m256i size = _mm256_and_si256((__m256i)x, _mm256_set1_epi32((int32_t)GM_ABS));
-    return _mm256_cmpge_epu32_mask(size, _mm256_set1_epi32((int32_t)least_bits));
+    vec_integers size = (vec_integers)((vec_mask)x & (int32_t)GM_ABS);
+    return MM(cmpge_epu32_mask)(size, MM(set1_epi32)((int32_t)least_bits));
 }
 
 /* Where reached: x, with our NaN; +0 elsewhere. The fix-up table has an entry a class of numbers, from the
  * lowest bits on: quiet and signalling NaN take the first operand (0), all others the second (1). */
-static inline __attribute__((always_inline)) vec vec_keep(vec x, __mmask8 reached)
+static inline __attribute__((always_inline)) vec vec_keep(vec x, vec_lanes reached)
 {
-    return _mm256_maskz_fixupimm_ps(reached, (vec)_mm256_set1_epi32((int32_t)GM_NAN), x,
-                                    _mm256_set1_epi32(0x11111100), 0);
+    return MM(maskz_fixupimm_ps)(reached, (vec)MM(set1_epi32)((int32_t)GM_NAN), x,
+                                 MM(set1_epi32)(0x11111100), 0);
 }
 
 /* r_flush() of each lane. */
@@ -95,8 +108,8 @@ static inline __attribute__((always_inline)) vec vec_flush(vec x)
 /* r_flush(r_flush(x) * scale) of each lane; `least` is scaled_least(scale). */
 static inline __attribute__((always_inline)) vec vec_flush_scaled(vec x, real scale, uint least_bits)
 {
-    __mmask8 reached = vec_reaches(x, least_bits);
-    return vec_keep(_mm256_maskz_mul_ps(reached, x, _mm256_set1_ps(scale)), reached);
+    vec_lanes reached = vec_reaches(x, least_bits);
+    return vec_keep(MM(maskz_mul_ps)(reached, x, MM(set1_ps)(scale)), reached);
 }
 #else
 static inline __attribute__((always_inline)) vec vec_flush(vec x)

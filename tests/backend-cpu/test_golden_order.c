@@ -392,7 +392,7 @@ static void kernels_add_in_the_golden_order(void **state)
     struct cpu_threads *threads = NULL;
     struct isa_kernels kernels;
     assert_ok(cpu_threads_create(&threads, 2, &trace), &trace);
-    assert_ok(isa_find_kernels(&kernels, CPU_ISA_BEST, &trace), &trace);
+    assert_ok(isa_find_kernels(&kernels, CPU_ISA_BEST, NUMERICS_GOLDEN, &trace), &trace);
     for (uint32_t n = 0; n < op_case_count; n++)
         if (orders[op_cases[n].op]) {
             check_case(&op_cases[n], CASE_EVEN, kernels.table, threads);

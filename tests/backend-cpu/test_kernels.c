@@ -66,7 +66,7 @@ static void golden_kernels_compute_their_formulas(void **state)
     (void)state;
     struct trace trace = {0};
     struct isa_kernels kernels;
-    assert_ok(isa_find_kernels(&kernels, CPU_ISA_BEST, &trace), &trace);
+    assert_ok(isa_find_kernels(&kernels, CPU_ISA_BEST, NUMERICS_GOLDEN, &trace), &trace);
     check_against_formula(CASE_FLOAT, kernels.table, 1);
 }
 
@@ -120,10 +120,10 @@ static void bytes_depend_on_neither_instruction_set_nor_threads(void **state)
     for (uint32_t n = 0; n < 2 * op_case_count; n++) {
         enum case_values values = n < op_case_count ? CASE_EVEN : CASE_ALL_EXPONENTS;
         struct case_run plain = plain_run(n % op_case_count, values, threads[0]);
-        for (enum cpu_isa isa = CPU_ISA_DEFAULT; isa <= CPU_ISA_AVX512; isa++)
-            for (uint32_t t = 0; t < 3 && cpu_isa_is_available(isa); t++) {
+        for (enum cpu_isa isa = CPU_ISA_default; isa < CPU_ISA_COUNT; isa++)
+            for (uint32_t t = 0; t < 3 && cpu_isa_is_available(isa, NUMERICS_GOLDEN); t++) {
                 struct isa_kernels kernels;
-                assert_ok(isa_find_kernels(&kernels, isa, &trace), &trace);
+                assert_ok(isa_find_kernels(&kernels, isa, NUMERICS_GOLDEN, &trace), &trace);
                 struct case_run run = case_run_create(plain.of, CASE_FLOAT, values, n % op_case_count + 1);
                 case_run_call(&run, kernels.table, threads[t]);
                 assert_same(&plain, &run, kernels.name);
@@ -165,10 +165,10 @@ static void no_kernel_meets_a_subnormal_number(void **state)
     struct trace trace = {0};
     struct cpu_threads *one = NULL;
     assert_ok(cpu_threads_create(&one, 1, &trace), &trace);
-    for (enum cpu_isa isa = CPU_ISA_DEFAULT; isa <= CPU_ISA_AVX512; isa++)
-        for (uint32_t n = 0; n < 2 * op_case_count && cpu_isa_is_available(isa); n++) {
+    for (enum cpu_isa isa = CPU_ISA_default; isa < CPU_ISA_COUNT; isa++)
+        for (uint32_t n = 0; n < 2 * op_case_count && cpu_isa_is_available(isa, NUMERICS_GOLDEN); n++) {
             struct isa_kernels kernels;
-            assert_ok(isa_find_kernels(&kernels, isa, &trace), &trace);
+            assert_ok(isa_find_kernels(&kernels, isa, NUMERICS_GOLDEN, &trace), &trace);
             struct case_run run = case_run_create(&op_cases[n % op_case_count], CASE_FLOAT,
                                                   n % 2 ? CASE_EVEN : CASE_ALL_EXPONENTS, n + 1);
             _mm_setcsr(_mm_getcsr() & ~(uint32_t)STICKY_FLAGS);

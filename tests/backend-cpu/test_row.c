@@ -11,10 +11,10 @@
                                     int64_t n);                                                             \
     float kernel_row_exponentials_sum_##isa(float *e, const float *x, float m, int64_t n);                  \
     void kernel_row_sigmoids_##isa(float *y, const float *x, int64_t n);                                    \
-    void kernel_row_tanhs_##isa(float *y, const float *x, int64_t n)
-DECLARE(default);
-DECLARE(avx2);
-DECLARE(avx512);
+    void kernel_row_tanhs_##isa(float *y, const float *x, int64_t n);
+#define ISA(name, numerics, available) DECLARE(name)
+#include "backend-cpu/isa.def"
+#undef ISA
 
 struct row_functions {
     enum cpu_isa isa;
@@ -30,9 +30,9 @@ struct row_functions {
         kernel_row_sigmoids_##isa, kernel_row_tanhs_##isa
 
 static const struct row_functions sets[] = {
-    {CPU_ISA_DEFAULT, FUNCTIONS(default)},
-    {CPU_ISA_AVX2, FUNCTIONS(avx2)},
-    {CPU_ISA_AVX512, FUNCTIONS(avx512)},
+#define ISA(name, numerics, available) {CPU_ISA_##name, FUNCTIONS(name)},
+#include "backend-cpu/isa.def"
+#undef ISA
 };
 
 enum { LENGTH = 1000, SETS = sizeof sets / sizeof *sets };
@@ -50,7 +50,7 @@ static void exponentials_of_what_is_not_above_zero_are_those_of_the_text(void **
     (void)state;
     static float x[LENGTH], e[LENGTH], expected[LENGTH];
     for (size_t s = 0; s < SETS; s++) {
-        if (!cpu_isa_is_available(sets[s].isa))
+        if (!cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN))
             continue;
         /* From -2^-60 to -inf, and -35.35, where results end, one by one. */
         for (uint u = 0xa1800000u; u <= 0xff800000u - LENGTH * 40009u;) {
@@ -69,7 +69,7 @@ static void special_arguments_have_their_exponentials(void **state)
     (void)state;
     static const uint special[] = {0, 0xff800000u, 0x7fc00000u, 0xffc00001u, 0x7f800001u, 0xff7fffffu};
     for (size_t s = 0; s < SETS; s++)
-        for (uint i = 0; i < sizeof special / sizeof *special && cpu_isa_is_available(sets[s].isa); i++) {
+        for (uint i = 0; i < sizeof special / sizeof *special && cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN); i++) {
             float x = gm_float(special[i]), e;
             sets[s].exponentials(&e, &x, 0, 1);
             if (gm_is_nan(x))
@@ -98,7 +98,7 @@ static void sums_of_exponentials_follow_the_order_of_rows(void **state)
     for (uint i = 0; i < 300; i++)
         x[i] = -(float)(gm_philox((struct gm_words){i, 3, 0, 0}, 1, 2).x >> 8) * 0x1p-20f;
     for (size_t s = 0; s < SETS; s++)
-        for (int64_t n = 1; n <= 300 && cpu_isa_is_available(sets[s].isa); n++) {
+        for (int64_t n = 1; n <= 300 && cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN); n++) {
             for (int64_t i = 0; i < 300; i++)
                 expected[i] = i < n ? gm_exp(x[i] - 0.25f) : 7;
             for (int64_t i = 0; i < 300; i++)
@@ -118,7 +118,7 @@ static void weights_are_pulled_back_as_the_ops_say(void **state)
         for (uint i = 0; i < N; i++)
             random[k][i] = (float)(gm_philox((struct gm_words){i, k, 0, 0}, 1, 2).x >> 8) * 0x1p-22f - 2;
     for (size_t s = 0; s < SETS; s++)
-        for (int64_t n = 1; n <= N && cpu_isa_is_available(sets[s].isa); n++) {
+        for (int64_t n = 1; n <= N && cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN); n++) {
             for (int64_t i = 0; i < N; i++)
                 p[i] = random[0][i] - 3, t[i] = random[1][i];
             sets[s].pull_back(p, t, random[2], random[3], random[4], n);
@@ -136,7 +136,7 @@ static void sigmoids_and_tangents_are_those_of_the_text(void **state)
     (void)state;
     static float x[LENGTH], y[LENGTH], z[LENGTH];
     for (size_t s = 0; s < SETS; s++) {
-        if (!cpu_isa_is_available(sets[s].isa))
+        if (!cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN))
             continue;
         for (uint sign = 0; sign < 2; sign++)
             for (uint u = 0; u < 0x7f800000u - LENGTH * 40009u;) {
