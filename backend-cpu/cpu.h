@@ -25,7 +25,8 @@ enum cpu_check { CPU_CHECK_NONE, CPU_CHECK_FINITE };
 
 struct cpu_options {
     uint32_t threads; /* 0: one for each processor */
-    enum cpu_isa isa; /* BEST: the fastest of these numerics; the double executor has but one and ignores both */
+    enum cpu_isa
+        isa; /* BEST: the fastest of these numerics; the double executor has but one and ignores both */
     enum numerics numerics;
     enum cpu_check check_finite;
 };

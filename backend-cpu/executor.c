@@ -142,7 +142,7 @@ static enum status run(struct executor *executor, struct program *program, struc
     struct cpu_executor *cpu = cpu_of(executor);
     cpu->counters.dispatches += program->step_count;
     cpu->counters.device_nodes += program->step_count;
-    return program_run(program, &cpu->host, trace);
+    return program_run(program, &cpu->host, executor->profile, trace);
 }
 
 static void program_destroy(struct executor *executor, struct program *program)

@@ -10,8 +10,8 @@ struct isa_kernels {
     kernel_function *const *table; /* by enum op */
 };
 
-/* BEST is the build of these numerics that multiplies fastest here: measured, in less than a millisecond, since what
- * a processor has does not tell how fast it is at it. */
+/* BEST is the build of these numerics that multiplies fastest here: measured, in less than a millisecond,
+ * since what a processor has does not tell how fast it is at it. */
 enum status isa_find_kernels(struct isa_kernels *out, enum cpu_isa isa, enum numerics numerics,
                              struct trace *trace) MUST_CHECK;
 

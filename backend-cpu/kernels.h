@@ -61,9 +61,9 @@ typedef void kernel_function(struct kernel_call *call);
 #define KERNEL_EXPAND(name, isa) KERNEL_PASTE(name, isa)
 #define KERNEL(name) KERNEL_EXPAND(name, KERNEL_ISA)
 
-/* The kernels of each build, indexed by enum op, and a piece of work that tells how fast it multiplies: returns the
- * number of multiplications done (kernels/rate.c). */
-#define ISA(name, numerics, available)                     \
+/* The kernels of each build, indexed by enum op, and a piece of work that tells how fast it multiplies:
+ * returns the number of multiplications done (kernels/rate.c). */
+#define ISA(name, numerics, available)                           \
     extern kernel_function *const kernel_table_##name[OP_COUNT]; \
     int64_t kernel_rate_##name(void);
 #include "backend-cpu/isa.def"

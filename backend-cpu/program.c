@@ -1,5 +1,6 @@
 /* Turns a graph and a memory plan into kernel calls, and runs them. */
 #include "backend-cpu/program.h"
+#include "base/log.h"
 #include "ir/memory_plan.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -116,6 +117,8 @@ static void add_step(struct program *program, const struct program_host *host,
 {
     struct cpu_step *step = &program->steps[program->step_count++];
     step->kernel = host->kernels[node->op];
+    step->op = node->op;
+    step->work = work_of(node, plan->places);
     step->label =
         node->origin.length
             ? arena_printf(&program->arena, "%%%" PRIu32 " = %s (" STR_FORMAT ")", node->results[0],
@@ -190,7 +193,19 @@ static enum status check_step(const struct cpu_step *step, const struct program_
     return OK;
 }
 
-enum status program_run(struct program *program, const struct program_host *host, struct trace *trace)
+static enum status run_step(struct program *program, struct cpu_step *step, struct trace *trace)
+{
+    step->call.fault.raised = false;
+    if (step->lent)
+        TRY_WITH(trace, lent_run(step->kernel, &step->call, step->lent, &program->room, trace), "in %s",
+                 step->label);
+    else
+        step->kernel(&step->call);
+    return OK;
+}
+
+enum status program_run(struct program *program, const struct program_host *host, struct profile *profile,
+                        struct trace *trace)
 {
     for (uint32_t i = 0; i < program->use_count; i++)
         if (program->uses[i].tensor >= host->tensor_count ||
@@ -199,13 +214,12 @@ enum status program_run(struct program *program, const struct program_host *host
                                program->uses[i].tensor);
     for (uint32_t i = 0; i < program->step_count; i++) {
         struct cpu_step *step = &program->steps[i];
-        step->call.fault.raised = false;
-        if (step->lent)
-            TRY_WITH(trace, lent_run(step->kernel, &step->call, step->lent, &program->room, trace), "in %s",
-                     step->label);
-        else
-            step->kernel(&step->call);
+        double start = profile ? clock_seconds() : 0;
+        TRY(run_step(program, step, trace));
         TRY(check_step(step, host, trace));
+        if (profile)
+            profile_span(profile, &(struct profile_span){PROFILE_DEVICE, op_table[step->op].name, step->label,
+                                                         start, clock_seconds(), step->work});
     }
     return OK;
 }

@@ -6,6 +6,7 @@
 #include "backend-cpu/kernels.h"
 #include "backend-cpu/lent.h"
 #include "ir/executor.h"
+#include "ir/profile.h"
 
 #ifdef ESPALIER_DOUBLE
 #define cpu_tensor_get cpu_double_tensor_get
@@ -32,6 +33,8 @@ struct cpu_step {
     kernel_function *kernel;
     struct kernel_call call;
     const char *label; /* "%12 = matmul_nt (layers.0.q)" */
+    enum op op;
+    struct work work;
     struct lent *lent; /* NULL: every operand has its data */
 };
 
@@ -63,7 +66,8 @@ struct program_host {
 
 enum status program_compile(struct program **out, const struct program_host *host,
                             const struct program_spec *spec, struct trace *trace) MUST_CHECK;
-enum status program_run(struct program *program, const struct program_host *host,
+/* `profile` is told of every step; NULL is none. */
+enum status program_run(struct program *program, const struct program_host *host, struct profile *profile,
                         struct trace *trace) MUST_CHECK;
 void program_release(struct program *program); /* frees it too; accepts NULL */
 

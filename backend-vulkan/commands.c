@@ -30,6 +30,7 @@ void commands_release(struct commands *commands)
             if (commands->has_stand[i])
                 memory_destroy(commands->memory, commands->stands[i]);
     }
+    timing_release(&commands->timing);
     arena_release(&commands->arena);
     *commands = (struct commands){0};
 }
@@ -247,15 +248,18 @@ static void dispatch(struct recorder *r, struct launch *launch, struct chunk chu
     }
 }
 
-static enum status record_launch(struct recorder *r, struct launch *launch)
+static enum status record_launch(struct recorder *r, uint32_t number)
 {
     struct commands *c = r->commands;
+    struct launch *launch = &c->launches.items[number];
     VkPipeline pipeline;
     TRY(pipelines_get(c->pipelines, launch->kernel, &pipeline, r->trace));
     if (r->cost + launch->cost > MOST_COST && r->cost > 0)
         TRY(end_buffer(r));
     if (!r->buffer)
         TRY(begin_buffer(r));
+    if (number == 0)
+        timing_record(&c->timing, r->buffer, 0);
     vkCmdBindPipeline(r->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     struct chunk chunk = {0};
     for (uint64_t first = 0; first < launch->groups; first = chunk.end) {
@@ -266,6 +270,7 @@ static enum status record_launch(struct recorder *r, struct launch *launch)
         dispatch(r, launch, chunk);
         copy_windows(r, launch, &bound, true);
     }
+    timing_record(&c->timing, r->buffer, number + 1);
     r->cost += launch->cost;
     return OK;
 }
@@ -312,8 +317,9 @@ enum status commands_record(struct commands *commands, struct trace *trace)
     };
     TRY(vulkan_status(vkCreateDescriptorPool(commands->device->handle, &pool, NULL, &commands->sets),
                       "creating a descriptor pool", trace));
+    TRY(timing_prepare(&commands->timing, trace));
     for (uint32_t i = 0; i < commands->launches.count; i++)
-        TRY(record_launch(&r, &commands->launches.items[i]));
+        TRY(record_launch(&r, i));
     TRY(end_buffer(&r));
     return instance_check_messages(commands->device->instance, trace);
 }

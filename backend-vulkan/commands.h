@@ -3,6 +3,7 @@
 #ifndef BACKEND_VULKAN_COMMANDS_H
 #define BACKEND_VULKAN_COMMANDS_H
 
+#include "backend-vulkan/timing.h"
 #include "backend-vulkan/window.h"
 #include "shaders/include/push/push.h"
 
@@ -16,7 +17,8 @@ struct commands {
     VkDescriptorPool sets;
     uint32_t stands[DEVICE_BINDINGS]; /* pieces that stand for split windows, see commands.c */
     bool has_stand[DEVICE_BINDINGS];
-    uint64_t dispatches; /* of one run */
+    uint64_t dispatches;  /* of one run */
+    struct timing timing; /* zeroed: nothing is timed */
 };
 
 void commands_init(struct commands *out, struct memory *memory, struct pipelines *pipelines);

@@ -1,6 +1,7 @@
 /* From graph to commands: plan, lower node by node, give temporaries a place, record. */
 #include "backend-vulkan/compile.h"
 #include "backend-vulkan/lower.h"
+#include "base/log.h"
 #include "shaders/include/push/elements.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -99,6 +100,9 @@ static enum status lower_node(struct compiler *c, uint32_t n, enum vulkan_finite
     if (c->program->commands.launches.count == before)
         return OK;
     c->program->device_nodes++;
+    timing_note(&c->program->commands.timing,
+                (struct timed_node){op_table[node->op].name, c->program->checks.label,
+                                    work_of(node, c->plan.places), c->program->commands.launches.count});
     if (finite == VULKAN_FINITE_CHECKED)
         check_results(c, &step);
     return OK;
@@ -148,13 +152,16 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
 
 enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine,
                                   const struct program_spec *spec, enum vulkan_finite finite,
-                                  struct trace *trace)
+                                  struct profile *profile, struct trace *trace)
 {
     struct vulkan_program *program = calloc(1, sizeof *program);
     if (!program)
         BUG("out of memory");
     program->engine = engine;
+    program->profile = profile;
     commands_init(&program->commands, &engine->memory, &engine->pipelines);
+    if (profile)
+        timing_init(&program->commands.timing, engine->memory.device);
     struct compiler compiler = {.program = program, .spec = spec, .trace = trace};
     enum status status = compile(&compiler, finite);
     if (status != OK) {
@@ -168,6 +175,7 @@ enum status vulkan_program_create(struct vulkan_program **out, struct engine *en
 enum status vulkan_program_run(struct vulkan_program *program, struct trace *trace)
 {
     TRY(commands_run(&program->commands, trace));
+    TRY(timing_report(&program->commands.timing, program->profile, clock_seconds(), trace));
     return checks_report(&program->checks, &program->engine->memory, trace);
 }
 

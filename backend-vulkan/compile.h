@@ -14,12 +14,13 @@ struct vulkan_program {
     uint32_t *pieces; /* scratch, temporaries and flags, owned */
     uint32_t piece_count;
     struct checks checks;
-    uint32_t device_nodes; /* nodes that launch kernels */
+    uint32_t device_nodes;   /* nodes that launch kernels */
+    struct profile *profile; /* NULL, or told of every node of a run */
 };
 
 enum status vulkan_program_create(struct vulkan_program **out, struct engine *engine,
                                   const struct program_spec *spec, enum vulkan_finite finite,
-                                  struct trace *trace) MUST_CHECK;
+                                  struct profile *profile, struct trace *trace) MUST_CHECK;
 enum status vulkan_program_run(struct vulkan_program *program, struct trace *trace) MUST_CHECK;
 void vulkan_program_destroy(struct vulkan_program *program); /* accepts NULL */
 

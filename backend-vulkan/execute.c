@@ -49,7 +49,8 @@ static enum status compile(struct program **out, struct executor *executor, cons
                            struct trace *trace)
 {
     struct vulkan_program *program = NULL;
-    TRY(vulkan_program_create(&program, &self(executor)->engine, spec, self(executor)->finite, trace));
+    TRY(vulkan_program_create(&program, &self(executor)->engine, spec, self(executor)->finite,
+                              executor->profile, trace));
     *out = (struct program *)program;
     return OK;
 }

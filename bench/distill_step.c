@@ -121,8 +121,8 @@ static void report(const char *name, const struct graph *const models[2], const 
     for (uint32_t i = 0; i < count; i++)
         durations[i] = times->ends[WARMUP + i] - times->ends[WARMUP + i - 1];
     qsort(durations, count, sizeof *durations, compare);
-    fprintf(stderr, "%s: teacher %" PRId64 ", student %" PRId64 " parameters, last loss %g\n",
-            name, parameters(models[0]), parameters(models[1]), (double)times->loss);
+    fprintf(stderr, "%s: teacher %" PRId64 ", student %" PRId64 " parameters, last loss %g\n", name,
+            parameters(models[0]), parameters(models[1]), (double)times->loss);
     printf("%.0f\n", BATCH * LENGTH / durations[count / 2]);
     free(durations);
 }

@@ -39,8 +39,8 @@ static double best_rate(work_function *work, void *payload, double operations)
     return best;
 }
 
-/* The ceiling: chains of products and sums in registers, as many as hide their latency. The compiler must not see that
- * all products are equal. */
+/* The ceiling: chains of products and sums in registers, as many as hide their latency. The compiler must not
+ * see that all products are equal. */
 enum { CHAINS = 12, STEPS = 200000, WIDEST = 16 };
 
 #define DEFINE_CEILING(name, target, bytes)                           \
@@ -220,8 +220,8 @@ int main(int argc, char **argv)
     }
     double ceiling = measure_ceiling(threads);
     sgemm_function *sgemm = find_sgemm(cpu_threads_count(threads));
-    printf("%s, %u threads, ceiling of multiply-then-add: %.1f GFLOP/s\n", 
-           kernels.name, cpu_threads_count(threads), ceiling);
+    printf("%s, %u threads, ceiling of multiply-then-add: %.1f GFLOP/s\n", kernels.name,
+           cpu_threads_count(threads), ceiling);
     if (!sgemm)
         printf("OpenBLAS is not installed\n");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

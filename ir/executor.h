@@ -15,6 +15,7 @@
 
 struct executor;
 struct program;
+struct profile;
 
 struct executor_counters {
     uint64_t dispatches;   /* kernel launches */
@@ -67,6 +68,9 @@ struct executor {
     const struct executor_interface *interface;
     const char *name;     /* for people: "cpu (2 threads, avx512)", the device's name */
     const char *identity; /* "" under golden; else vendor, device, driver: part of keys */
+    /* NULL, or told of every node that is run (ir/profile.h). Set before programs are compiled, by who owns
+     * both. */
+    struct profile *profile;
 };
 
 enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,

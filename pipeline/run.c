@@ -160,6 +160,11 @@ static enum status execute(struct run *run, uint32_t number, enum redo redo, str
                 store_key_find(&other, &stage.arena, run->store, stage.key, &ignored) == OK;
     if (status == OK && !made)
         status = stage.entry->kind->run(&stage, trace);
+    profile_span(run->options.profile, &(struct profile_span){.lane = PROFILE_HOST,
+                                                              .name = stage.entry->kind->name,
+                                                              .detail = stage.entry->name,
+                                                              .start = start,
+                                                              .end = clock_seconds()});
     if (status == OK && !made)
         status = store_key_put(run->store, stage.key, &stage.result, trace);
     if (status == OK && !made)

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "ir/profile.h"
 #include "pipeline/device_select.h"
 #include "pipeline/pipeline.h"
 #include "store/key.h"
@@ -49,6 +50,7 @@ struct run_options {
     enum run_mode { RUN_ALL, RUN_DRY } mode;
     enum run_exports { EXPORT_WRITE, EXPORT_NOTHING } exports; /* verify writes no export */
     struct run_events events;
+    struct profile *profile; /* told of stages, steps and nodes; NULL: none */
     const volatile sig_atomic_t *stop;
 };
 

@@ -62,8 +62,10 @@ enum status stage_on_text(struct stage_run *stage, stage_work *work, struct trac
 enum status stage_executor(struct executor **out, struct stage_run *stage, struct trace *trace)
 {
     struct run *run = stage->run;
-    if (!run->executor)
+    if (!run->executor) {
         TRY(device_select(&run->executor, &run->options.device, trace));
+        run->executor->profile = run->options.profile;
+    }
     *out = run->executor;
     return OK;
 }

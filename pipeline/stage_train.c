@@ -30,7 +30,7 @@ struct training {
     struct training_log log;
     float *curve; /* [steps]: loss of each step done */
     struct progress progress;
-    double started;
+    double started, stepped;      /* when the stage began, when its last step ended */
     uint32_t steps;               /* to do: all, or as many as `stop` says */
     struct stage_lock lock;       /* of the stage that does all steps, whose checkpoints these are */
     uint32_t resumed_from, saved; /* steps that the first and the latest checkpoint have seen */
@@ -173,6 +173,11 @@ static enum status report(void *payload, const struct trainer_report *r, struct 
                                .rate = (double)r->rate,
                                .norm = (double)r->gradient_norm};
     event.tokens_per_second = seconds > 0 ? (double)(tokens * (r->step + 1 - t->resumed_from)) / seconds : 0;
+    double now = clock_seconds();
+    profile_span(t->stage->run->options.profile,
+                 &(struct profile_span){
+                     .name = "step", .detail = t->stage->entry->name, .start = t->stepped, .end = now});
+    t->stepped = now;
     const struct run_events *events = &t->stage->run->options.events;
     if (events->step)
         events->step(events->context, &event);
@@ -245,7 +250,7 @@ static enum status train(struct training *t, struct trace *trace)
                                   .checkpoint_seconds = CHECKPOINT_SECONDS,
                                   .interrupted = stage_stop(t->stage)};
     progress_start(&t->progress, t->stage->entry->name, "steps", t->resumed_from, steps);
-    t->started = clock_seconds();
+    t->started = t->stepped = clock_seconds();
     enum status status = trainer_run(t->trainer, &hooks, trace);
     progress_finish(&t->progress);
     double seconds = clock_seconds() - t->started;

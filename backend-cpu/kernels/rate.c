@@ -1,4 +1,5 @@
-/* A piece of work by which builds are compared: products of full tiles whose operands are in the first cache. */
+/* A piece of work by which builds are compared: products of full tiles whose operands are in the first cache.
+ */
 #include "backend-cpu/kernels/tile.h"
 
 enum { DEPTH = 128, TILES = 16 };

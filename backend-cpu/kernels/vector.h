@@ -1,8 +1,8 @@
 /* Vectors of `real` of the width of this instruction set, and what every kernel does with them.
  *
- * With AVX-512 there are two builds. Both have its 32 registers, for tiles of 12 rows and two vectors: at 512 bits
- * (VECTOR_WIDE), and at 256 bits for processors whose units are no wider. Plain loops over rows compile to 512 bits in
- * either. */
+ * With AVX-512 there are two builds. Both have its 32 registers, for tiles of 12 rows and two vectors: at 512
+ * bits (VECTOR_WIDE), and at 256 bits for processors whose units are no wider. Plain loops over rows compile
+ * to 512 bits in either. */
 #ifndef BACKEND_CPU_KERNELS_VECTOR_H
 #define BACKEND_CPU_KERNELS_VECTOR_H
 
@@ -95,8 +95,8 @@ static inline __attribute__((always_inline)) vec_lanes vec_reaches(vec x, uint l
  * lowest bits on: quiet and signalling NaN take the first operand (0), all others the second (1). */
 static inline __attribute__((always_inline)) vec vec_keep(vec x, vec_lanes reached)
 {
-    return MM(maskz_fixupimm_ps)(reached, (vec)MM(set1_epi32)((int32_t)GM_NAN), x,
-                                 MM(set1_epi32)(0x11111100), 0);
+    return MM(maskz_fixupimm_ps)(reached, (vec)MM(set1_epi32)((int32_t)GM_NAN), x, MM(set1_epi32)(0x11111100),
+                                 0);
 }
 
 /* r_flush() of each lane. */

@@ -69,7 +69,9 @@ static void special_arguments_have_their_exponentials(void **state)
     (void)state;
     static const uint special[] = {0, 0xff800000u, 0x7fc00000u, 0xffc00001u, 0x7f800001u, 0xff7fffffu};
     for (size_t s = 0; s < SETS; s++)
-        for (uint i = 0; i < sizeof special / sizeof *special && cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN); i++) {
+        for (uint i = 0;
+             i < sizeof special / sizeof *special && cpu_isa_is_available(sets[s].isa, NUMERICS_GOLDEN);
+             i++) {
             float x = gm_float(special[i]), e;
             sets[s].exponentials(&e, &x, 0, 1);
             if (gm_is_nan(x))

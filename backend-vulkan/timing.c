@@ -1,0 +1,84 @@
+#include "backend-vulkan/timing.h"
+#include <stdlib.h>
+
+static uint32_t valid_bits(const struct device *device)
+{
+    VkQueueFamilyProperties families[16];
+    uint32_t count = sizeof families / sizeof *families;
+    vkGetPhysicalDeviceQueueFamilyProperties(device->physical, &count, families);
+    return device->family < count ? families[device->family].timestampValidBits : 0;
+}
+
+void timing_init(struct timing *out, struct device *device)
+{
+    *out = (struct timing){.device = valid_bits(device) ? device : NULL};
+}
+
+void timing_release(struct timing *timing)
+{
+    if (timing->device)
+        vkDestroyQueryPool(timing->device->handle, timing->stamps, NULL);
+    arena_release(&timing->arena);
+    *timing = (struct timing){0};
+}
+
+void timing_note(struct timing *timing, struct timed_node node)
+{
+    if (timing->device)
+        *VEC_PUSH(&timing->arena, &timing->nodes) = node;
+}
+
+/* One stamp before the first node and one after each. */
+enum status timing_prepare(struct timing *timing, struct trace *trace)
+{
+    if (!timing->device || timing->nodes.count == 0)
+        return OK;
+    VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                  .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                  .queryCount = timing->nodes.count + 1};
+    return vulkan_status(vkCreateQueryPool(timing->device->handle, &info, NULL, &timing->stamps),
+                         "creating a query pool", trace);
+}
+
+void timing_record(struct timing *timing, VkCommandBuffer commands, uint32_t launches)
+{
+    if (!timing->stamps)
+        return;
+    if (launches == 0) {
+        vkCmdResetQueryPool(commands, timing->stamps, 0, timing->nodes.count + 1);
+        vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, timing->stamps, 0);
+    }
+    while (timing->recorded < timing->nodes.count &&
+           timing->nodes.items[timing->recorded].launches == launches)
+        vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, timing->stamps,
+                            ++timing->recorded);
+}
+
+/* Host and device have clocks of their own: the last stamp is taken for the end of the run. */
+enum status timing_report(const struct timing *timing, struct profile *profile, double end,
+                          struct trace *trace)
+{
+    uint32_t count = timing->nodes.count;
+    if (!timing->stamps || !profile)
+        return OK;
+    uint64_t *stamps = calloc(count + 1, sizeof *stamps);
+    if (!stamps)
+        BUG("out of memory: %u time stamps", count + 1);
+    enum status status =
+        vulkan_status(vkGetQueryPoolResults(timing->device->handle, timing->stamps, 0, count + 1,
+                                            (count + 1) * sizeof *stamps, stamps, sizeof *stamps,
+                                            VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+                      "reading time stamps", trace);
+    VkPhysicalDeviceProperties properties;
+    vkGetPhysicalDeviceProperties(timing->device->physical, &properties);
+    double tick = 1e-9 * (double)properties.limits.timestampPeriod;
+    for (uint32_t i = 0; status == OK && i < count; i++) {
+        const struct timed_node *node = &timing->nodes.items[i];
+        double before = end - tick * (double)(stamps[count] - stamps[i]);
+        double after = end - tick * (double)(stamps[count] - stamps[i + 1]);
+        profile_span(profile, &(struct profile_span){PROFILE_DEVICE, node->name, node->detail, before, after,
+                                                     node->work});
+    }
+    free(stamps);
+    return status;
+}
