@@ -162,6 +162,9 @@ static void destroy(struct executor *executor)
     for (uint32_t i = 0; i < cpu->host.tensor_count; i++)
         free(cpu->tensors[i].data);
     free(cpu->tensors);
+    for (uint32_t i = 0; i < cpu_threads_count(cpu->host.threads); i++)
+        cpu_threads_destroy(cpu->host.alone[i]);
+    free(cpu->host.alone);
     cpu_threads_destroy(cpu->host.threads);
     free(cpu);
 }
@@ -188,9 +191,16 @@ static enum status create(struct executor **out, struct cpu_options options, str
     struct cpu_executor *cpu = calloc(1, sizeof *cpu);
     if (!cpu)
         BUG("out of memory: an executor");
-    cpu->host =
-        (struct program_host){.kernels = kernels.table, .threads = threads, .check = options.check_finite};
     uint32_t count = cpu_threads_count(threads);
+    cpu->host = (struct program_host){.kernels = kernels.table,
+                                      .pack = kernels.pack,
+                                      .threads = threads,
+                                      .alone = calloc(count, sizeof(struct cpu_threads *)),
+                                      .check = options.check_finite};
+    if (!cpu->host.alone)
+        BUG("out of memory: %" PRIu32 " threads", count);
+    for (uint32_t i = 0; i < count; i++)
+        TRY(cpu_threads_create(&cpu->host.alone[i], 1, trace)); /* starts no thread, so cannot fail */
     snprintf(cpu->name, sizeof cpu->name, "cpu (%" PRIu32 " thread%s, %s)", count, count == 1 ? "" : "s",
              kernels.name);
     cpu->base = (struct executor){.interface = &interface, .name = cpu->name, .identity = ""};
@@ -201,7 +211,8 @@ static enum status create(struct executor **out, struct cpu_options options, str
 #ifdef ESPALIER_DOUBLE
 enum status cpu_double_executor_create(struct executor **out, struct cpu_options options, struct trace *trace)
 {
-    return create(out, options, (struct isa_kernels){"double", kernel_table_double}, trace);
+    return create(out, options, (struct isa_kernels){"double", kernel_table_double, kernel_pack_double},
+                  trace);
 }
 
 enum status cpu_double_tensor_write(struct executor *executor, uint32_t tensor, int64_t first, int64_t count,

@@ -22,7 +22,8 @@ struct build {
 
 static const struct build builds[CPU_ISA_COUNT] = {
 #define ISA(name, numerics, available) \
-    [CPU_ISA_##name] = {{#name, kernel_table_##name}, NUMERICS_##numerics, kernel_rate_##name},
+    [CPU_ISA_##                        \
+        name] = {{#name, kernel_table_##name, kernel_pack_##name}, NUMERICS_##numerics, kernel_rate_##name},
 #include "backend-cpu/isa.def"
 #undef ISA
 };

@@ -8,6 +8,7 @@
 struct isa_kernels {
     const char *name;
     kernel_function *const *table; /* by enum op */
+    kernel_pack_function *pack;
 };
 
 /* BEST is the build of these numerics that multiplies fastest here: measured, in less than a millisecond,

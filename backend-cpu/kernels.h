@@ -52,19 +52,24 @@ struct kernel_call {
     struct kernel_operand inputs[NODE_MAX_INPUTS];
     struct kernel_operand results[NODE_MAX_RESULTS];
     struct cpu_threads *threads;
+    real *packed; /* of a product: operand 1 as a kernel_pack_function left it; NULL: not packed yet */
     struct kernel_fault fault; /* out */
 };
 
 typedef void kernel_function(struct kernel_call *call);
+/* Elements that operand 1 of a call of `op` takes when it is laid out for many calls that share it; lays it
+ * out unless `to` is NULL. 0 for an op that has no such layout. */
+typedef int64_t kernel_pack_function(const struct kernel_call *call, enum op op, real *to);
 
 #define KERNEL_PASTE(name, isa) kernel_##name##_##isa
 #define KERNEL_EXPAND(name, isa) KERNEL_PASTE(name, isa)
 #define KERNEL(name) KERNEL_EXPAND(name, KERNEL_ISA)
 
-/* The kernels of each build, indexed by enum op, and a piece of work that tells how fast it multiplies:
- * returns the number of multiplications done (kernels/rate.c). */
+/* The kernels of each build, indexed by enum op, its layouts, and a piece of work that tells how fast it
+ * multiplies: returns the number of multiplications done (kernels/rate.c). */
 #define ISA(name, numerics, available)                           \
     extern kernel_function *const kernel_table_##name[OP_COUNT]; \
+    kernel_pack_function kernel_pack_##name;                     \
     int64_t kernel_rate_##name(void);
 #include "backend-cpu/isa.def"
 ISA(double, GOLDEN, true)

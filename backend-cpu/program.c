@@ -2,6 +2,7 @@
 #include "backend-cpu/program.h"
 #include "base/log.h"
 #include "ir/memory_plan.h"
+#include "ir/schedule.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +67,9 @@ static struct kernel_operand operand_of(const struct program *program, const str
 {
     const struct place *place = &plan->places[value];
     size_t offset = (size_t)place->offset * element_size(graph_value(spec->graph, value)->dtype);
-    char *base =
-        place->kind == PLACE_SCRATCH ? program->scratch[place->tensor] : host->tensors[place->tensor].data;
+    char *base = place->kind == PLACE_LOCAL     ? NULL /* each thread has its own */
+                 : place->kind == PLACE_SCRATCH ? program->scratch[place->tensor]
+                                                : host->tensors[place->tensor].data;
     struct kernel_operand operand = {
         .data = base ? base + offset : NULL, .count = place->count, .rank = place->rank};
     memcpy(operand.dims, place->dims, sizeof operand.dims);
@@ -101,7 +103,7 @@ static void note_lent(struct program *program, struct cpu_step *step, const stru
 {
     for (uint32_t i = 0; i < node->input_count; i++) {
         const struct place *place = &plan->places[node->inputs[i]];
-        if (step->call.inputs[i].data)
+        if (step->call.inputs[i].data || place->kind == PLACE_LOCAL)
             continue;
         if (!step->lent) {
             step->lent = ARENA_NEW(&program->arena, struct lent);
@@ -135,20 +137,134 @@ static void add_step(struct program *program, const struct program_host *host,
     note_lent(program, step, host, plan, node);
 }
 
-static enum status compile(struct program *program, const struct program_host *host,
-                           const struct program_spec *spec, struct trace *trace)
+static struct swept_operand swept_operand_of(const struct graph *graph, const struct memory_plan *plan,
+                                             const struct sweep *sweep, uint32_t value, uint32_t axis)
 {
-    struct memory_plan plan;
-    TRY(memory_plan_make(&plan, &program->arena, spec, (struct memory_limits){0}, trace));
-    TRY(check_bindings(program, host, spec, &plan, trace));
-    TRY(allocate_scratch(program, &plan, trace));
-    program->steps = ARENA_ARRAY(&program->arena, struct cpu_step, spec->graph->nodes.count);
+    const struct place *place = &plan->places[value];
+    const struct value *v = graph_value(graph, value);
+    size_t size = element_size(v->dtype);
+    if (place->kind == PLACE_LOCAL)
+        return (struct swept_operand){SWEPT_LOCAL, (size_t)place->offset * sizeof(real)};
+    if (v->rank == 0 || dims_find(&graph->dims, v->axes[0]) != axis)
+        return (struct swept_operand){SWEPT_WHOLE, 0};
+    return (struct swept_operand){SWEPT_ALONG, (size_t)(place->count / sweep->count) * size};
+}
+
+static void note_swept(struct program *program, struct cpu_step *step, const struct graph *graph,
+                       const struct memory_plan *plan, const struct sweep *sweep, const struct node *node)
+{
+    uint32_t axis = dims_find(&graph->dims, graph_value(graph, node->results[0])->axes[0]);
+    step->swept = ARENA_NEW(&program->arena, struct swept);
+    for (uint32_t i = 0; i < node->input_count; i++)
+        step->swept->inputs[i] = swept_operand_of(graph, plan, sweep, node->inputs[i], axis);
+    for (uint32_t i = 0; i < node->result_count; i++)
+        step->swept->results[i] = swept_operand_of(graph, plan, sweep, node->results[i], axis);
+}
+
+static void *allocate(size_t bytes)
+{
+    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
+
+/* Weights that the items of a sweep share are laid out once, as long as that takes no more than a share of memory.
+ * Returns the elements of all of them; gives them their places unless `memory` is NULL. */
+static int64_t divide_packed(struct program *program, const struct program_host *host, real *memory)
+{
+    static const int64_t MOST_PACKED = INT64_C(1) << 24;
+    int64_t at = 0;
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        struct cpu_step *step = &program->steps[i];
+        if (!step->swept || step->call.input_count < 2 || step->swept->inputs[1].walk != SWEPT_WHOLE)
+            continue;
+        int64_t size = (host->pack(&step->call, step->op, NULL) + 15) / 16 * 16;
+        if (at + size > MOST_PACKED)
+            continue;
+        if (memory && size)
+            step->call.packed = memory + at;
+        at += size;
+    }
+    return at;
+}
+
+static enum status place_packed(struct program *program, const struct program_host *host, struct trace *trace)
+{
+    int64_t total = divide_packed(program, host, NULL);
+    if (total == 0)
+        return OK;
+    program->packed = allocate((size_t)total * sizeof(real));
+    if (!program->packed)
+        return status_fail(trace, DEVICE, "out of memory: %" PRId64 " packed weights", total);
+    (void)divide_packed(program, host, program->packed);
+    return OK;
+}
+
+static enum status allocate_local(struct program *program, const struct program_host *host,
+                                  const struct memory_plan *plan, struct trace *trace)
+{
+    size_t threads = cpu_threads_count(host->threads);
+    program->local_bytes = ((size_t)plan->local_size * sizeof(real) + 4095) / 4096 * 4096;
+    if (program->local_bytes == 0)
+        return OK;
+    program->local = allocate(program->local_bytes * threads);
+    if (!program->local)
+        return status_fail(trace, DEVICE, "out of memory: %zu bytes for each of %zu threads",
+                           program->local_bytes, threads);
+    return OK;
+}
+
+static void add_steps(struct program *program, const struct program_host *host,
+                      const struct program_spec *spec, const struct memory_plan *plan,
+                      const struct schedule *schedule)
+{
+    uint32_t s = 0;
+    program->steps = ARENA_ARRAY(&program->arena, struct cpu_step, spec->graph->nodes.count + 1);
+    program->sweeps = ARENA_ARRAY(&program->arena, struct cpu_sweep, schedule->sweeps.count + 1);
     for (uint32_t n = 0; n < spec->graph->nodes.count; n++) {
         const struct node *node = &spec->graph->nodes.items[n];
-        if (!(op_table[node->op].flags & OP_VIEW))
-            add_step(program, host, spec, &plan, node);
+        const struct sweep *sweep = s < schedule->sweeps.count ? &schedule->sweeps.items[s] : NULL;
+        if (op_table[node->op].flags & OP_VIEW)
+            continue;
+        add_step(program, host, spec, plan, node);
+        if (!sweep || n < sweep->first)
+            continue;
+        note_swept(program, &program->steps[program->step_count - 1], spec->graph, plan, sweep, node);
+        if (n == sweep->first)
+            program->sweeps[program->sweep_count++] =
+                (struct cpu_sweep){.first = program->step_count - 1, .count = sweep->count};
+        program->sweeps[program->sweep_count - 1].end = program->step_count;
+        s += n + 1 == sweep->end;
     }
-    return OK;
+}
+
+/* By value: weights that are lent. */
+static const bool *find_lent(struct program *program, const struct program_host *host,
+                             const struct program_spec *spec)
+{
+    bool *lent = ARENA_ARRAY(&program->arena, bool, spec->graph->values.count + 1);
+    for (uint32_t i = 0; i < spec->binding_count; i++) {
+        uint32_t tensor = spec->bindings[i].tensor;
+        lent[spec->bindings[i].value] = tensor < host->tensor_count && host->tensors[tensor].lent;
+    }
+    return lent;
+}
+
+static enum status compile(struct program *program, const struct program_host *host,
+                           const struct program_spec *original, struct trace *trace)
+{
+    struct memory_plan plan;
+    struct schedule schedule;
+    schedule_make(&schedule, &program->arena, original,
+                  (struct schedule_options){.workers = (int64_t)cpu_threads_count(host->threads),
+                                            .kept = find_lent(program, host, original)});
+    struct program_spec spec = *original;
+    spec.graph = &schedule.graph;
+    TRY(memory_plan_make(&plan, &program->arena, &spec, (struct memory_limits){.schedule = &schedule},
+                         trace));
+    TRY(check_bindings(program, host, &spec, &plan, trace));
+    TRY(allocate_scratch(program, &plan, trace));
+    TRY(allocate_local(program, host, &plan, trace));
+    add_steps(program, host, &spec, &plan, &schedule);
+    return place_packed(program, host, trace);
 }
 
 enum status program_compile(struct program **out, const struct program_host *host,
@@ -173,27 +289,34 @@ static int64_t count_non_finite(const real *x, int64_t count)
     return found;
 }
 
-static enum status check_step(const struct cpu_step *step, const struct program_host *host,
-                              struct trace *trace)
+int64_t step_count_bad(const struct kernel_call *call, uint32_t *result)
 {
-    const struct kernel_fault *fault = &step->call.fault;
+    for (uint32_t r = 0; r < call->result_count; r++) {
+        int64_t bad = count_non_finite(call->results[r].data, call->results[r].count);
+        *result = r;
+        if (bad)
+            return bad;
+    }
+    return 0;
+}
+
+enum status step_check(const struct cpu_step *step, const struct kernel_fault *fault, uint32_t result,
+                       int64_t bad, struct trace *trace)
+{
     if (fault->raised)
         return status_fail(trace, INVALID,
                            "%s: element %" PRId64 " is %" PRId64 ", expected one of 0 .. %" PRId64,
                            step->label, fault->position, fault->found, fault->limit - 1);
-    for (uint32_t r = 0; host->check == CPU_CHECK_FINITE && r < step->call.result_count; r++) {
-        const struct kernel_operand *result = &step->call.results[r];
-        int64_t bad = count_non_finite(result->data, result->count);
-        if (bad)
-            return status_fail(trace, INVALID,
-                               "non-finite value in result of %s: %" PRId64 " of %" PRId64
-                               " elements of result %" PRIu32,
-                               step->label, bad, result->count, r);
-    }
+    if (bad)
+        return status_fail(trace, INVALID,
+                           "non-finite value in result of %s: %" PRId64 " of %" PRId64
+                           " elements of result %" PRIu32,
+                           step->label, bad, step->call.results[result].count, result);
     return OK;
 }
 
-static enum status run_step(struct program *program, struct cpu_step *step, struct trace *trace)
+static enum status run_step(struct program *program, struct cpu_step *step, const struct program_host *host,
+                            struct trace *trace)
 {
     step->call.fault.raised = false;
     if (step->lent)
@@ -201,7 +324,11 @@ static enum status run_step(struct program *program, struct cpu_step *step, stru
                  step->label);
     else
         step->kernel(&step->call);
-    return OK;
+    uint32_t result = 0;
+    int64_t bad = host->check == CPU_CHECK_FINITE && !step->call.fault.raised
+                      ? step_count_bad(&step->call, &result)
+                      : 0;
+    return step_check(step, &step->call.fault, result, bad, trace);
 }
 
 enum status program_run(struct program *program, const struct program_host *host, struct profile *profile,
@@ -212,11 +339,16 @@ enum status program_run(struct program *program, const struct program_host *host
             tensor_place(&host->tensors[program->uses[i].tensor]) != program->uses[i].data)
             return status_fail(trace, BROKEN, "tensor %" PRIu32 " was destroyed while a program used it",
                                program->uses[i].tensor);
-    for (uint32_t i = 0; i < program->step_count; i++) {
-        struct cpu_step *step = &program->steps[i];
+    uint32_t sweep = 0;
+    for (uint32_t i = 0; i < program->step_count;) {
+        if (sweep < program->sweep_count && i == program->sweeps[sweep].first) {
+            TRY(sweep_run(program, &program->sweeps[sweep], host, profile, trace));
+            i = program->sweeps[sweep++].end;
+            continue;
+        }
+        struct cpu_step *step = &program->steps[i++];
         double start = profile ? clock_seconds() : 0;
-        TRY(run_step(program, step, trace));
-        TRY(check_step(step, host, trace));
+        TRY(run_step(program, step, host, trace));
         if (profile)
             profile_span(profile, &(struct profile_span){PROFILE_DEVICE, op_table[step->op].name, step->label,
                                                          start, clock_seconds(), step->work});
@@ -230,6 +362,8 @@ void program_release(struct program *program)
         return;
     for (uint32_t i = 0; i < program->scratch_count; i++)
         free(program->scratch[i]);
+    free(program->packed);
+    free(program->local);
     lent_room_release(&program->room);
     arena_release(&program->arena);
     free(program);

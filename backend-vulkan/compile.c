@@ -54,7 +54,8 @@ static enum status check_binding(const struct compiler *c, const struct binding 
 
 static enum status make_plan(struct compiler *c)
 {
-    struct memory_limits limits = {(int64_t)c->program->engine->memory.segment, MEMORY_ALIGNMENT};
+    struct memory_limits limits = {.buffer_elements = (int64_t)c->program->engine->memory.segment,
+                                   .alignment = MEMORY_ALIGNMENT};
     TRY(memory_plan_make(&c->plan, &c->program->arena, c->spec, limits, c->trace));
     for (uint32_t i = 0; i < c->spec->binding_count; i++)
         TRY(check_binding(c, &c->spec->bindings[i]));

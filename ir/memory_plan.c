@@ -1,6 +1,9 @@
 /* Planning scratch memory: nodes in order; a result takes the first gap that is large enough, and gives it
- * back after its last reader. Views share the place of what they view, so they prolong its life. */
+ * back after its last reader. Views share the place of what they view, so they prolong its life. A sweep is
+ * one step: what it reads and what is read after it lives through all of it, and the rest is planned apart,
+ * for one item. */
 #include "ir/memory_plan.h"
+#include "ir/schedule.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,18 +14,26 @@ struct gap {
     int64_t offset, size; /* elements */
 };
 
+/* Ranges of some buffers. */
+struct pool {
+    VEC(struct gap) gaps;    /* free, by buffer and offset */
+    VEC(int64_t) sizes;      /* elements of each buffer */
+    int64_t buffer_elements; /* most, unless one value has more; 0: no limit */
+};
+
 struct planner {
     const struct program_spec *spec;
     const struct graph *graph;
     struct memory_plan *plan;
     struct arena *arena;
     struct trace *trace;
-    int64_t alignment, buffer_elements;
-    uint32_t *last_use;   /* value -> node index of its last reader (own node when unread) */
-    uint32_t *home;       /* value -> value whose storage it shares (views), or itself */
-    bool *in_place;       /* value: stored over an input that dies */
-    VEC(struct gap) gaps; /* free ranges */
-    VEC(int64_t) sizes;   /* elements of each scratch buffer */
+    const struct schedule *schedule; /* or NULL */
+    int64_t alignment;
+    uint32_t *last_use;         /* value -> node index of its last reader (own node when unread) */
+    uint32_t *home;             /* value -> value whose storage it shares (views), or itself */
+    bool *gone;                 /* value: its range belongs to a result stored over it, or was given back */
+    struct pool scratch, local; /* local: of the sweep being planned */
+    const struct sweep *sweep;  /* that; NULL between sweeps */
 };
 
 static const char *describe(struct planner *p, uint32_t value)
@@ -133,19 +144,19 @@ static enum status check_in_place(struct planner *p)
     return OK;
 }
 
-static int64_t aligned(const struct planner *p, int64_t count)
+/* Elements that a value takes of its pool. */
+static int64_t room_of(const struct planner *p, const struct place *place)
 {
+    int64_t count = place->kind == PLACE_LOCAL ? place->count / p->sweep->count : place->count;
     return (count + p->alignment - 1) / p->alignment * p->alignment;
 }
 
 /* First gap that fits; else the last buffer grows, or a new one begins. */
-static void take(struct planner *p, uint32_t value)
+static void take(struct planner *p, struct pool *pool, struct place *place)
 {
-    struct place *place = &p->plan->places[value];
-    int64_t need = aligned(p, place->count);
-    place->kind = PLACE_SCRATCH;
-    for (uint32_t i = 0; i < p->gaps.count; i++) {
-        struct gap *gap = &p->gaps.items[i];
+    int64_t need = room_of(p, place);
+    for (uint32_t i = 0; i < pool->gaps.count; i++) {
+        struct gap *gap = &pool->gaps.items[i];
         if (gap->size < need)
             continue;
         place->tensor = gap->buffer;
@@ -153,21 +164,21 @@ static void take(struct planner *p, uint32_t value)
         gap->offset += need, gap->size -= need;
         return;
     }
-    if (p->sizes.count == 0 || (p->buffer_elements && VEC_LAST(&p->sizes) + need > p->buffer_elements))
-        *VEC_PUSH(p->arena, &p->sizes) = 0;
-    place->tensor = p->sizes.count - 1;
-    place->offset = VEC_LAST(&p->sizes);
-    VEC_LAST(&p->sizes) += need;
+    if (pool->sizes.count == 0 ||
+        (pool->buffer_elements && VEC_LAST(&pool->sizes) + need > pool->buffer_elements))
+        *VEC_PUSH(p->arena, &pool->sizes) = 0;
+    place->tensor = pool->sizes.count - 1;
+    place->offset = VEC_LAST(&pool->sizes);
+    VEC_LAST(&pool->sizes) += need;
 }
 
 /* Returns the range to the gaps, joined with its neighbours; gaps stay sorted by buffer and offset. */
-static void give_back(struct planner *p, uint32_t value)
+static void give_back(struct planner *p, struct pool *pool, const struct place *place)
 {
-    const struct place *place = &p->plan->places[value];
-    struct gap freed = {place->tensor, place->offset, aligned(p, place->count)};
+    struct gap freed = {place->tensor, place->offset, room_of(p, place)};
     uint32_t kept = 0, at = 0;
-    for (uint32_t i = 0; i < p->gaps.count; i++) {
-        struct gap gap = p->gaps.items[i];
+    for (uint32_t i = 0; i < pool->gaps.count; i++) {
+        struct gap gap = pool->gaps.items[i];
         if (gap.size == 0)
             continue;
         if (gap.buffer == freed.buffer && gap.offset + gap.size == freed.offset)
@@ -175,19 +186,26 @@ static void give_back(struct planner *p, uint32_t value)
         else if (gap.buffer == freed.buffer && freed.offset + freed.size == gap.offset)
             freed.size += gap.size;
         else
-            p->gaps.items[kept++] = gap;
+            pool->gaps.items[kept++] = gap;
     }
-    p->gaps.count = kept;
-    while (at < kept &&
-           (p->gaps.items[at].buffer < freed.buffer ||
-            (p->gaps.items[at].buffer == freed.buffer && p->gaps.items[at].offset < freed.offset)))
+    pool->gaps.count = kept;
+    struct gap *gaps = pool->gaps.items;
+    while (at < kept && (gaps[at].buffer < freed.buffer ||
+                         (gaps[at].buffer == freed.buffer && gaps[at].offset < freed.offset)))
         at++;
-    (void)VEC_PUSH(p->arena, &p->gaps);
-    memmove(&p->gaps.items[at + 1], &p->gaps.items[at], (kept - at) * sizeof *p->gaps.items);
-    p->gaps.items[at] = freed;
+    (void)VEC_PUSH(p->arena, &pool->gaps);
+    memmove(&pool->gaps.items[at + 1], &pool->gaps.items[at], (kept - at) * sizeof *pool->gaps.items);
+    pool->gaps.items[at] = freed;
 }
 
-/* A result may lie over input `slot` when the op allows it and that scratch value dies here. */
+static uint32_t unit_of(const struct planner *p, uint32_t node)
+{
+    const struct schedule *schedule = p->schedule;
+    return node == UINT32_MAX || !schedule ? node : schedule->units[node];
+}
+
+/* A result may lie over input `slot` when the op allows it and that value dies here; in a sweep only one that
+ * is there for one item at a time. */
 static bool reuse_input(struct planner *p, uint32_t n, uint32_t slot)
 {
     const struct node *node = &p->graph->nodes.items[n];
@@ -196,17 +214,24 @@ static bool reuse_input(struct planner *p, uint32_t n, uint32_t slot)
     uint32_t input = node->inputs[0];
     const struct place *from = &p->plan->places[input];
     struct place *to = &p->plan->places[node->results[0]];
+    enum place_kind kind = p->sweep ? PLACE_LOCAL : PLACE_SCRATCH;
     for (uint32_t i = 1; i < node->input_count; i++)
         if (p->home[node->inputs[i]] == p->home[input])
             return false;
-    if (p->home[input] != input || from->kind != PLACE_SCRATCH || p->last_use[input] != n ||
+    if (p->home[input] != input || from->kind != kind || to->kind != kind || p->last_use[input] != n ||
         from->count != to->count)
         return false;
-    to->kind = PLACE_SCRATCH;
     to->tensor = from->tensor;
     to->offset = from->offset;
-    p->in_place[input] = true; /* its range now belongs to the result */
+    p->gone[input] = true;
     return true;
+}
+
+/* Inside of a sweep, what nobody else reads is there for one item at a time. */
+static enum place_kind kind_of(const struct planner *p, uint32_t n, uint32_t value)
+{
+    bool inside = p->sweep && unit_of(p, p->last_use[value]) == unit_of(p, n);
+    return inside ? PLACE_LOCAL : PLACE_SCRATCH;
 }
 
 static enum status place_view(struct planner *p, uint32_t n)
@@ -234,29 +259,63 @@ static enum status place_node(struct planner *p, uint32_t n)
                                describe(p, node->inputs[i]));
     if (op_table[node->op].flags & OP_VIEW)
         return place_view(p, n);
-    for (uint32_t r = 0; r < node->result_count; r++)
-        if (p->plan->places[node->results[r]].kind == PLACE_NONE && !reuse_input(p, n, r))
-            take(p, node->results[r]);
+    for (uint32_t r = 0; r < node->result_count; r++) {
+        struct place *place = &p->plan->places[node->results[r]];
+        if (place->kind != PLACE_NONE)
+            continue;
+        place->kind = kind_of(p, n, node->results[r]);
+        if (!reuse_input(p, n, r))
+            take(p, place->kind == PLACE_LOCAL ? &p->local : &p->scratch, place);
+    }
     return OK;
 }
 
-/* Frees what node n was the last to touch: its inputs' homes and its own unread results. */
-static void retire(struct planner *p, uint32_t n)
+/* Frees what node n was the last to touch: its inputs' homes and its own unread results. Of a sweep, that is
+ * done for each kind when its time has come. */
+static void retire(struct planner *p, uint32_t n, enum place_kind kind)
 {
     const struct node *node = &p->graph->nodes.items[n];
-    uint32_t touched[NODE_MAX_INPUTS + NODE_MAX_RESULTS], count = 0;
-    for (uint32_t i = 0; i < node->input_count; i++)
-        touched[count++] = p->home[node->inputs[i]];
-    for (uint32_t r = 0; r < node->result_count; r++)
-        touched[count++] = p->home[node->results[r]];
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t v = touched[i];
-        bool seen = false;
-        for (uint32_t j = 0; j < i; j++)
-            seen = seen || touched[j] == v;
-        if (!seen && p->plan->places[v].kind == PLACE_SCRATCH && p->last_use[v] == n && !p->in_place[v])
-            give_back(p, v);
+    struct pool *pool = kind == PLACE_LOCAL ? &p->local : &p->scratch;
+    for (uint32_t i = 0; i < node->input_count + node->result_count; i++) {
+        uint32_t v = p->home[i < node->input_count ? node->inputs[i] : node->results[i - node->input_count]];
+        bool is_last =
+            kind == PLACE_LOCAL ? p->last_use[v] == n : unit_of(p, p->last_use[v]) == unit_of(p, n);
+        if (p->plan->places[v].kind != kind || !is_last || p->gone[v])
+            continue;
+        give_back(p, pool, &p->plan->places[v]);
+        p->gone[v] = true;
     }
+}
+
+static enum status place_sweep(struct planner *p, const struct sweep *sweep)
+{
+    p->sweep = sweep;
+    p->local = (struct pool){0};
+    for (uint32_t n = sweep->first; n < sweep->end; n++) {
+        TRY(place_node(p, n));
+        retire(p, n, PLACE_LOCAL);
+    }
+    for (uint32_t n = sweep->first; n < sweep->end; n++)
+        retire(p, n, PLACE_SCRATCH);
+    int64_t size = p->local.sizes.count ? p->local.sizes.items[0] : 0;
+    p->plan->local_size = size > p->plan->local_size ? size : p->plan->local_size;
+    p->sweep = NULL;
+    return OK;
+}
+
+static enum status place_nodes(struct planner *p)
+{
+    uint32_t sweep = 0, sweeps = p->schedule ? p->schedule->sweeps.count : 0;
+    for (uint32_t n = 0; n < p->graph->nodes.count;) {
+        if (sweep < sweeps && n == p->schedule->sweeps.items[sweep].first) {
+            TRY(place_sweep(p, &p->schedule->sweeps.items[sweep]));
+            n = p->schedule->sweeps.items[sweep++].end;
+            continue;
+        }
+        TRY(place_node(p, n));
+        retire(p, n++, PLACE_SCRATCH);
+    }
+    return OK;
 }
 
 enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const struct program_spec *spec,
@@ -266,20 +325,18 @@ enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const
     *out = (struct memory_plan){.places = ARENA_ARRAY(arena, struct place, count ? count : 1)};
     struct planner p = {.spec = spec, .graph = spec->graph, .plan = out, .arena = arena, .trace = trace};
     p.alignment = limits.alignment ? limits.alignment : 64;
-    p.buffer_elements = limits.buffer_elements;
+    p.scratch.buffer_elements = limits.buffer_elements;
+    p.schedule = limits.schedule;
     p.last_use = ARENA_ARRAY(arena, uint32_t, count ? count : 1);
     p.home = ARENA_ARRAY(arena, uint32_t, count ? count : 1);
-    p.in_place = ARENA_ARRAY(arena, bool, count ? count : 1);
+    p.gone = ARENA_ARRAY(arena, bool, count ? count : 1);
     TRY(place_bound(&p));
     for (uint32_t v = 0; v < count; v++)
         TRY(measure(&p, v));
     find_uses(&p);
     TRY(check_in_place(&p));
-    for (uint32_t n = 0; n < spec->graph->nodes.count; n++) {
-        TRY(place_node(&p, n));
-        retire(&p, n);
-    }
-    out->scratch_count = p.sizes.count;
-    out->scratch_sizes = p.sizes.items;
+    TRY(place_nodes(&p));
+    out->scratch_count = p.scratch.sizes.count;
+    out->scratch_sizes = p.scratch.sizes.items;
     return OK;
 }

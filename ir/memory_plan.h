@@ -8,7 +8,10 @@
 #include "base/status.h"
 #include "ir/executor.h"
 
-enum place_kind { PLACE_NONE, PLACE_TENSOR, PLACE_SCRATCH };
+/* LOCAL: memory of a sweep (ir/schedule.h) that holds the value for one item of its first axis at a time */
+enum place_kind { PLACE_NONE, PLACE_TENSOR, PLACE_SCRATCH, PLACE_LOCAL };
+
+struct schedule;
 
 struct place {
     enum place_kind kind;
@@ -23,11 +26,13 @@ struct memory_plan {
     struct place *places; /* one a value; PLACE_NONE for values that no node and no output uses */
     uint32_t scratch_count;
     int64_t *scratch_sizes; /* elements of each scratch buffer */
+    int64_t local_size;     /* elements that the largest sweep needs for an item */
 };
 
 struct memory_limits {
     int64_t buffer_elements; /* most elements of one scratch buffer, unless one value has more; 0: no limit */
     int64_t alignment;       /* elements; offsets are multiples of it; 0 means 64 */
+    const struct schedule *schedule; /* whose graph the spec has; NULL: one node after the other */
 };
 
 /* Allocates from `arena`. INVALID: a size is unknown or overflows, an output bound in place is read after it

@@ -100,51 +100,67 @@ static void divide(struct product *p)
     p->tasks_across = (panels + p->task_panels - 1) / p->task_panels;
 }
 
+static void pack(const struct product *p)
+{
+    cpu_threads_for(p->threads, panels_count(p->columns, TILE_COLUMNS), kernel_grain(p->depth * TILE_COLUMNS),
+                    pack_panels_task, (void *)p);
+}
+
 void product_multiply(struct product *p)
 {
     enum { WORTH = 1 << 17 }; /* multiplications that are worth waking a thread for */
-    int64_t panels = panels_count(p->columns, TILE_COLUMNS);
-    p->b.to = cpu_threads_scratch(p->threads, CPU_SCRATCH_SHARED,
-                                  sizeof(real) * (size_t)panels_size(p->depth, p->columns, TILE_COLUMNS));
-    cpu_threads_for(p->threads, panels, kernel_grain(p->depth * TILE_COLUMNS), pack_panels_task, p);
+    if (!p->b.to) {
+        int64_t size = panels_size(p->depth, p->columns, TILE_COLUMNS);
+        p->b.to = cpu_threads_scratch(p->threads, CPU_SCRATCH_SHARED, sizeof(real) * (size_t)size);
+        pack(p);
+    }
     divide(p);
     int64_t tasks = (p->rows + p->task_rows - 1) / p->task_rows * p->tasks_across;
     bool small = p->rows * p->columns * p->depth < WORTH;
     cpu_threads_for(p->threads, tasks, small ? tasks : 1, multiply_task, p);
 }
 
+/* x [..., k] times w: [n, k], transposed, or [k, n] */
+static struct product product_of(const struct kernel_call *call, enum op op)
+{
+    bool transposed = op == OP_matmul_nt;
+    int64_t depth = kernel_last_dim(&call->inputs[0]), columns = call->inputs[1].dims[transposed ? 0 : 1];
+    return (struct product){.a = kernel_input(call, 0),
+                            .a_row = depth,
+                            .a_column = 1,
+                            .c = kernel_result(call, 0),
+                            .rows = kernel_rows(&call->inputs[0]),
+                            .columns = columns,
+                            .depth = depth,
+                            .b = {.from = kernel_input(call, 1),
+                                  .row = transposed ? 1 : columns,
+                                  .column = transposed ? depth : 1,
+                                  .depth = depth,
+                                  .columns = columns,
+                                  .width = TILE_COLUMNS,
+                                  .to = call->packed},
+                            .threads = call->threads};
+}
+
 void KERNEL(matmul_nt)(struct kernel_call *call)
 {
-    int64_t depth = kernel_last_dim(&call->inputs[0]), columns = call->inputs[1].dims[0];
-    struct product p = {kernel_input(call, 0),
-                        depth,
-                        1,
-                        kernel_result(call, 0),
-                        kernel_rows(&call->inputs[0]),
-                        columns,
-                        depth,
-                        {kernel_input(call, 1), 1, depth, depth, columns, TILE_COLUMNS, NULL},
-                        call->threads,
-                        0,
-                        0,
-                        0};
+    struct product p = product_of(call, OP_matmul_nt);
     product_multiply(&p);
 }
 
 void KERNEL(matmul_nn)(struct kernel_call *call)
 {
-    int64_t depth = kernel_last_dim(&call->inputs[0]), columns = call->inputs[1].dims[1];
-    struct product p = {kernel_input(call, 0),
-                        depth,
-                        1,
-                        kernel_result(call, 0),
-                        kernel_rows(&call->inputs[0]),
-                        columns,
-                        depth,
-                        {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
-                        call->threads,
-                        0,
-                        0,
-                        0};
+    struct product p = product_of(call, OP_matmul_nn);
     product_multiply(&p);
+}
+
+int64_t KERNEL(pack)(const struct kernel_call *call, enum op op, real *to)
+{
+    if (op != OP_matmul_nt && op != OP_matmul_nn)
+        return 0;
+    struct product p = product_of(call, op);
+    p.b.to = to;
+    if (to)
+        pack(&p);
+    return panels_size(p.depth, p.columns, TILE_COLUMNS);
 }

@@ -1,7 +1,9 @@
 /* Graphs through the executor interface: a whole model, updates in place, views, and everything that is
  * refused. */
 #include "backend-cpu/cpu.h"
+#include "base/log.h"
 #include "ir/build.h"
+#include "ir/profile.h"
 #include "shaders/scalar/scalar.h"
 #include "tests/support/llama.h"
 #include "tests/support/test.h"
@@ -51,34 +53,51 @@ static uint32_t make_random_tensor(struct executor *executor, int64_t count, flo
 enum { BATCH = 3, LENGTH = 21, VOCABULARY = 50 };
 static const struct dim_binding sizes[] = {{{"b", 1}, BATCH}, {{"s", 1}, LENGTH}};
 
-/* Runs a two-layer model; logits [BATCH * LENGTH * VOCABULARY]. */
-static void run_llama(struct executor *executor, float *logits)
+/* A token, and a weight, of a model that is otherwise sound. */
+struct flaw {
+    int token_at; /* from 1 on; 0: none */
+    bool weight;
+};
+
+/* Runs a two-layer model twice; logits [BATCH * LENGTH * VOCABULARY]. */
+static enum status try_llama(struct executor *executor, struct flaw flaw, float *logits, struct trace *trace)
 {
-    struct trace trace = {0};
     struct graph *g = llama_create(&(struct llama_shape){2, 24, 4, 2, 6, 40, VOCABULARY});
     struct binding bindings[64];
     uint32_t count = 0, seed = 1, out = make_tensor(executor, DTYPE_F32, BATCH * LENGTH * VOCABULARY, NULL);
+    static const float infinite = INFINITY;
     int32_t tokens[BATCH * LENGTH];
     for (int i = 0; i < BATCH * LENGTH; i++)
-        tokens[i] = i * i % VOCABULARY;
+        tokens[i] = flaw.token_at == i + 1 ? VOCABULARY : i * i % VOCABULARY;
     bindings[count++] = (struct binding){graph_find_input(g, "tokens"),
                                          make_tensor(executor, DTYPE_I32, BATCH * LENGTH, tokens)};
     for (uint32_t t = 0; t < g->tensors.count; t++)
         bindings[count++] = (struct binding){
             g->tensors.items[t].value,
             make_random_tensor(executor, tensor_view_count(&g->tensors.items[t].view), 0.4f, &seed)};
+    if (flaw.weight) /* of the embedding of token 1 */
+        assert_ok(executor_tensor_write(executor, bindings[1].tensor, 24 + 3, 1, &infinite, trace), trace);
     bindings[count++] = (struct binding){graph_find_output(g, "logits"), out};
     struct program *program = NULL;
     struct program_spec spec = {g, sizes, 2, bindings, count};
-    assert_ok(executor_compile(&program, executor, &spec, &trace), &trace);
-    assert_ok(executor_run(executor, program, &trace), &trace);
-    assert_ok(executor_run(executor, program, &trace), &trace);
-    assert_ok(executor_tensor_read(executor, out, 0, BATCH * LENGTH * VOCABULARY, logits, &trace), &trace);
-    struct executor_counters counters = executor_counters(executor);
-    assert_int_equal(counters.device_nodes, 2 * g->nodes.count);
-    assert_int_equal(counters.host_nodes, 0);
+    assert_ok(executor_compile(&program, executor, &spec, trace), trace);
+    enum status status = executor_run(executor, program, trace);
+    if (status == OK) {
+        assert_ok(executor_run(executor, program, trace), trace);
+        assert_ok(executor_tensor_read(executor, out, 0, BATCH * LENGTH * VOCABULARY, logits, trace), trace);
+        struct executor_counters counters = executor_counters(executor);
+        assert_int_equal(counters.device_nodes, 2 * g->nodes.count);
+        assert_int_equal(counters.host_nodes, 0);
+    }
     executor_program_destroy(executor, program);
     graph_destroy(g);
+    return status;
+}
+
+static void run_llama(struct executor *executor, float *logits)
+{
+    struct trace trace = {0};
+    assert_ok(try_llama(executor, (struct flaw){0}, logits, &trace), &trace);
 }
 
 static void a_model_gives_the_same_bytes_on_every_executor(void **state)
@@ -95,6 +114,93 @@ static void a_model_gives_the_same_bytes_on_every_executor(void **state)
             assert_memory_equal(logits, expected, sizeof logits);
             executor_destroy(executor);
         }
+}
+
+/* One and three threads divide the batch of three evenly and sweep over its sequences, two run node by node.
+ */
+static void faults_are_told_alike_with_and_without_sweeps(void **state)
+{
+    (void)state;
+    static const struct flaw flaws[] = {{.token_at = 2 * LENGTH + 3}, {.token_at = 1}, {.weight = true}};
+    static const char *const found[] = {"element 44 is 50", "element 0 is 50",
+                                        "non-finite value in result of %"};
+    static float logits[BATCH * LENGTH * VOCABULARY];
+    for (size_t f = 0; f < sizeof flaws / sizeof *flaws; f++) {
+        struct trace expected = {0};
+        for (uint32_t threads = 1; threads <= 3; threads++) {
+            struct trace trace = {0};
+            struct executor *executor =
+                make_executor((struct cpu_options){.threads = threads, .check_finite = CPU_CHECK_FINITE});
+            enum status status = try_llama(executor, flaws[f], logits, &trace);
+            assert_int_equal(status, INVALID);
+            assert_non_null(strstr(trace.text, found[f]));
+            if (threads == 1)
+                expected = trace;
+            assert_string_equal(trace.text, expected.text);
+            executor_destroy(executor);
+        }
+    }
+}
+
+static void fast_numerics_are_close(void **state)
+{
+    (void)state;
+    static float golden[BATCH * LENGTH * VOCABULARY], fast[BATCH * LENGTH * VOCABULARY];
+    struct executor *executor = make_executor(plain);
+    run_llama(executor, golden);
+    executor_destroy(executor);
+    bool differs = false;
+    for (enum cpu_isa isa = CPU_ISA_BEST; isa < CPU_ISA_COUNT; isa++) {
+        if (!cpu_isa_is_available(isa, NUMERICS_FAST))
+            continue;
+        executor = make_executor((struct cpu_options){.threads = 1, .isa = isa, .numerics = NUMERICS_FAST});
+        run_llama(executor, fast);
+        executor_destroy(executor);
+        for (int i = 0; i < BATCH * LENGTH * VOCABULARY; i++)
+            assert_true(fabsf(fast[i] - golden[i]) <= 1e-5f * (1 + fabsf(golden[i])));
+        differs = differs || memcmp(fast, golden, sizeof fast) != 0;
+    }
+    bool fuses = cpu_isa_is_available(CPU_ISA_avx2_fused, NUMERICS_FAST);
+    assert_int_equal(differs, fuses);
+}
+
+/* ---- profiles ---- */
+
+struct spans {
+    struct profile base;
+    uint32_t count;
+    double operations, seconds;
+};
+
+static void count_span(struct profile *profile, const struct profile_span *span)
+{
+    struct spans *spans = (struct spans *)profile;
+    assert_int_equal(span->lane, PROFILE_DEVICE);
+    assert_non_null(strstr(span->detail, span->name));
+    assert_true(span->end >= span->start && span->work.bytes > 0);
+    spans->count++;
+    spans->operations += span->work.operations * (strncmp(span->name, "matmul", 6) == 0);
+    spans->seconds += span->end - span->start;
+}
+
+static void a_profile_is_told_of_every_node(void **state)
+{
+    (void)state;
+    static float logits[BATCH * LENGTH * VOCABULARY];
+    for (uint32_t threads = 1; threads <= 2; threads++) { /* swept, and not */
+        struct spans spans = {.base = {count_span}};
+        struct executor *executor = make_executor((struct cpu_options){.threads = threads});
+        executor->profile = &spans.base;
+        double start = clock_seconds();
+        run_llama(executor, logits);
+        double elapsed = clock_seconds() - start;
+        assert_int_equal(spans.count, executor_counters(executor).device_nodes);
+        assert_true(spans.seconds > 0 && spans.seconds <= elapsed);
+        /* q, o [24, 24], k, v [12, 24], gate, up, down [40, 24] of two layers, the head [50, 24]; two runs */
+        double weights = 2 * (2 * 24 * 24 + 2 * 12 * 24 + 3 * 40 * 24) + VOCABULARY * 24;
+        assert_true(spans.operations == 2 * 2.0 * BATCH * LENGTH * weights);
+        executor_destroy(executor);
+    }
 }
 
 static void a_model_in_double_is_close(void **state)
@@ -331,6 +437,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_gives_the_same_bytes_on_every_executor),
+        cmocka_unit_test(faults_are_told_alike_with_and_without_sweeps),
+        cmocka_unit_test(fast_numerics_are_close),
+        cmocka_unit_test(a_profile_is_told_of_every_node),
         cmocka_unit_test(a_model_in_double_is_close),
         cmocka_unit_test(updates_a_bound_tensor_in_place),
         cmocka_unit_test(views_and_placed_rows_share_memory),

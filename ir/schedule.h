@@ -1,0 +1,33 @@
+/* The order in which a graph's nodes run, and which of them run together.
+ *
+ * A sweep is a run of nodes that treat each sequence of a batch, an item of their operands' first axis, by
+ * itself: it may be run for one sequence after the other, all its nodes for one before the next, so that what
+ * they pass on stays in a cache. Nodes that add up over sequences, as gradients of weights do, are put off to
+ * the end of the sweep they read from; nodes that need none of its results go before it. No result depends on
+ * any of this. */
+#ifndef IR_SCHEDULE_H
+#define IR_SCHEDULE_H
+
+#include "ir/executor.h"
+
+struct sweep {
+    uint32_t first, end; /* nodes, at least two */
+    int64_t count;       /* items of the first axis */
+};
+
+struct schedule {
+    struct graph graph; /* the same nodes in another order; everything else is shared with the original */
+    uint32_t *units;    /* by node, ascending: nodes of a sweep share one, others have their own */
+    VEC(struct sweep) sweeps;
+};
+
+struct schedule_options {
+    int64_t workers;  /* sweeps have enough items to keep so many busy; 0: there are none */
+    const bool *kept; /* by value: nodes that read it are in no sweep; NULL: none is kept */
+};
+
+/* On `arena`, which must outlive it; `spec` is of the original graph. */
+void schedule_make(struct schedule *out, struct arena *arena, const struct program_spec *spec,
+                   struct schedule_options options);
+
+#endif
