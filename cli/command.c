@@ -78,10 +78,10 @@ static enum status check_arguments(const struct command *out, struct trace *trac
                            "espalier %s: expected %s, found %u arguments; see: espalier help %s",
                            out->info->name, *out->info->arguments ? out->info->arguments : "no arguments",
                            out->argument_count, out->info->name);
-    const char *numerics = command_option(out, "numerics");
-    if (numerics && strcmp(numerics, "golden") != 0)
-        return status_fail(trace, UNSUPPORTED,
-                           "--numerics: expected golden, the only profile so far, found \"%s\"", numerics);
+    enum numerics numerics;
+    const char *word = command_option(out, "numerics");
+    if (word && !numerics_find(&numerics, str_from(word)))
+        return status_fail(trace, INVALID, "--numerics: expected " NUMERICS_NAMES ", found \"%s\"", word);
     return device_check_word(command_option(out, "device"), trace);
 }
 
@@ -152,12 +152,16 @@ enum status command_device(struct device_options *out, const struct command *com
     int64_t threads;
     TRY(command_integer(command, "threads", 0, 1, &threads, trace));
     *out = (struct device_options){.device = command_option(command, "device"), .threads = (uint32_t)threads};
+    const char *numerics = command_option(command, "numerics");
+    if (numerics)
+        (void)numerics_find(&out->numerics, str_from(numerics)); /* command_parse() has checked the word */
     return device_check(out, trace);
 }
 
 struct source_options command_source(const struct command *command)
 {
     return (struct source_options){.store = command_option(command, "store"),
+                                   .numerics = command_option(command, "numerics"),
                                    .trust = command_option(command, "untrusted") ? IMPORT_UNTRUSTED
                                                                                  : IMPORT_TRUSTED};
 }

@@ -7,8 +7,10 @@
 enum status command_report(struct command *command, struct trace *trace)
 {
     const char *out = command_option(command, "output");
-    struct run_options options = {
-        .store = command_option(command, "store"), .mode = RUN_DRY, .stop = command->stop};
+    struct run_options options = {.store = command_option(command, "store"),
+                                  .numerics = command_option(command, "numerics"),
+                                  .mode = RUN_DRY,
+                                  .stop = command->stop};
     struct builder page = {0};
     struct run run;
     if (!out)

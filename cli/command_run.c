@@ -20,7 +20,9 @@ static enum status run_all(const struct run_options *options, const char *path, 
 {
     struct run run;
     TRY(run_open(&run, path, options, trace));
-    enum status status = run_stages(&run, trace);
+    enum status status = lock ? lock_check_numerics(&run, trace) : OK; /* before the work is done */
+    if (status == OK)
+        status = run_stages(&run, trace);
     if (status == OK)
         report_print_tables(report);
     if (status == OK && lock)
@@ -52,6 +54,7 @@ enum status command_run(struct command *command, struct trace *trace)
     bool lock = command_option(command, "lock") != NULL, dry = command_option(command, "dry-run") != NULL;
     struct report report = {.json = command_is_json(command)};
     struct run_options options = {.store = command_option(command, "store"),
+                                  .numerics = command_option(command, "numerics"),
                                   .until = command_option(command, "until"),
                                   .events_folder = command_option(command, "tensorboard"),
                                   .mode = dry ? RUN_DRY : RUN_ALL,

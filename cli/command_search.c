@@ -84,8 +84,10 @@ static enum status rank_candidates(struct command *command, struct search *searc
 {
     struct ranking ranking = {0};
     uint32_t candidates = search->candidates.items.count;
-    struct run_options options = {
-        .store = command_option(command, "store"), .exports = EXPORT_NOTHING, .stop = command->stop};
+    struct run_options options = {.store = command_option(command, "store"),
+                                  .numerics = command_option(command, "numerics"),
+                                  .exports = EXPORT_NOTHING,
+                                  .stop = command->stop};
     bool is_json = command_is_json(command);
     struct rank_events events = {.point = is_json ? print_point_json : print_point};
     TRY(command_device(&options.device, command, trace));

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     struct trace trace = {0};
     struct command command = {.stop = &stop_requested};
     if (argc == 2 && (strcmp(argv[1], "--version") == 0)) {
-        printf("espalier %s, golden/%d\n", VERSION, PROFILE_GOLDEN);
+        printf("espalier %s, %s\n", VERSION, numerics_identity(NUMERICS_GOLDEN));
         return finish(OK, &trace);
     }
     catch_signals();

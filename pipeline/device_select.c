@@ -6,7 +6,8 @@
 
 static enum status open_cpu(struct executor **out, const struct device_options *options, struct trace *trace)
 {
-    struct cpu_options cpu = {.threads = options->threads, .check_finite = CPU_CHECK_FINITE};
+    struct cpu_options cpu = {
+        .threads = options->threads, .numerics = options->numerics, .check_finite = CPU_CHECK_FINITE};
     return cpu_executor_create(out, cpu, trace);
 }
 

@@ -5,10 +5,13 @@
 
 #include "base/status.h"
 #include "ir/executor.h"
+#include "ir/numerics.h"
 
 struct device_options {
     const char *device; /* NULL or "auto", "cpu", "vulkan", "vulkan:..." */
     uint32_t threads;   /* of the twin; 0: one for each processor */
+    enum numerics
+        numerics; /* Vulkan devices have golden kernels only, which are good enough for every promise */
 };
 
 /* INVALID: a word that --device does not know. NULL is none. */

@@ -1,5 +1,5 @@
 /* The text that a key hashes (docs/store.md):
- *   espalier-key 1 / stage KIND VERSION / numerics golden/N / setting lines / NAME ID lines for what it
+ *   espalier-key 1 / stage KIND VERSION / numerics NAME/N / setting lines / NAME ID lines for what it
  * takes. */
 #include "pipeline/key.h"
 #include "frontend/frontend.h"
@@ -106,8 +106,8 @@ static enum status add_input(struct builder *text, const struct run *run, const 
 static enum status write_text(struct builder *text, const struct run *run, const struct stage_entry *e,
                               struct trace *trace)
 {
-    builder_printf(text, "espalier-key 1\nstage %s %u\nnumerics golden/%d\n", e->kind->name, e->kind->version,
-                   PROFILE_GOLDEN);
+    builder_printf(text, "espalier-key 1\nstage %s %u\nnumerics %s\n", e->kind->name, e->kind->version,
+                   numerics_identity(run->options.device.numerics));
     settings_print(&e->settings, text);
     add_stage(text, run, "model", e->model);
     add_stage(text, run, "teacher", e->teacher);

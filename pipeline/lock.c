@@ -60,7 +60,7 @@ static enum status read_line(struct lock *lock, struct str line, const char *pat
 static enum status read_text(struct lock *lock, struct str text, const char *path, struct trace *trace)
 {
     char head[64];
-    snprintf(head, sizeof head, "espalier-lock 1 golden/%d", PROFILE_GOLDEN);
+    snprintf(head, sizeof head, "espalier-lock 1 %s", numerics_identity(NUMERICS_GOLDEN));
     uint32_t number = 0;
     for (size_t at = 0; at < text.length;) {
         const char *end = memchr(text.data + at, '\n', text.length - at);
@@ -94,10 +94,20 @@ void lock_release(struct lock *lock)
     *lock = (struct lock){0};
 }
 
+enum status lock_check_numerics(const struct run *run, struct trace *trace)
+{
+    enum numerics numerics = run->options.device.numerics;
+    if (numerics == NUMERICS_GOLDEN)
+        return OK;
+    return status_fail(trace, INVALID, "%s: a lock holds golden results, found numerics %s",
+                       run->pipeline.path, numerics_name(numerics));
+}
+
 enum status lock_write(const struct run *run, const char *path, struct trace *trace)
 {
     struct builder text = {0};
-    builder_printf(&text, "espalier-lock 1 golden/%d\n", PROFILE_GOLDEN);
+    TRY(lock_check_numerics(run, trace));
+    builder_printf(&text, "espalier-lock 1 %s\n", numerics_identity(NUMERICS_GOLDEN));
     for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
         const struct store_output *output = run_output(run, i);
         char hex[HASH128_HEX];
@@ -171,7 +181,9 @@ static enum status verify_in(const char *path, const char *directory, const stru
     fresh.events = (struct run_events){compare, forward_step, &comparison};
     struct run run;
     TRY(run_open(&run, path, &fresh, trace));
-    enum status status = run_stages(&run, trace);
+    enum status status = lock_check_numerics(&run, trace);
+    if (status == OK)
+        status = run_stages(&run, trace);
     uint32_t unknown = count_unknown(lock, &run.pipeline);
     run_release(&run);
     if (status == OK && comparison.differences + unknown > 0)

@@ -21,7 +21,9 @@ char *lock_path(const char *pipeline_path); /* heap string */
 /* INVALID with line number when it is no lock or of another profile. */
 enum status lock_read(struct lock *out, const char *path, struct trace *trace) MUST_CHECK;
 void lock_release(struct lock *lock);
-/* Every stage must be done. */
+/* INVALID: the run's numerics do not promise bytes that could be locked. */
+enum status lock_check_numerics(const struct run *run, struct trace *trace) MUST_CHECK;
+/* Every stage must be done. INVALID as above. */
 enum status lock_write(const struct run *run, const char *path, struct trace *trace) MUST_CHECK;
 
 /* Runs the pipeline in a fresh temporary store and compares each stage with the lock; stages are announced as

@@ -93,9 +93,9 @@ static enum status read_head(struct reader *r, const struct yaml_value *root)
     if (name && (name->kind != YAML_TEXT || !is_name(name->text)))
         return fail(r, name, "name", name_text);
     r->out->name = name ? name->text.data : "pipeline";
-    if (numerics && (numerics->kind != YAML_TEXT || !str_is(numerics->text, "golden")))
-        return fail(r, numerics, "numerics", "golden (the only numerics so far)");
-    r->out->numerics = "golden";
+    r->out->numerics = NUMERICS_GOLDEN;
+    if (numerics && (numerics->kind != YAML_TEXT || !numerics_find(&r->out->numerics, numerics->text)))
+        return fail(r, numerics, "numerics", NUMERICS_NAMES);
     if (seed && (seed->kind != YAML_TEXT || !str_to_i64(seed->text, &r->out->seed) || r->out->seed < 0 ||
                  r->out->seed > UINT32_MAX))
         return fail(r, seed, "seed", "an integer from 0 to 4294967295");

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "base/vec.h"
+#include "ir/numerics.h"
 #include "pipeline/settings.h"
 
 enum { STAGE_NONE = UINT32_MAX };
@@ -33,7 +34,8 @@ struct stage_entry {
 
 struct pipeline {
     struct arena arena;
-    const char *path, *name, *numerics;
+    const char *path, *name;
+    enum numerics numerics;
     const struct yaml_value *root; /* the file's text */
     int64_t seed;
     VEC(struct input_entry) inputs;

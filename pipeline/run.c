@@ -42,6 +42,9 @@ enum status run_open_pipeline(struct run *out, struct pipeline *pipeline, const 
     const char *path = out->pipeline.path;
     uint32_t count = out->pipeline.stages.count;
     enum status status = OK;
+    out->options.device.numerics = out->pipeline.numerics;
+    if (options->numerics)
+        (void)numerics_find(&out->options.device.numerics, str_from(options->numerics));
     if (options->until && pipeline_find_stage(&out->pipeline, options->until) == STAGE_NONE)
         status = status_fail(trace, NOT_FOUND, "--until: %s has no stage \"%s\"", path, options->until);
     if (status == OK)
@@ -123,6 +126,8 @@ static enum status write_record(struct stage_run *stage, double seconds, struct 
     if (run->executor) {
         struct executor_counters counters = executor_counters(run->executor);
         json_object_set_new(stage->record, "device", json_string(run->executor->name));
+        json_object_set_new(stage->record, "numerics",
+                            json_string(numerics_identity(run->options.device.numerics)));
         json_object_set_new(stage->record, "dispatches", json_integer((json_int_t)counters.dispatches));
         json_object_set_new(stage->record, "device_nodes", json_integer((json_int_t)counters.device_nodes));
         json_object_set_new(stage->record, "host_nodes", json_integer((json_int_t)counters.host_nodes));

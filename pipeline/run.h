@@ -13,8 +13,6 @@
 #include <jansson.h>
 #include <signal.h>
 
-enum { PROFILE_GOLDEN = 1 }; /* N of golden/N: rises when any golden byte may change */
-
 enum stage_status { STAGE_RAN, STAGE_CACHED, STAGE_PLANNED, STAGE_SAME, STAGE_DIFFERS, STAGE_MISSING };
 const char *stage_status_name(enum stage_status status);
 
@@ -43,10 +41,11 @@ struct run_events {
 };
 
 struct run_options {
-    const char *store; /* NULL: ".espalier" beside the pipeline file */
-    struct device_options device;
-    const char *until;         /* last stage to run; NULL: all */
-    const char *events_folder; /* gets a folder of event files a training stage; NULL: none are written */
+    const char *store;            /* NULL: ".espalier" beside the pipeline file */
+    struct device_options device; /* its numerics are those below once a run is open */
+    const char *numerics;         /* in place of the file's; NULL: the file's */
+    const char *until;            /* last stage to run; NULL: all */
+    const char *events_folder;    /* gets a folder of event files a training stage; NULL: none are written */
     enum run_mode { RUN_ALL, RUN_DRY } mode;
     enum run_exports { EXPORT_WRITE, EXPORT_NOTHING } exports; /* verify writes no export */
     struct run_events events;

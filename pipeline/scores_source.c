@@ -71,7 +71,10 @@ static void ignore_stage(void *context, const struct stage_event *event)
 static enum status open_stage(struct scores *out, struct arena *arena, const char *file, const char *name,
                               const struct source_options *options, struct trace *trace)
 {
-    struct run_options dry = {.store = options->store, .mode = RUN_DRY, .events = {.stage = ignore_stage}};
+    struct run_options dry = {.store = options->store,
+                              .numerics = options->numerics,
+                              .mode = RUN_DRY,
+                              .events = {.stage = ignore_stage}};
     struct run run;
     TRY(run_open(&run, file, &dry, trace));
     enum status status = run_stages(&run, trace);

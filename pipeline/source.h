@@ -17,7 +17,8 @@ struct model_source {
 };
 
 struct source_options {
-    const char *store; /* NULL: ".espalier" beside the pipeline file, or here */
+    const char *store;    /* NULL: ".espalier" beside the pipeline file, or here */
+    const char *numerics; /* of a pipeline's stage; NULL: as its file says */
     enum import_trust trust;
 };
 

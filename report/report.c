@@ -29,8 +29,8 @@ static void add_summary(struct builder *page, const struct run *run)
         done += run->done[i];
     builder_add_text(page, "<p class=\"soft\">");
     page_add_text(page, str_from(run->pipeline.path));
-    builder_printf(page, " &middot; %u of %u stages in the store &middot; numerics golden/%d</p>\n", done,
-                   run->pipeline.stages.count, PROFILE_GOLDEN);
+    builder_printf(page, " &middot; %u of %u stages in the store &middot; numerics %s</p>\n", done,
+                   run->pipeline.stages.count, numerics_identity(run->options.device.numerics));
 }
 
 enum status report_make(struct builder *page, const struct run *run, struct trace *trace)
