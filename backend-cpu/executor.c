@@ -2,6 +2,7 @@
 #include "backend-cpu/cpu.h"
 #include "backend-cpu/isa.h"
 #include "backend-cpu/program.h"
+#include "backend-cpu/room.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,8 +47,7 @@ static enum status tensor_create(struct executor *executor, enum dtype dtype, in
                            "expected a tensor of f32 or i32, found %" PRId64 " elements of %s", count,
                            dtype < DTYPE_COUNT ? dtype_name(dtype) : "no type");
     size_t size = (size_t)count * (dtype == DTYPE_I32 ? sizeof(int32_t) : sizeof(real));
-    size = (size + 63) / 64 * 64;
-    void *data = aligned_alloc(64, size);
+    void *data = room_allocate(size);
     if (!data)
         return status_fail(trace, DEVICE, "out of memory: a tensor of %zu bytes", size);
     memset(data, 0, size);

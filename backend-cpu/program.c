@@ -1,5 +1,6 @@
 /* Turns a graph and a memory plan into kernel calls, and runs them. */
 #include "backend-cpu/program.h"
+#include "backend-cpu/room.h"
 #include "base/log.h"
 #include "ir/memory_plan.h"
 #include "ir/schedule.h"
@@ -17,8 +18,8 @@ static enum status allocate_scratch(struct program *program, const struct memory
 {
     program->scratch = ARENA_ARRAY(&program->arena, void *, plan->scratch_count);
     for (uint32_t i = 0; i < plan->scratch_count; i++) {
-        size_t size = ((size_t)plan->scratch_sizes[i] * sizeof(real) + 63) / 64 * 64;
-        program->scratch[i] = aligned_alloc(64, size ? size : 64);
+        size_t size = (size_t)plan->scratch_sizes[i] * sizeof(real);
+        program->scratch[i] = room_allocate(size);
         if (!program->scratch[i])
             return status_fail(trace, DEVICE, "out of memory: %zu bytes for the values of a program", size);
         program->scratch_count++;
@@ -161,13 +162,8 @@ static void note_swept(struct program *program, struct cpu_step *step, const str
         step->swept->results[i] = swept_operand_of(graph, plan, sweep, node->results[i], axis);
 }
 
-static void *allocate(size_t bytes)
-{
-    return aligned_alloc(64, (bytes + 63) / 64 * 64);
-}
-
-/* Weights that the items of a sweep share are laid out once, as long as that takes no more than a share of memory.
- * Returns the elements of all of them; gives them their places unless `memory` is NULL. */
+/* Weights that the items of a sweep share are laid out once, as long as that takes no more than a share of
+ * memory. Returns the elements of all of them; gives them their places unless `memory` is NULL. */
 static int64_t divide_packed(struct program *program, const struct program_host *host, real *memory)
 {
     static const int64_t MOST_PACKED = INT64_C(1) << 24;
@@ -191,7 +187,7 @@ static enum status place_packed(struct program *program, const struct program_ho
     int64_t total = divide_packed(program, host, NULL);
     if (total == 0)
         return OK;
-    program->packed = allocate((size_t)total * sizeof(real));
+    program->packed = room_allocate((size_t)total * sizeof(real));
     if (!program->packed)
         return status_fail(trace, DEVICE, "out of memory: %" PRId64 " packed weights", total);
     (void)divide_packed(program, host, program->packed);
@@ -205,7 +201,7 @@ static enum status allocate_local(struct program *program, const struct program_
     program->local_bytes = ((size_t)plan->local_size * sizeof(real) + 4095) / 4096 * 4096;
     if (program->local_bytes == 0)
         return OK;
-    program->local = allocate(program->local_bytes * threads);
+    program->local = room_allocate(program->local_bytes * threads);
     if (!program->local)
         return status_fail(trace, DEVICE, "out of memory: %zu bytes for each of %zu threads",
                            program->local_bytes, threads);

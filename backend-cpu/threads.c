@@ -1,6 +1,7 @@
 /* The thread pool: workers spin for a few microseconds, then sleep on a condition. A worker joins a loop only
  * while it is open, so the caller never waits for one that is still waking up. */
 #include "backend-cpu/threads.h"
+#include "backend-cpu/room.h"
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
@@ -211,8 +212,8 @@ void *cpu_threads_scratch(struct cpu_threads *threads, uint32_t thread, size_t b
     struct scratch *scratch = &threads->scratch[thread == CPU_SCRATCH_SHARED ? threads->count : thread];
     if (scratch->size < bytes) {
         free(scratch->bytes);
-        scratch->size = (bytes + 4095) / 4096 * 4096;
-        scratch->bytes = aligned_alloc(4096, scratch->size);
+        scratch->size = bytes;
+        scratch->bytes = room_allocate(bytes);
         if (!scratch->bytes)
             BUG("out of memory: %zu bytes of kernel scratch", scratch->size);
     }

@@ -120,7 +120,8 @@ static void a_model_gives_the_bytes_of_uploaded_weights(void **state)
         run_llama(executor, UPLOADED, turn, expected);
         executor_destroy(executor);
         for (enum cpu_isa isa = CPU_ISA_BEST; isa < CPU_ISA_COUNT; isa++)
-            for (uint32_t threads = 1; threads <= 3 && cpu_isa_is_available(isa, NUMERICS_GOLDEN); threads++) {
+            for (uint32_t threads = 1; threads <= 3 && cpu_isa_is_available(isa, NUMERICS_GOLDEN);
+                 threads++) {
                 executor = make_executor(threads, isa);
                 run_llama(executor, LENT, turn, logits);
                 assert_memory_equal(logits, expected, sizeof logits);
