@@ -1,8 +1,9 @@
-"""The step of bench/distill_step.c in eager PyTorch: float32, fused kernels where PyTorch has them (attention,
+"""The step of bench/distill_step.c in PyTorch, eager or compiled: float32, fused kernels where PyTorch has them (attention,
 RMS norm, AdamW). Prints tokens a second of the median step. Needs torch; not part of the build.
 
-    python3 bench/distill_step.py [threads [steps]]
+    python3 bench/distill_step.py [options as distill_step.c's] [--compile] [TEACHER STUDENT]
 """
+import argparse
 import statistics
 import sys
 import time
@@ -10,7 +11,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-VOCABULARY, BATCH, LENGTH, WARMUP = 512, 16, 256, 2
+WARMUP = 2
 
 
 class Layer(torch.nn.Module):
@@ -43,15 +44,15 @@ class Layer(torch.nn.Module):
 
 
 class Model(torch.nn.Module):
-    def __init__(self, layers, hidden, heads, kv_heads, head_dim, ffn):
+    def __init__(self, vocabulary, length, layers, hidden, heads, kv_heads, head_dim, ffn):
         super().__init__()
-        self.embed = torch.nn.Embedding(VOCABULARY, hidden)
+        self.embed = torch.nn.Embedding(vocabulary, hidden)
         self.layers = torch.nn.ModuleList(
             Layer(hidden, heads, kv_heads, head_dim, ffn) for _ in range(layers))
         self.norm = torch.nn.RMSNorm(hidden, 1e-5)
-        self.head = torch.nn.Linear(hidden, VOCABULARY, bias=False)
+        self.head = torch.nn.Linear(hidden, vocabulary, bias=False)
         frequencies = 10000.0 ** (-torch.arange(0, head_dim, 2) / head_dim)
-        angles = torch.arange(LENGTH)[:, None] * frequencies
+        angles = torch.arange(length)[:, None] * frequencies
         self.cos, self.sin = angles.cos(), angles.sin()
 
     def forward(self, ids):
@@ -61,22 +62,39 @@ class Model(torch.nn.Module):
         return self.head(self.norm(x))
 
 
+def read_options():
+    parser = argparse.ArgumentParser()
+    for letter, name, usual in [("t", "threads", 2), ("s", "steps", 9), ("v", "vocabulary", 512), ("b", "batch", 16),
+                                ("l", "length", 256)]:
+        parser.add_argument(f"-{letter}", dest=name, type=int, default=usual)
+    parser.add_argument("--compile", action="store_true")
+    shape = lambda text: [int(part) for part in text.split(",")]
+    parser.add_argument("teacher", nargs="?", type=shape, default=[6, 128, 8, 4, 16, 384])
+    parser.add_argument("student", nargs="?", type=shape, default=[6, 96, 6, 3, 16, 256])
+    return parser.parse_args()
+
+
 def main():
-    threads = int(sys.argv[1]) if len(sys.argv) > 1 else 2
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 9
-    torch.set_num_threads(threads)
+    o = read_options()
+    torch.set_num_threads(o.threads)
     torch.manual_seed(1)
-    teacher = Model(6, 128, 8, 4, 16, 384).requires_grad_(False)
-    student = Model(6, 96, 6, 3, 16, 256)
+    teacher = Model(o.vocabulary, o.length, *o.teacher).requires_grad_(False)
+    student = Model(o.vocabulary, o.length, *o.student)
     optimizer = torch.optim.AdamW(student.parameters(), lr=2.0**-10, weight_decay=0.01, fused=True)
-    durations = []
-    for step in range(WARMUP + steps):
-        ids = torch.randint(VOCABULARY, (BATCH, LENGTH))
-        start = time.perf_counter()
+
+    def divergence(ids):
         with torch.no_grad():
             target = F.log_softmax(teacher(ids), -1)
-        loss = F.kl_div(F.log_softmax(student(ids), -1).flatten(0, 1), target.flatten(0, 1),
+        return F.kl_div(F.log_softmax(student(ids), -1).flatten(0, 1), target.flatten(0, 1),
                         reduction="batchmean", log_target=True)
+
+    if o.compile:
+        divergence = torch.compile(divergence)
+    durations = []
+    for step in range(WARMUP + o.steps):
+        ids = torch.randint(o.vocabulary, (o.batch, o.length))
+        start = time.perf_counter()
+        loss = divergence(ids)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -85,7 +103,7 @@ def main():
     count = lambda model: sum(p.numel() for p in model.parameters())
     print(f"teacher {count(teacher)}, student {count(student)} parameters, last loss {loss.item():g}",
           file=sys.stderr)
-    print(f"{BATCH * LENGTH / statistics.median(durations[WARMUP:]):.0f}")
+    print(f"{o.batch * o.length / statistics.median(durations[WARMUP:]):.0f}")
 
 
 if __name__ == "__main__":
