@@ -1,5 +1,5 @@
-/* Memory for operands. Large pieces get large pages where the system has them: an op that walks through megabytes
- * otherwise waits for the table of pages. */
+/* Memory for operands. Large pieces get large pages where the system has them: an op that walks through
+ * megabytes otherwise waits for the table of pages. */
 #ifndef BACKEND_CPU_ROOM_H
 #define BACKEND_CPU_ROOM_H
 
