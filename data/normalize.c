@@ -2,6 +2,7 @@
 #include "data/normalize.h"
 
 #include "data/fields.h"
+#include "data/unicode_later.h"
 #include "data/utf8.h"
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -177,10 +178,12 @@ static bool is_ascii(struct str text)
     return true;
 }
 
-static enum status compose(const struct normalize_step *step, struct str text, struct builder *out,
-                           struct trace *trace)
+static enum status compose_part(const struct normalize_step *step, struct str text, struct builder *out,
+                                struct trace *trace)
 {
     utf8proc_uint8_t *result = NULL;
+    if (text.length == 0)
+        return OK;
     utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.length,
                                            &result, (utf8proc_option_t)step->form);
     if (length < 0)
@@ -190,6 +193,23 @@ static enum status compose(const struct normalize_step *step, struct str text, s
     builder_add(out, (const char *)result, (size_t)length);
     free(result);
     return OK;
+}
+
+/* Later characters stay, and nothing moves across them or joins with them. */
+static enum status compose(const struct normalize_step *step, struct str text, struct builder *out,
+                           struct trace *trace)
+{
+    size_t start = 0, length;
+    for (size_t at = 0; at < text.length; at += length) {
+        uint32_t character;
+        length = utf8_read((struct str){text.data + at, text.length - at}, &character);
+        if (!unicode_is_later(character))
+            continue;
+        TRY(compose_part(step, (struct str){text.data + start, at - start}, out, trace));
+        builder_add(out, text.data + at, length);
+        start = at + length;
+    }
+    return compose_part(step, (struct str){text.data + start, text.length - start}, out, trace);
 }
 
 static struct str strip(const struct normalize_step *step, struct str text)
@@ -214,8 +234,10 @@ static struct str strip(const struct normalize_step *step, struct str text)
 static bool is_mark(uint32_t character)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)character);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-           category == UTF8PROC_CATEGORY_ME;
+    bool was_one = character == 0x1cf2 || character == 0x1cf3; /* until Unicode 9 */
+    return was_one || (!unicode_is_later(character) &&
+                       (category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+                        category == UTF8PROC_CATEGORY_ME));
 }
 
 /* The one character whose lower case is two: I with a dot above. */

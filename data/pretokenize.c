@@ -111,6 +111,15 @@ static enum status read_digits(struct pretokenizer *out, struct arena *arena, st
                      is_individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, trace);
 }
 
+/* Punctuation by the library's own table, that of Unicode 8: what has become punctuation since is none, and
+ * two characters that are no longer still are. */
+static const char punctuation[] =
+    "[\\p{P}\\x{166d}\\x{111c9}$+<=>^`|~&&[^\\x{61d}\\x{9fd}\\x{a76}\\x{c77}\\x{c84}\\x{1b7d}\\x{1b7e}\\x{2e43}-\\x{2e5d}"
+    "\\x{10ead}\\x{10f55}-\\x{10f59}\\x{10f86}-\\x{10f89}\\x{1144b}-\\x{1145d}\\x{11660}-\\x{1166c}\\x{116b9}"
+    "\\x{1183b}\\x{11944}-\\x{11946}\\x{119e2}\\x{11a3f}-\\x{11a46}\\x{11a9a}-\\x{11aa2}\\x{11c41}-\\x{11c45}"
+    "\\x{11c70}\\x{11c71}\\x{11ef7}\\x{11ef8}\\x{11fff}\\x{12ff1}\\x{12ff2}\\x{16e97}-\\x{16e9a}\\x{16fe2}\\x{1e95e}"
+    "\\x{1e95f}]]";
+
 static enum status read_punctuation(struct pretokenizer *out, struct arena *arena, struct fields fields,
                                     struct trace *trace)
 {
@@ -118,7 +127,7 @@ static enum status read_punctuation(struct pretokenizer *out, struct arena *aren
     TRY(fields_check_known(fields, (const char *const[]){"type", "behavior", NULL}, trace));
     if (json_object_get(fields.object, "behavior"))
         TRY(read_behavior(&behavior, fields, trace));
-    return add_split(out, arena, STR("[\\p{P}$+<=>^`|~]"), REGEX_PATTERN, behavior, trace);
+    return add_split(out, arena, STR(punctuation), REGEX_PATTERN, behavior, trace);
 }
 
 /* Words and stretches of what is neither word nor blank; or only blanks parted off. */

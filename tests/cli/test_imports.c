@@ -5,6 +5,7 @@
 #include "tests/support/test.h"
 #include <ftw.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void write_bytes(const struct fixture *f, const char *name, const struct builder *bytes)
 {
@@ -102,6 +103,31 @@ static void a_linked_model_finds_its_weights(void **state)
     json_decref(lines);
 }
 
+/* Every command that imports takes --untrusted; without it a note says what is odd. */
+static void hard_links_are_noted_or_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const commands[] = {
+        "inspect %s --untrusted",
+        "export %s --to hf --untrusted -o %s/hf",
+        "generate %s --tokenizer bytes --tokens 1 --untrusted",
+        "opt %s --passes remove_layers{layers=0} --untrusted -o %s/o.onnx",
+        "eval %s --text %s/p.yaml --tokenizer bytes --length 8 --untrusted",
+        "diff %s %s/model.onnx --untrusted"};
+    char path[4300], other[4300], model[4300], line[9000];
+    write_model(f);
+    snprintf(model, sizeof model, "%s/model.onnx", f->directory);
+    program_expect(0, "", "inspect %s --untrusted", model);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    snprintf(other, sizeof other, "%s/other.bin", f->directory);
+    assert_int_equal(link(path, other), 0);
+    program_expect(0, "note: the data file 'weights.bin' has 2 hard links", "inspect %s", model);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        snprintf(line, sizeof line, commands[i], model, f->directory); /* the formats above */
+        program_expect(2, "of an untrusted model has 2 hard links", "%s", line);
+    }
+}
+
 static void an_error_of_an_import_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -160,6 +186,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_changed_data_file_runs_the_import_again),
         FIXTURE_TEST(a_linked_model_finds_its_weights),
+        FIXTURE_TEST(hard_links_are_noted_or_refused),
         FIXTURE_TEST(an_error_of_an_import_is_told_once),
         FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
     };
