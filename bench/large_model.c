@@ -1,13 +1,18 @@
-/* Writes LLaMA-style ONNX models for bench/prune_large.sh and bench/inspect_large.sh: MODEL.onnx, and where
- * it has external data, weights.bin beside it.
+/* large_model MODEL.onnx stored|named|sparse|deep [layers]: LLaMA-style ONNX models for bench/prune_large.sh
+ * and bench/inspect_large.sh, with weights.bin beside MODEL.onnx where there is external data.
  *
- *   stored  about 4 GB, linear layers as [in, out], as exporters that fold transposes do; held in memory as a
- * whole named   the same as [out, in] under a Transpose node sparse  15 billion parameters, 60 GB of which
- * the disk holds nothing deep    layers of 8 channels, for the number of nodes
+ * stored: about 4 GB, linear layers as [in, out], as exporters that fold transposes do; a whole model is held
+ * in memory.
  *
- *   bench/large_model MODEL.onnx stored|named|sparse|deep [layers] */
+ * named: the same as [out, in] under a Transpose node.
+ *
+ * sparse: 15 billion parameters, 60 GB of which the disk holds a number every 16 MiB, so that no two weights
+ * are equal.
+ *
+ * deep: layers of 8 channels, for the number of nodes. */
 #include "base/file.h"
 #include "tests/support/onnx_llama.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +30,17 @@ static const struct form {
     {"deep", 1000, 8, 2, 1, 4, 8, 16, LINEAR_STORED_IN_OUT, false, false},
 };
 
+/* A file of `length` bytes with a number here and there. */
+static bool scatter(const char *path, uint64_t length)
+{
+    enum { STEP = 16 << 20 };
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool is_written = fd >= 0 && ftruncate(fd, (off_t)length) == 0;
+    for (uint64_t at = 0; is_written && at + sizeof at <= length; at += STEP)
+        is_written = pwrite(fd, &at, sizeof at, (off_t)at) == sizeof at;
+    return fd >= 0 && close(fd) == 0 && is_written;
+}
+
 static enum status write_files(const char *path, const struct onnx_writer *w, const struct builder *model,
                                struct trace *trace)
 {
@@ -32,8 +48,8 @@ static enum status write_files(const char *path, const struct onnx_writer *w, co
     char *data = w->external ? path_beside(path, w->external) : NULL;
     if (status == OK && data)
         status = file_write(data, w->data.data, w->data.length, trace);
-    if (status == OK && w->is_sparse && truncate(data, (off_t)w->sparse_length) != 0)
-        status = status_fail(trace, IO, "cannot lengthen %s", data);
+    if (status == OK && w->is_sparse && !scatter(data, w->sparse_length))
+        status = status_fail(trace, IO, "cannot write %s", data);
     free(data);
     return status;
 }

@@ -4,6 +4,7 @@
 #include "tests/support/onnx_llama.h"
 #include "tests/support/test.h"
 #include <ftw.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +104,33 @@ static void a_linked_model_finds_its_weights(void **state)
     json_decref(lines);
 }
 
+/* 4 GB of weights in a file that holds nothing: telling the shape reads none of them. */
+static void inspect_reads_no_weights(void **state)
+{
+    struct fixture *f = *state;
+    struct onnx_llama model = onnx_llama_default();
+    struct onnx_writer w = {.is_sparse = true};
+    struct builder bytes = {0};
+    struct rusage before, after;
+    char path[4300];
+    model.layers = 8, model.hidden = 4096, model.heads = 32, model.head = 128, model.ffn = 8192;
+    model.vocabulary = 4096, model.tie = TIE_SAME_TENSOR, model.external = "weights.bin";
+    onnx_llama_write(&w, &model);
+    onnx_finish(&w, &bytes);
+    write_bytes(f, "model.onnx", &bytes);
+    write_bytes(f, "weights.bin", &w.data);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    assert_true(w.sparse_length > UINT64_C(4) << 30);
+    assert_int_equal(truncate(path, (off_t)w.sparse_length), 0);
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &before), 0);
+    program_expect(0, "", "inspect %s/model.onnx", f->directory);
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &after), 0);
+    assert_true(after.ru_maxrss == before.ru_maxrss ||
+                after.ru_maxrss < 300000); /* kilobytes, of the largest child */
+    builder_release(&bytes);
+    onnx_writer_release(&w);
+}
+
 /* Every command that imports takes --untrusted; without it a note says what is odd. */
 static void hard_links_are_noted_or_refused(void **state)
 {
@@ -186,6 +214,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_changed_data_file_runs_the_import_again),
         FIXTURE_TEST(a_linked_model_finds_its_weights),
+        FIXTURE_TEST(inspect_reads_no_weights),
         FIXTURE_TEST(hard_links_are_noted_or_refused),
         FIXTURE_TEST(an_error_of_an_import_is_told_once),
         FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
