@@ -1,6 +1,7 @@
 /* Random decoders as ONNX files: projections apart or packed in any order, heads split and merged in any
  * order, value heads of their own size, parallel and sequential branches, and adversarial shuffles between
- * them. For each, the import either gives a graph that computes what the file means (by the tracer's own
+ * them; in half of them heads are rotated, in some they see a window of positions or their scores are capped.
+ * For each, the import either gives a graph that computes what the file means (by the tracer's own
  * arithmetic, at a batch and length that the file does not know), or refuses with a reason; and every class
  * that analysis calls exact can be cut to random lists so that the rest computes what the graph computes with
  * the cut weights zeroed. */
@@ -17,7 +18,8 @@ enum { GRAPHS = 400, VOCABULARY = 11, MOST_TOKENS = 64 };
 struct recipe {
     int64_t layers, hidden, kv_heads, each, size, value_size, ffn;
     int64_t heads; /* kv_heads * each */
-    bool tied, parallel, adversarial;
+    bool tied, parallel, adversarial, rotary;
+    float head_cap; /* of the logits; 0: none */
 };
 
 struct decoder {
@@ -137,7 +139,17 @@ static struct traced attention(struct decoder *d, struct traced x)
     struct tracer *t = &d->t;
     struct traced qkv[3], scores;
     project(d, x, qkv);
-    struct traced k = traced_transpose(t, repeat(d, qkv[1]), (const int64_t[]){0, 1, 3, 2});
+    if (d->recipe.rotary) {
+        qkv[0] = traced_rotary(t, qkv[0], 100);
+        qkv[1] = traced_rotary(t, qkv[1], 100);
+    }
+    qkv[1] = repeat(d, qkv[1]);
+    qkv[2] = repeat(d, qkv[2]);
+    bool is_merged = draw(d, 4) == 0;
+    for (int i = 0; i < 3 && is_merged; i++)
+        qkv[i] = traced_reshape(t, qkv[i], 3, (const int64_t[]){TRACED_REST, TRACED_LENGTH, qkv[i].dims[3]});
+    struct traced k = is_merged ? traced_transpose(t, qkv[1], (const int64_t[]){0, 2, 1})
+                                : traced_transpose(t, qkv[1], (const int64_t[]){0, 1, 3, 2});
     double scale = 1 / sqrt((double)d->recipe.size);
     if (toss(d)) {
         scores = traced_matmul(t, qkv[0], k);
@@ -146,7 +158,13 @@ static struct traced attention(struct decoder *d, struct traced x)
     } else {
         scores = traced_matmul(t, traced_binary(t, "Mul", qkv[0], traced_number(t, (float)scale)), k);
     }
-    struct traced mixed = traced_matmul(t, traced_causal_softmax(t, scores), repeat(d, qkv[2]));
+    if (draw(d, 4) == 0)
+        scores = traced_cap(t, scores, 0.5f + (float)draw(d, 4));
+    int64_t window = draw(d, 4) == 0 ? 1 + draw(d, 4) : 0;
+    struct traced mixed = traced_matmul(t, traced_causal_softmax(t, scores, window), qkv[2]);
+    if (is_merged)
+        mixed = traced_reshape(
+            t, mixed, 4, (const int64_t[]){TRACED_BATCH, d->recipe.heads, TRACED_LENGTH, mixed.dims[2]});
     return linear(d, shuffle(d, merge_heads(d, mixed)), d->recipe.hidden);
 }
 
@@ -223,6 +241,9 @@ static struct recipe random_recipe(struct random *random)
                        .each = 1 + random_below(random, 3),
                        .size = 1 + random_below(random, 4),
                        .ffn = 3 + random_below(random, 8)};
+    r.rotary = random_below(random, 2);
+    r.size += r.rotary && r.size % 2;
+    r.head_cap = random_below(random, 4) == 0 ? 1 + (float)random_below(random, 3) : 0;
     r.heads = r.kv_heads * r.each;
     r.value_size = random_below(random, 3) ? r.size : 1 + random_below(random, 5);
     r.tied = random_below(random, 2);
@@ -247,6 +268,8 @@ static void decoder_create(struct decoder *d, uint64_t seed, int64_t batch, int6
     struct traced head = d->recipe.tied ? traced_transpose(&d->t, table, (const int64_t[]){1, 0})
                                         : weight_2(d, d->recipe.hidden, VOCABULARY);
     d->logits = traced_matmul(&d->t, x, head);
+    if (d->recipe.head_cap > 0)
+        d->logits = traced_cap(&d->t, d->logits, d->recipe.head_cap);
     onnx_output(&d->t.writer, d->logits.name);
 }
 
@@ -422,7 +445,7 @@ static void try_seed(uint64_t seed, const char *path, struct tally *tally)
     struct builder bytes = {0};
     struct imported_model model = {0};
     struct trace trace = {0};
-    decoder_create(&d, seed, 2, 3);
+    decoder_create(&d, seed, 2, 6);
     onnx_finish(&d.t.writer, &bytes);
     write_file(path, &bytes);
     enum status status = frontend_import_onnx(&model, path, NULL, &trace);
@@ -430,6 +453,7 @@ static void try_seed(uint64_t seed, const char *path, struct tally *tally)
     if (status == OK) {
         expect_logits(model.graph, seed, 1, 5);
         expect_logits(model.graph, seed, 3, 2);
+        expect_logits(model.graph, seed, 1, 9);
         tally->cuts += cut_all(&d, model.graph, seed);
         *(is_adversarial ? &tally->adversarial_imported : &tally->imported) += 1;
     } else {
