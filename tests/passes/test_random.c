@@ -13,7 +13,7 @@
 #include "tests/support/mask.h"
 #include <math.h>
 
-enum { GRAPHS = 400, VOCABULARY = 11, MOST_TOKENS = 64 };
+enum { GRAPHS = 400, VOCABULARY = 11, MOST_TOKENS = 64, MOST_LISTED = 256 };
 
 struct recipe {
     int64_t layers, hidden, kv_heads, each, size, value_size, ffn;
@@ -328,23 +328,55 @@ static void trace_leaf(const struct dims *dims, uint32_t term, uint32_t leaf, in
     free(major);
 }
 
-/* Zeroes what a weight of `graph` has at the dropped positions of the leaf of `original`. */
-static void zero_axis(struct graph *graph, const struct graph *original, uint32_t tensor, uint32_t axis,
-                      uint32_t leaf, const bool *kept)
+/* Random lists of a class: one, or one for each position of its parent. */
+struct lists {
+    uint32_t groups, size, count;
+    bool kept[MOST_LISTED];
+    uint32_t items[MOST_LISTED]; /* [groups][count] */
+};
+
+static void draw_lists(struct lists *l, const struct graph *graph, const struct prunable *item,
+                       struct random *random)
 {
-    const struct value *v = graph_value(original, original->tensors.items[tensor].value);
-    struct tensor_view *view = &graph->tensors.items[tensor].view;
-    int64_t size = view->dims[axis], count = tensor_view_count(view), inner = 1;
+    *l = (struct lists){.groups =
+                            item->parent == DIM_NONE ? 1 : (uint32_t)dims_size(&graph->dims, item->parent),
+                        .size = (uint32_t)item->size};
+    assert_true(l->groups * l->size <= MOST_LISTED);
+    l->count = 1 + random_below(random, l->size);
+    for (uint32_t g = 0; g < l->groups; g++) {
+        uint32_t *list = l->items + g * l->count;
+        random_subset(random, l->size, l->count, list);
+        for (uint32_t i = 0; i < l->count; i++)
+            l->kept[g * l->size + list[i]] = true;
+    }
+}
+
+/* For each position of an axis, that of `leaf`; -1 where it does not mention it. Heap. */
+static int64_t *trace_axis(const struct graph *graph, uint32_t term, uint32_t leaf, int64_t size)
+{
     int64_t *positions = calloc((size_t)size, sizeof *positions), *end = positions;
-    trace_leaf(&original->dims, v->axes[axis], leaf, -1, &end);
+    trace_leaf(&graph->dims, term, leaf, -1, &end);
     assert_int_equal(end - positions, size);
-    for (uint32_t a = axis + 1; a < view->rank; a++)
+    return positions;
+}
+
+/* Zeroes what a weight of `graph` has at the dropped positions of the class of `original`. */
+static void zero_axis(struct graph *graph, const struct graph *original, const struct prunable *item,
+                      const struct carrier *carrier, const struct lists *lists)
+{
+    const struct value *v = graph_value(original, original->tensors.items[carrier->tensor].value);
+    struct tensor_view *view = &graph->tensors.items[carrier->tensor].view;
+    int64_t size = view->dims[carrier->axis], count = tensor_view_count(view), inner = 1;
+    int64_t *positions = trace_axis(original, v->axes[carrier->axis], item->leaf, size);
+    int64_t *groups =
+        lists->groups > 1 ? trace_axis(original, v->axes[carrier->axis], item->parent, size) : NULL;
+    for (uint32_t a = carrier->axis + 1; a < view->rank; a++)
         inner *= view->dims[a];
     float *data = ARENA_ARRAY(&graph->arena, float, (size_t)count);
     tensor_view_read_f32(view, 0, count, data);
     for (int64_t i = 0; i < count; i++) {
-        int64_t position = positions[i / inner % size];
-        if (position >= 0 && !kept[position])
+        int64_t at = i / inner % size, position = positions[at];
+        if (position >= 0 && !lists->kept[(groups ? groups[at] : 0) * (int64_t)lists->size + position])
             data[i] = 0;
     }
     struct trace trace = {0};
@@ -354,13 +386,14 @@ static void zero_axis(struct graph *graph, const struct graph *original, uint32_
               &trace);
     *view = dense;
     free(positions);
+    free(groups);
 }
 
-static struct graph *zeroed(const struct graph *graph, const struct prunable *item, const bool *kept)
+static struct graph *zeroed(const struct graph *graph, const struct prunable *item, const struct lists *lists)
 {
     struct graph *masked = mask_copy(graph, NULL, 0);
     for (uint32_t c = 0; c < item->carrier_count; c++)
-        zero_axis(masked, graph, item->carriers[c].tensor, item->carriers[c].axis, item->leaf, kept);
+        zero_axis(masked, graph, item, &item->carriers[c], lists);
     return masked;
 }
 
@@ -371,23 +404,19 @@ static void cut_class(const struct decoder *d, const struct graph *graph, const 
     struct pass_context context = {0};
     struct plan plan;
     struct graph *cut = NULL;
-    bool kept[64] = {false};
-    uint32_t list[64];
+    struct lists lists;
     assert_ok(plan_begin(&plan, graph, &context, &trace), &trace);
     const struct prunable *item = classes_get(&plan.classes, name);
     assert_non_null(item);
-    assert_true(item->size <= 64);
-    uint32_t count = 1 + random_below(random, (uint32_t)item->size);
-    random_subset(random, (uint32_t)item->size, count, list);
-    for (uint32_t i = 0; i < count; i++)
-        kept[list[i]] = true;
-    assert_ok(plan_class(&plan, item, name, count, list, &trace), &trace);
+    draw_lists(&lists, graph, item, random);
+    plan_add(&plan, item, lists.count, lists.items);
     assert_ok(plan_apply(&cut, &plan, &trace), &trace);
     assert_ok(pass_finish(&cut, &context, &trace), &trace);
-    struct graph *masked = zeroed(graph, item, kept);
+    struct graph *masked = zeroed(graph, item, &lists);
     double worst = distance_of(cut, masked, d);
     if (worst > 1e-11)
-        fail_msg("%s cut from %d to %u: differs by %g", name, (int)item->size, count, worst);
+        fail_msg("%s cut from %d to %u, %u lists: differs by %g", name, (int)item->size, lists.count,
+                 lists.groups, worst);
     graph_destroy(masked);
     graph_destroy(cut);
     plan_release(&plan);
@@ -404,7 +433,7 @@ static uint32_t cut_all(const struct decoder *d, const struct graph *graph, uint
     uint32_t count = 0;
     assert_ok(classes_find(&classes, &arena, graph, &trace), &trace);
     for (uint32_t i = 0; i < classes.count; i++)
-        if (classes.items[i].exactness == EXACT && classes.items[i].parent == DIM_NONE) {
+        if (classes.items[i].exactness == EXACT) {
             cut_class(d, graph, classes.items[i].name, &random);
             count++;
         }
