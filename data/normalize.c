@@ -265,6 +265,7 @@ static void map_characters(enum normalize_kind kind, struct str text, struct bui
 enum status normalizer_apply(struct normalizer *normalizer, struct str text, struct str *out,
                              struct trace *trace)
 {
+    bool holder = false;
     for (uint32_t i = 0; i < normalizer->steps.count && text.length > 0; i++) {
         const struct normalize_step *step = &normalizer->steps.items[i];
         if (step->kind == NORMALIZE_UNICODE && is_ascii(text))
@@ -273,9 +274,8 @@ enum status normalizer_apply(struct normalizer *normalizer, struct str text, str
             text = strip(step, text);
             continue;
         }
-        struct builder *buffer = &normalizer->buffers[0];
-        if (text.data >= buffer->data && text.data <= buffer->data + buffer->length)
-            buffer = &normalizer->buffers[1]; /* also when a step before has cut its start off */
+        holder = !holder; /* where the text is not, also when its start has been cut off */
+        struct builder *buffer = &normalizer->buffers[holder];
         builder_clear(buffer);
         if (step->kind == NORMALIZE_PREPEND) {
             builder_add(buffer, step->text.data, step->text.length);

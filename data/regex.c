@@ -58,6 +58,7 @@ enum status regex_open(struct regex *out, struct str pattern, enum regex_kind ki
                            pattern.data, length, (const char *)why);
     }
     out->code = code;
+    out->window = REGEX_WINDOW;
     out->region = onig_region_new();
     OnigMatchParam *limits = onig_new_match_param();
     out->limits = limits;
@@ -88,16 +89,10 @@ static struct regex_match find_literal(struct str literal, struct str text, size
     return found ? (struct regex_match){at, at + literal.length, true} : (struct regex_match){0};
 }
 
-enum status regex_find(struct regex_match *out, const struct regex *regex, struct str text, size_t from,
-                       struct trace *trace)
+static enum status search(struct regex_match *out, const struct regex *regex, struct str text, size_t from,
+                          struct trace *trace)
 {
-    assert((regex->code || regex->literal.data) && from <= text.length);
-    *out = regex->literal.data ? find_literal(regex->literal, text, from) : (struct regex_match){0};
-    if (regex->literal.data)
-        return OK;
-    if (text.length > REGEX_TEXT_LIMIT)
-        return status_fail(trace, UNSUPPORTED, "a text of %zu bytes, patterns are searched in %d at most",
-                           text.length, REGEX_TEXT_LIMIT);
+    *out = (struct regex_match){0};
     const OnigUChar *start = bytes_of(text), *end = start + text.length;
     OnigRegion *region = regex->region;
     onig_set_retry_limit_in_match_of_match_param(regex->limits,
@@ -118,4 +113,47 @@ enum status regex_find(struct regex_match *out, const struct regex *regex, struc
         return status_fail(trace, UNSUPPORTED, "a tokenizer's pattern matched backwards");
     *out = (struct regex_match){first, last, true};
     return OK;
+}
+
+/* The boundary of a character at `at` or before. */
+static size_t boundary(struct str text, size_t at)
+{
+    while (at > 0 && at < text.length && ((unsigned char)text.data[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+/* Oniguruma counts in `int`, so a long text is searched a window at a time. What ends near the window's end
+ * might go on behind it: it is searched again with the window further on. */
+static enum status search_windows(struct regex_match *out, const struct regex *regex, struct str text,
+                                  size_t from, struct trace *trace)
+{
+    size_t back = regex->window / 16, ahead = regex->window / 4;
+    for (;;) {
+        size_t base = from > back ? boundary(text, from - back) : 0;
+        size_t end = text.length - base > regex->window ? boundary(text, base + regex->window) : text.length;
+        TRY(search(out, regex, (struct str){text.data + base, end - base}, from - base, trace));
+        out->start += base;
+        out->end += base;
+        if (end == text.length || (out->is_found && out->end + ahead <= end))
+            return OK;
+        size_t next = out->is_found ? out->start : boundary(text, end - ahead);
+        if (next <= from)
+            return status_fail(trace, UNSUPPORTED,
+                               "a tokenizer's pattern matches more than %zu bytes of the text",
+                               end - from - ahead);
+        from = next;
+    }
+}
+
+enum status regex_find(struct regex_match *out, const struct regex *regex, struct str text, size_t from,
+                       struct trace *trace)
+{
+    assert((regex->code || regex->literal.data) && from <= text.length);
+    if (regex->literal.data) {
+        *out = find_literal(regex->literal, text, from);
+        return OK;
+    }
+    return text.length <= regex->window ? search(out, regex, text, from, trace)
+                                        : search_windows(out, regex, text, from, trace);
 }
