@@ -1,6 +1,7 @@
 /* espalier: one command line, one call. Results go to standard output, everything for people beside them to
  * standard error; the exit status is that of base/status.h. */
 #include "base/log.h"
+#include "cli/bus.h"
 #include "cli/command.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ int main(int argc, char **argv)
         return finish(OK, &trace);
     }
     catch_signals();
+    bus_catch();
     enum status status = command_parse(&command, argc, argv, &trace);
     if (status == OK) {
         log_set_level(command_option(&command, "quiet")     ? LOG_QUIET

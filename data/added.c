@@ -18,18 +18,26 @@ static int compare_by_start_and_length(const void *a, const void *b, void *paylo
     return left < right ? -1 : left > right;
 }
 
-void added_set_sort(struct added_set *set, struct arena *arena)
+enum status added_set_sort(struct added_set *set, struct arena *arena, struct trace *trace)
 {
+    bool has_words = false;
     set->order = ARENA_ARRAY(arena, uint32_t, set->tokens.count);
     for (uint32_t i = 0; i < set->tokens.count; i++) {
         assert(set->tokens.items[i].content.length > 0);
         set->order[i] = i;
+        has_words |= set->tokens.items[i].is_single_word;
         set->starts[(unsigned char)set->tokens.items[i].content.data[0] + 1]++;
     }
     for (int byte = 0; byte < 256; byte++)
         set->starts[byte + 1] += set->starts[byte];
     if (set->tokens.count)
         qsort_r(set->order, set->tokens.count, sizeof *set->order, compare_by_start_and_length, set);
+    return has_words ? regex_open(&set->word, STR(UTF8_WORD_CLASS), REGEX_PATTERN, trace) : OK;
+}
+
+void added_set_release(struct added_set *set)
+{
+    regex_release(&set->word);
 }
 
 static const struct added_token *token_at(const struct added_set *set, const char *text, size_t left)
@@ -68,20 +76,64 @@ static size_t space_end(struct str text, size_t at)
     return at;
 }
 
-struct added_match added_find(const struct added_set *set, struct str text, size_t from)
+/* Whether the character before `end` (or at `at`) is one of a word. */
+static enum status is_word_before(bool *out, const struct added_set *set, struct str text, size_t end,
+                                  struct trace *trace)
 {
-    if (set->tokens.count == 0)
-        return (struct added_match){text.length, text.length, NULL};
-    for (size_t at = from; at < text.length; at++) {
+    struct regex_match match = {0};
+    size_t start = end ? utf8_step_back(text.data, end) : 0;
+    if (start < end)
+        TRY(regex_find(&match, &set->word, (struct str){text.data + start, end - start}, 0, trace));
+    *out = match.is_found;
+    return OK;
+}
+
+static enum status is_word_at(bool *out, const struct added_set *set, struct str text, size_t at,
+                              struct trace *trace)
+{
+    uint32_t character;
+    size_t length =
+        at < text.length ? utf8_read((struct str){text.data + at, text.length - at}, &character) : 0;
+    return is_word_before(out, set, (struct str){text.data + at, length}, length, trace);
+}
+
+static enum status stands_alone(bool *out, const struct added_set *set, struct str text,
+                                const struct added_match *match, struct trace *trace)
+{
+    bool before = false, behind = false;
+    if (match->token->is_single_word) {
+        TRY(is_word_before(&before, set, text, match->start, trace));
+        TRY(is_word_at(&behind, set, text, match->end, trace));
+    }
+    *out = !before && !behind;
+    return OK;
+}
+
+enum status added_find(struct added_match *out, const struct added_set *set, struct str text,
+                       struct added_search *search, struct trace *trace)
+{
+    size_t done = search->done;
+    *out = (struct added_match){text.length, text.length, NULL};
+    for (size_t at = set->tokens.count ? search->next : text.length; at < text.length; at++) {
         const struct added_token *token = token_at(set, text.data + at, text.length - at);
         if (!token)
             continue;
         struct added_match match = {at, at + token->content.length, token};
+        bool is_alone = false;
+        TRY(stands_alone(&is_alone, set, text, &match, trace));
+        if (!is_alone) { /* what is in it is not searched again */
+            at = match.end - 1;
+            continue;
+        }
+        search->next = match.end;
         if (token->takes_left)
-            match.start = space_start(text, from, at);
+            match.start = at > done ? space_start(text, done, at) : done;
         if (token->takes_right)
             match.end = space_end(text, match.end);
-        return match;
+        search->done = match.end;
+        *out = match;
+        return OK;
     }
-    return (struct added_match){text.length, text.length, NULL};
+    search->done = search->next = text.length;
+    return OK;
 }

@@ -19,8 +19,7 @@ uint32_t byte_alphabet_character(uint8_t byte)
     return 0x100 + hidden_before;
 }
 
-/* The byte of a character, or -1. */
-static int byte_of(uint32_t character)
+int byte_alphabet_byte(uint32_t character)
 {
     if (character < 0x100)
         return is_visible(character) ? (int)character : -1;
@@ -38,7 +37,7 @@ bool byte_alphabet_decode(struct str *out, struct arena *arena, struct str piece
     for (size_t at = 0; at < piece.length;) {
         uint32_t character;
         at += utf8_read((struct str){piece.data + at, piece.length - at}, &character);
-        int byte = byte_of(character);
+        int byte = byte_alphabet_byte(character);
         if (byte < 0)
             return false;
         bytes[count++] = (char)byte;

@@ -10,6 +10,8 @@
 #include <stdint.h>
 
 uint32_t byte_alphabet_character(uint8_t byte);
+/* The byte that a character stands for, or -1. */
+int byte_alphabet_byte(uint32_t character);
 /* The bytes that a piece stands for, on the arena; false when it has a character outside the alphabet. */
 bool byte_alphabet_decode(struct str *out, struct arena *arena, struct str piece);
 /* The value NN of a piece "<0xNN>" (two upper-case digits), or -1. */

@@ -2,6 +2,7 @@
 #include "data/normalize.h"
 
 #include "data/fields.h"
+#include "data/unicode_later.h"
 #include "data/utf8.h"
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -74,6 +75,25 @@ static enum status read_unicode(struct normalizer *out, struct arena *arena, str
     return OK;
 }
 
+static enum status read_strip(struct normalizer *out, struct arena *arena, struct fields fields,
+                              struct trace *trace)
+{
+    struct normalize_step step = {.kind = NORMALIZE_STRIP};
+    TRY(fields_check_known(fields, (const char *const[]){"type", "strip_left", "strip_right", NULL}, trace));
+    TRY(fields_get_flag(&step.strips_left, fields, "strip_left", true, trace));
+    TRY(fields_get_flag(&step.strips_right, fields, "strip_right", true, trace));
+    *VEC_PUSH(arena, &out->steps) = step;
+    return OK;
+}
+
+static enum status read_plain(struct normalizer *out, struct arena *arena, struct fields fields,
+                              enum normalize_kind kind, struct trace *trace)
+{
+    TRY(fields_check_known(fields, (const char *const[]){"type", NULL}, trace));
+    *VEC_PUSH(arena, &out->steps) = (struct normalize_step){.kind = kind};
+    return OK;
+}
+
 static enum status read_step(struct normalizer *out, struct arena *arena, const json_t *value,
                              const char *path, int depth, struct trace *trace)
 {
@@ -98,8 +118,15 @@ static enum status read_step(struct normalizer *out, struct arena *arena, const 
         return read_unicode(out, arena, fields, UTF8PROC_COMPOSE | UTF8PROC_COMPAT, trace);
     if (str_is(type, "NFKD"))
         return read_unicode(out, arena, fields, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, trace);
+    if (str_is(type, "Strip"))
+        return read_strip(out, arena, fields, trace);
+    if (str_is(type, "StripAccents"))
+        return read_plain(out, arena, fields, NORMALIZE_STRIP_ACCENTS, trace);
+    if (str_is(type, "Lowercase"))
+        return read_plain(out, arena, fields, NORMALIZE_LOWERCASE, trace);
     return status_fail(trace, UNSUPPORTED,
-                       "%s.type: \"%.*s\" is not among Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD",
+                       "%s.type: \"%.*s\" is not among Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, "
+                       "Strip, StripAccents, Lowercase",
                        path, (int)type.length, type.data);
 }
 
@@ -151,10 +178,12 @@ static bool is_ascii(struct str text)
     return true;
 }
 
-static enum status compose(const struct normalize_step *step, struct str text, struct builder *out,
-                           struct trace *trace)
+static enum status compose_part(const struct normalize_step *step, struct str text, struct builder *out,
+                                struct trace *trace)
 {
     utf8proc_uint8_t *result = NULL;
+    if (text.length == 0)
+        return OK;
     utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.length,
                                            &result, (utf8proc_option_t)step->form);
     if (length < 0)
@@ -166,22 +195,95 @@ static enum status compose(const struct normalize_step *step, struct str text, s
     return OK;
 }
 
+/* Later characters stay, and nothing moves across them or joins with them. */
+static enum status compose(const struct normalize_step *step, struct str text, struct builder *out,
+                           struct trace *trace)
+{
+    size_t start = 0, length;
+    for (size_t at = 0; at < text.length; at += length) {
+        uint32_t character;
+        length = utf8_read((struct str){text.data + at, text.length - at}, &character);
+        if (!unicode_is_later(character))
+            continue;
+        TRY(compose_part(step, (struct str){text.data + start, at - start}, out, trace));
+        builder_add(out, text.data + at, length);
+        start = at + length;
+    }
+    return compose_part(step, (struct str){text.data + start, text.length - start}, out, trace);
+}
+
+static struct str strip(const struct normalize_step *step, struct str text)
+{
+    uint32_t character;
+    while (step->strips_left && text.length) {
+        size_t length = utf8_read(text, &character);
+        if (!utf8_is_space(character))
+            break;
+        text = (struct str){text.data + length, text.length - length};
+    }
+    while (step->strips_right && text.length) {
+        size_t before = utf8_step_back(text.data, text.length);
+        utf8_read((struct str){text.data + before, text.length - before}, &character);
+        if (!utf8_is_space(character))
+            break;
+        text.length = before;
+    }
+    return text;
+}
+
+static bool is_mark(uint32_t character)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)character);
+    bool was_one = character == 0x1cf2 || character == 0x1cf3; /* until Unicode 9 */
+    return was_one || (!unicode_is_later(character) &&
+                       (category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+                        category == UTF8PROC_CATEGORY_ME));
+}
+
+/* The one character whose lower case is two: I with a dot above. */
+enum { DOTTED_I = 0x130, DOT_ABOVE = 0x307 };
+
+static void map_characters(enum normalize_kind kind, struct str text, struct builder *out)
+{
+    char bytes[4];
+    for (size_t at = 0; at < text.length;) {
+        uint32_t character;
+        size_t length = utf8_read((struct str){text.data + at, text.length - at}, &character);
+        if (kind == NORMALIZE_LOWERCASE) {
+            uint32_t lower =
+                character == DOTTED_I ? 'i' : (uint32_t)utf8proc_tolower((utf8proc_int32_t)character);
+            builder_add(out, bytes, utf8_write(bytes, lower));
+            if (character == DOTTED_I)
+                builder_add(out, bytes, utf8_write(bytes, DOT_ABOVE));
+        } else if (!is_mark(character)) {
+            builder_add(out, text.data + at, length);
+        }
+        at += length;
+    }
+}
+
 enum status normalizer_apply(struct normalizer *normalizer, struct str text, struct str *out,
                              struct trace *trace)
 {
+    bool holder = false;
     for (uint32_t i = 0; i < normalizer->steps.count && text.length > 0; i++) {
         const struct normalize_step *step = &normalizer->steps.items[i];
         if (step->kind == NORMALIZE_UNICODE && is_ascii(text))
             continue;
-        struct builder *buffer = &normalizer->buffers[0];
-        if (text.data == buffer->data)
-            buffer = &normalizer->buffers[1];
+        if (step->kind == NORMALIZE_STRIP) {
+            text = strip(step, text);
+            continue;
+        }
+        holder = !holder; /* where the text is not, also when its start has been cut off */
+        struct builder *buffer = &normalizer->buffers[holder];
         builder_clear(buffer);
         if (step->kind == NORMALIZE_PREPEND) {
             builder_add(buffer, step->text.data, step->text.length);
             builder_add(buffer, text.data, text.length);
         } else if (step->kind == NORMALIZE_REPLACE) {
             TRY(replace(step, text, buffer, trace));
+        } else if (step->kind != NORMALIZE_UNICODE) {
+            map_characters(step->kind, text, buffer);
         } else {
             TRY(compose(step, text, buffer, trace));
         }

@@ -1,5 +1,6 @@
 /* A tokenizer's normaliser: a chain of rewritings of the text before it is split into words. Known are
- * Prepend, Replace (a literal or a pattern, by a literal), NFC, NFD, NFKC, NFKD and Sequence. */
+ * Prepend, Replace (a literal or a pattern, by a literal), NFC, NFD, NFKC, NFKD, Strip, StripAccents,
+ * Lowercase and Sequence. */
 #ifndef DATA_NORMALIZE_H
 #define DATA_NORMALIZE_H
 
@@ -10,7 +11,14 @@
 #include "data/regex.h"
 #include <jansson.h>
 
-enum normalize_kind { NORMALIZE_PREPEND, NORMALIZE_REPLACE, NORMALIZE_UNICODE };
+enum normalize_kind {
+    NORMALIZE_PREPEND,
+    NORMALIZE_REPLACE,
+    NORMALIZE_UNICODE,
+    NORMALIZE_STRIP,
+    NORMALIZE_STRIP_ACCENTS,
+    NORMALIZE_LOWERCASE,
+};
 
 struct normalize_step {
     enum normalize_kind kind;
@@ -18,6 +26,7 @@ struct normalize_step {
     struct str literal; /* of a Replace with a literal, else empty */
     struct regex regex; /* of a Replace */
     uint32_t form;      /* UTF8PROC_* options of a Unicode form */
+    bool strips_left, strips_right;
 };
 
 struct normalizer {

@@ -1,6 +1,7 @@
 /* The chain is walked depth first: each step hands its pieces to the next one. */
 #include "data/pretokenize.h"
 
+#include "data/byte_alphabet.h"
 #include "data/fields.h"
 #include "data/utf8.h"
 #include <string.h>
@@ -48,6 +49,7 @@ static enum status read_byte_level(struct pretokenizer *out, struct arena *arena
         VEC_PUSH(arena, &out->steps)->kind = PRETOKENIZE_PREFIX_SPACE;
     if (uses_regex)
         TRY(add_split(out, arena, STR(gpt2_pattern), REGEX_PATTERN, SPLIT_ISOLATED, trace));
+    VEC_PUSH(arena, &out->steps)->kind = PRETOKENIZE_BYTE_ALPHABET;
     out->is_byte_level = true;
     return OK;
 }
@@ -109,6 +111,36 @@ static enum status read_digits(struct pretokenizer *out, struct arena *arena, st
                      is_individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, trace);
 }
 
+/* Punctuation by the library's own table, that of Unicode 8: what has become punctuation since is none, and
+ * two characters that are no longer still are. */
+static const char punctuation[] =
+    "[\\p{P}\\x{166d}\\x{111c9}$+<=>^`|~&&[^\\x{61d}\\x{9fd}\\x{a76}\\x{c77}\\x{c84}\\x{1b7d}\\x{1b7e}\\x{2e43}-\\x{2e5d}"
+    "\\x{10ead}\\x{10f55}-\\x{10f59}\\x{10f86}-\\x{10f89}\\x{1144b}-\\x{1145d}\\x{11660}-\\x{1166c}\\x{116b9}"
+    "\\x{1183b}\\x{11944}-\\x{11946}\\x{119e2}\\x{11a3f}-\\x{11a46}\\x{11a9a}-\\x{11aa2}\\x{11c41}-\\x{11c45}"
+    "\\x{11c70}\\x{11c71}\\x{11ef7}\\x{11ef8}\\x{11fff}\\x{12ff1}\\x{12ff2}\\x{16e97}-\\x{16e9a}\\x{16fe2}\\x{1e95e}"
+    "\\x{1e95f}]]";
+
+static enum status read_punctuation(struct pretokenizer *out, struct arena *arena, struct fields fields,
+                                    struct trace *trace)
+{
+    enum split_behavior behavior = SPLIT_ISOLATED;
+    TRY(fields_check_known(fields, (const char *const[]){"type", "behavior", NULL}, trace));
+    if (json_object_get(fields.object, "behavior"))
+        TRY(read_behavior(&behavior, fields, trace));
+    return add_split(out, arena, STR(punctuation), REGEX_PATTERN, behavior, trace);
+}
+
+/* Words and stretches of what is neither word nor blank; or only blanks parted off. */
+static enum status read_whitespace(struct pretokenizer *out, struct arena *arena, struct fields fields,
+                                   bool parts_words, struct trace *trace)
+{
+    TRY(fields_check_known(fields, (const char *const[]){"type", NULL}, trace));
+    TRY(add_split(out, arena, parts_words ? STR(UTF8_WORD_CLASS "+|[^\\s" UTF8_WORD_CLASS "]+") : STR("\\s"),
+                  REGEX_PATTERN, SPLIT_REMOVED, trace));
+    VEC_LAST(&out->steps).is_inverted = parts_words;
+    return OK;
+}
+
 static enum status read_scheme(enum prepend_scheme *out, struct fields fields, struct trace *trace)
 {
     bool has_prefix_space;
@@ -165,13 +197,17 @@ static enum status read_step(struct pretokenizer *out, struct arena *arena, cons
     if (depth > DEPTH_LIMIT || out->steps.count >= STEP_LIMIT)
         return status_fail(trace, UNSUPPORTED, "%s: nested more than %d deep or more than %d steps", path,
                            DEPTH_LIMIT, STEP_LIMIT);
-    if (out->is_byte_level)
-        return status_fail(trace, UNSUPPORTED, "%s: a step after ByteLevel, which must be the last", path);
     TRY(fields_get_text(&type, fields, "type", FIELD_REQUIRED, trace));
     if (str_is(type, "Sequence"))
         return read_sequence(out, arena, fields, depth, trace);
+    if (out->is_byte_level && (str_is(type, "ByteLevel") || str_is(type, "Metaspace")))
+        return status_fail(trace, UNSUPPORTED, "%s: %.*s after ByteLevel", path, (int)type.length, type.data);
     if (str_is(type, "ByteLevel"))
         return read_byte_level(out, arena, fields, trace);
+    if (str_is(type, "Punctuation"))
+        return read_punctuation(out, arena, fields, trace);
+    if (str_is(type, "Whitespace") || str_is(type, "WhitespaceSplit"))
+        return read_whitespace(out, arena, fields, str_is(type, "Whitespace"), trace);
     if (str_is(type, "Split"))
         return read_split(out, arena, fields, trace);
     if (str_is(type, "Digits"))
@@ -179,8 +215,9 @@ static enum status read_step(struct pretokenizer *out, struct arena *arena, cons
     if (str_is(type, "Metaspace"))
         return read_metaspace(out, arena, fields, trace);
     return status_fail(trace, UNSUPPORTED,
-                       "%s.type: \"%.*s\" is not among Sequence, ByteLevel, Split, Digits, Metaspace", path,
-                       (int)type.length, type.data);
+                       "%s.type: \"%.*s\" is not among Sequence, ByteLevel, Split, Digits, Punctuation, "
+                       "Whitespace, WhitespaceSplit, Metaspace",
+                       path, (int)type.length, type.data);
 }
 
 enum status pretokenizer_read(struct pretokenizer *out, struct arena *arena, const json_t *value,
@@ -188,7 +225,12 @@ enum status pretokenizer_read(struct pretokenizer *out, struct arena *arena, con
 {
     if (!value || json_is_null(value))
         return OK;
-    return read_step(out, arena, value, "pre_tokenizer", 0, trace);
+    TRY(read_step(out, arena, value, "pre_tokenizer", 0, trace));
+    if (out->steps.count && VEC_LAST(&out->steps).kind == PRETOKENIZE_BYTE_ALPHABET)
+        out->steps.count--; /* nothing looks at the characters */
+    for (uint32_t i = 0; i < out->steps.count; i++)
+        out->has_alphabet |= out->steps.items[i].kind == PRETOKENIZE_BYTE_ALPHABET;
+    return OK;
 }
 
 void pretokenizer_release(struct pretokenizer *pretokenizer)
@@ -197,6 +239,7 @@ void pretokenizer_release(struct pretokenizer *pretokenizer)
         regex_release(&pretokenizer->steps.items[i].regex);
         builder_release(&pretokenizer->steps.items[i].buffer);
     }
+    builder_release(&pretokenizer->bytes);
     *pretokenizer = (struct pretokenizer){0};
 }
 
@@ -339,10 +382,38 @@ static enum status run_prefix_space(const struct walk *walk, uint32_t index, str
     return run_step(walk, index + 1, (struct str){builder_text(&step->buffer), step->buffer.length}, place);
 }
 
+static enum status run_byte_alphabet(const struct walk *walk, uint32_t index, struct str text,
+                                     enum piece_place place)
+{
+    struct builder *buffer = &walk->chain->steps.items[index].buffer;
+    builder_clear(buffer);
+    for (size_t i = 0; i < text.length; i++) {
+        char character[4];
+        builder_add(buffer, character, utf8_write(character, byte_alphabet_character((uint8_t)text.data[i])));
+    }
+    return run_step(walk, index + 1, (struct str){builder_text(buffer), buffer->length}, place);
+}
+
+static enum status hand_out(const struct walk *walk, struct str word)
+{
+    struct builder *bytes = &walk->chain->bytes;
+    if (walk->chain->has_alphabet) {
+        builder_clear(bytes);
+        for (size_t at = 0; at < word.length;) {
+            uint32_t character;
+            at += utf8_read((struct str){word.data + at, word.length - at}, &character);
+            char byte = (char)byte_alphabet_byte(character);
+            builder_add(bytes, &byte, 1);
+        }
+        word = (struct str){builder_text(bytes), bytes->length};
+    }
+    return walk->sink.take(walk->sink.payload, word, walk->trace);
+}
+
 static enum status run_step(const struct walk *walk, uint32_t index, struct str text, enum piece_place place)
 {
     if (index == walk->chain->steps.count)
-        return walk->sink.take(walk->sink.payload, text, walk->trace);
+        return hand_out(walk, text);
     switch (walk->chain->steps.items[index].kind) {
     case PRETOKENIZE_SPLIT:
         return split_text(walk, index, text, place);
@@ -350,6 +421,8 @@ static enum status run_step(const struct walk *walk, uint32_t index, struct str 
         return run_metaspace(walk, index, text, place);
     case PRETOKENIZE_PREFIX_SPACE:
         return run_prefix_space(walk, index, text, place);
+    case PRETOKENIZE_BYTE_ALPHABET:
+        return run_byte_alphabet(walk, index, text, place);
     }
     BUG("unknown pre-tokeniser step");
 }

@@ -1,6 +1,6 @@
 /* A tokenizer's pre-tokeniser: splits normalised text into words that are merged one by one. Known are
- * ByteLevel (last in the chain), Split, Digits, Metaspace and Sequence. Words come out in order, one at a
- * time, so that a long text needs no list of them. */
+ * ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Metaspace and Sequence. Words come out
+ * in order, one at a time, so that a long text needs no list of them. */
 #ifndef DATA_PRETOKENIZE_H
 #define DATA_PRETOKENIZE_H
 
@@ -12,7 +12,12 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum pretokenize_kind { PRETOKENIZE_SPLIT, PRETOKENIZE_METASPACE, PRETOKENIZE_PREFIX_SPACE };
+enum pretokenize_kind {
+    PRETOKENIZE_SPLIT,
+    PRETOKENIZE_METASPACE,
+    PRETOKENIZE_PREFIX_SPACE,
+    PRETOKENIZE_BYTE_ALPHABET, /* only where steps follow that see bytes as characters */
+};
 /* What becomes of a match, as in Hugging Face's SplitDelimiterBehavior. */
 enum split_behavior { SPLIT_REMOVED, SPLIT_ISOLATED, SPLIT_TO_PREVIOUS, SPLIT_TO_NEXT, SPLIT_CONTIGUOUS };
 enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER };
@@ -25,12 +30,14 @@ struct pretokenize_step {
     enum prepend_scheme scheme;   /* of a metaspace */
     struct str replacement;       /* of a metaspace: one character */
     struct regex regex;           /* of a split or a metaspace */
-    struct builder buffer;        /* the rewritten text of a metaspace or prefix space */
+    struct builder buffer;        /* the rewritten text of other steps */
 };
 
 struct pretokenizer {
     VEC(struct pretokenize_step) steps;
-    bool is_byte_level; /* the words are then read byte by byte */
+    bool is_byte_level;   /* the words are then read byte by byte */
+    bool has_alphabet;    /* there is a step PRETOKENIZE_BYTE_ALPHABET */
+    struct builder bytes; /* the word that such a chain hands out */
 };
 
 /* Reads the JSON value "pre_tokenizer"; null splits nothing. */

@@ -133,14 +133,15 @@ static enum status encode_piece(struct encoding *e, struct str text, enum piece_
 {
     struct tokenizer *t = e->tokenizer;
     TRY(normalizer_apply(&t->normalizer, text, &text, trace));
-    for (size_t at = 0; at < text.length;) {
-        struct added_match match = added_find(&t->added_normal, text, at);
-        struct str piece = {text.data + at, match.start - at};
-        struct word_sink sink = {encode_word, e};
+    struct added_search search = {0};
+    struct word_sink sink = {encode_word, e};
+    for (size_t at = 0; at < text.length || search.next < text.length; at = search.done) {
+        struct added_match match;
+        TRY(added_find(&match, &t->added_normal, text, &search, trace));
+        struct str piece = {text.data + at, match.start > at ? match.start - at : 0};
         TRY(pretokenizer_split(&t->pretokenizer, piece, at == 0 ? place : PIECE_LATER, sink, trace));
         if (match.token)
             token_list_add(e->out, match.token->id);
-        at = match.end;
     }
     return OK;
 }
@@ -162,13 +163,14 @@ enum status tokenizer_encode(struct tokenizer *tokenizer, struct str text, struc
     }
     TRY(utf8_check(text, "the text", trace));
     struct encoding e = {tokenizer, out};
-    for (size_t at = 0; at < text.length;) {
-        struct added_match match = added_find(&tokenizer->added_raw, text, at);
-        struct str piece = {text.data + at, match.start - at};
+    struct added_search search = {0};
+    for (size_t at = 0; at < text.length || search.next < text.length; at = search.done) {
+        struct added_match match;
+        TRY(added_find(&match, &tokenizer->added_raw, text, &search, trace));
+        struct str piece = {text.data + at, match.start > at ? match.start - at : 0};
         TRY(encode_piece(&e, piece, at == 0 ? PIECE_FIRST : PIECE_LATER, trace));
         if (match.token)
             token_list_add(out, match.token->id);
-        at = match.end;
     }
     return OK;
 }

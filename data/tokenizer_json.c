@@ -117,19 +117,15 @@ static enum status read_added_token(struct tokenizer *t, struct fields fields, s
     static const char *const known[] = {"id",     "content",    "single_word", "lstrip",
                                         "rstrip", "normalized", "special",     NULL};
     struct added_token token = {0};
-    bool is_single_word;
     uint32_t id, present;
     TRY(fields_check_known(fields, known, trace));
     TRY(fields_get_index(&id, fields, "id", TOKENIZER_ID_LIMIT, trace));
     TRY(fields_get_text(&token.content, fields, "content", FIELD_REQUIRED, trace));
-    TRY(fields_get_flag(&is_single_word, fields, "single_word", false, trace));
+    TRY(fields_get_flag(&token.is_single_word, fields, "single_word", false, trace));
     TRY(fields_get_flag(&token.takes_left, fields, "lstrip", false, trace));
     TRY(fields_get_flag(&token.takes_right, fields, "rstrip", false, trace));
     TRY(fields_get_flag(&token.is_special, fields, "special", false, trace));
     TRY(fields_get_flag(&token.is_searched_in_normal_form, fields, "normalized", !token.is_special, trace));
-    if (is_single_word)
-        return status_fail(trace, UNSUPPORTED, "%s.single_word: espalier matches added tokens anywhere only",
-                           fields.path);
     if (token.content.length == 0)
         return status_fail(trace, INVALID, "%s.content: expected text, found none", fields.path);
     token.id = (int32_t)id;
@@ -159,9 +155,8 @@ static enum status read_added_tokens(struct tokenizer *t, const json_t *added, s
         snprintf(path, sizeof path, "added_tokens[%zu]", i);
         TRY(read_added_token(t, (struct fields){json_array_get(added, i), path}, trace));
     }
-    added_set_sort(&t->added_raw, &t->arena);
-    added_set_sort(&t->added_normal, &t->arena);
-    return OK;
+    TRY(added_set_sort(&t->added_raw, &t->arena, trace));
+    return added_set_sort(&t->added_normal, &t->arena, trace);
 }
 
 /* --- what pieces decode to --- */
@@ -454,6 +449,8 @@ void tokenizer_release(struct tokenizer *tokenizer)
 {
     normalizer_release(&tokenizer->normalizer);
     pretokenizer_release(&tokenizer->pretokenizer);
+    added_set_release(&tokenizer->added_raw);
+    added_set_release(&tokenizer->added_normal);
     bpe_release(&tokenizer->bpe);
     word_cache_release(&tokenizer->cache);
     token_list_release(&tokenizer->symbols);

@@ -20,6 +20,9 @@ size_t utf8_read(struct str text, uint32_t *out);
 size_t utf8_write(char out[4], uint32_t character);
 /* The start of the character that ends before `end` (end > 0, a character boundary). */
 size_t utf8_step_back(const char *text, size_t end);
+/* A class of patterns (data/regex.h): what Unicode calls a word character. */
+#define UTF8_WORD_CLASS "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}]"
+
 bool utf8_is_space(uint32_t character); /* Unicode's White_Space */
 
 #endif

@@ -194,9 +194,10 @@ static enum status add_byte_level(struct writer *w, const struct pretokenizer_pa
 {
     const char *name = name_pretokenizer(w, parts);
     if (!name)
-        return status_fail(w->trace, UNSUPPORTED,
-                           "GGUF export: readers of GGUF files have no name for the pre-tokenizer of "
-                           "tokenizer.json; known are those of GPT-2, SmolLM, LLaMA 3 and Qwen 2");
+        return status_fail(
+            w->trace, UNSUPPORTED,
+            "GGUF export: readers of GGUF files have no name for the pre-tokenizer of "
+            "tokenizer.json; known are those of GPT-2, SmolLM, LLaMA 3, Qwen 2 and Mistral NeMo");
     if (!json_is_null(json_object_get(w->root, "normalizer")) && json_object_get(w->root, "normalizer"))
         return status_fail(w->trace, UNSUPPORTED, "GGUF export: a tokenizer over bytes with a normaliser");
     gguf_add_text(w->gguf, "tokenizer.ggml.model", STR("gpt2"));

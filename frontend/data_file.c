@@ -5,14 +5,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum status check_links(int fd, const struct import_options *options, struct str location,
-                               struct trace *trace)
+/* Another name of the file may lie anywhere, so containment says nothing about what is in it. */
+static enum status check_links(int fd, struct imported_model *model, const struct import_options *options,
+                               struct str location, struct trace *trace)
 {
     struct stat st;
-    if (options->trust == IMPORT_UNTRUSTED && fstat(fd, &st) == 0 && st.st_nlink > 1)
+    if (fstat(fd, &st) != 0 || st.st_nlink <= 1)
+        return OK;
+    if (options->trust == IMPORT_UNTRUSTED)
         return status_fail(trace, INVALID,
                            "the data file '" STR_FORMAT "' of an untrusted model has %ju hard links",
                            STR_ARGUMENT(location), (uintmax_t)st.st_nlink);
+    *VEC_PUSH(&model->arena, &model->notes) = str_from(arena_printf(
+        &model->arena, "the data file '" STR_FORMAT "' has %ju hard links, so it has other names",
+        STR_ARGUMENT(location), (uintmax_t)st.st_nlink));
     return OK;
 }
 
@@ -21,7 +27,7 @@ enum status data_file_map(const struct mapping **out, struct imported_model *mod
 {
     int fd;
     TRY(file_open_contained(&fd, path, location, trace));
-    enum status status = check_links(fd, options, location, trace);
+    enum status status = check_links(fd, model, options, location, trace);
     if (status != OK) {
         close(fd);
         return status;

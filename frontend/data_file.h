@@ -7,7 +7,7 @@
 
 /* Maps `location`, relative to the folder of `path`, and adds it to the model's files and data files: *out is
  * model->files' last. NOT_FOUND, INVALID when it leads out of the folder or, of an untrusted model, has
- * several hard links. */
+ * several hard links; of a trusted one a note says so. */
 enum status data_file_map(const struct mapping **out, struct imported_model *model, const char *path,
                           struct str location, const struct import_options *options,
                           struct trace *trace) MUST_CHECK;

@@ -193,6 +193,27 @@ struct graph_copy graph_copy_begin(struct graph *to, const struct graph *from)
                                .term_count = from->dims.terms.count};
 }
 
+static void forget_term(struct graph_copy *copy, uint32_t term)
+{
+    const struct dims *from = &copy->from->dims;
+    uint32_t id = dims_find(from, term), items[DIM_MAX_FACTORS];
+    const struct dim_term *t = &from->terms.items[id];
+    copy->terms[id] = DIM_NONE;
+    if (t->kind == DIM_LEAF)
+        return;
+    uint32_t count = t->kind == DIM_PRODUCT ? dims_factors(from, id, items) : dims_parts(from, id, items);
+    for (uint32_t i = 0; i < count; i++)
+        forget_term(copy, items[i]);
+}
+
+void graph_copy_forget(struct graph_copy *copy, uint32_t value)
+{
+    const struct value *v = graph_value(copy->from, value);
+    copy->values[value] = ID_NONE;
+    for (uint32_t a = 0; a < v->rank; a++)
+        forget_term(copy, v->axes[a]);
+}
+
 uint32_t graph_copy_term(struct graph_copy *copy, uint32_t term)
 {
     const struct dims *from = &copy->from->dims;

@@ -43,6 +43,8 @@ struct graph_copy {
 };
 struct graph_copy graph_copy_begin(struct graph *to,
                                    const struct graph *from); /* arrays on to's arena, all ID_NONE */
+/* For another copy with the same arrays: the value and the terms of its axes are mapped no longer. */
+void graph_copy_forget(struct graph_copy *copy, uint32_t value);
 uint32_t graph_copy_term(struct graph_copy *copy, uint32_t term);
 uint32_t graph_copy_input(struct graph_copy *copy,
                           uint32_t input_index); /* new input of the same name and axes */

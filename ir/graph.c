@@ -60,20 +60,18 @@ float node_real(const struct node *node, enum attribute_key key)
     return find_attribute(node, key)->real;
 }
 
-/* Rotary frequencies are a table, not something that was learned. */
-static bool is_parameter(const struct graph *graph, uint32_t value)
-{
-    for (uint32_t i = 0; i < graph->nodes.count; i++)
-        if (graph->nodes.items[i].op == OP_rotary_table && graph->nodes.items[i].inputs[1] == value)
-            return false;
-    return true;
-}
-
+/* Rotary frequencies are tables, not something that was learned. */
 int64_t graph_parameters(const struct graph *graph)
 {
+    struct arena scratch = {0};
+    bool *is_table = ARENA_ARRAY(&scratch, bool, graph->values.count);
     int64_t total = 0;
+    for (uint32_t n = 0; n < graph->nodes.count; n++)
+        if (graph->nodes.items[n].op == OP_rotary_table)
+            is_table[graph->nodes.items[n].inputs[1]] = true;
     for (uint32_t i = 0; i < graph->tensors.count; i++)
-        if (is_parameter(graph, graph->tensors.items[i].value))
+        if (!is_table[graph->tensors.items[i].value])
             total += tensor_view_count(&graph->tensors.items[i].view);
+    arena_release(&scratch);
     return total;
 }

@@ -5,6 +5,7 @@
 #include "ir/text.h"
 #include <assert.h>
 #include <ctype.h>
+#include <float.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -297,7 +298,7 @@ static enum status read_attributes(struct parser *p, enum op op,
         }
         double value;
         size_t start = p->at;
-        if (!str_to_double(read_word(p), &value)) {
+        if (!str_to_double(read_word(p), &value) || value > (double)FLT_MAX || value < -(double)FLT_MAX) {
             p->at = start;
             return error(p, "a number");
         }

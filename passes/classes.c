@@ -1,7 +1,9 @@
 /* Naming leaves by what the ops do with them, and saying what pruning each of them means. */
 #include "passes/classes.h"
+#include "passes/leaf_index.h"
 #include "passes/reindex.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct finder {
@@ -10,8 +12,13 @@ struct finder {
     struct structure *structure;
     struct shape *shape;
     VEC(struct prunable) items;
-    VEC(uint32_t) claimed; /* leaves that have a name */
+    bool *claimed;            /* by term: the leaf has a name */
+    uint32_t *pair_layers;    /* by term: one more than the layer whose heads rotate it, SEVERAL, or 0 */
+    struct leaf_index values; /* that mention a leaf */
+    struct leaf_index nodes;  /* that read such values; made when the first leaf is refused */
 };
+
+static const uint32_t SEVERAL = UINT32_MAX;
 
 const char *exactness_name(enum exactness exactness)
 {
@@ -39,14 +46,6 @@ static bool value_mentions(const struct graph *graph, uint32_t value, uint32_t l
     const struct value *v = graph_value(graph, value);
     for (uint32_t a = 0; a < v->rank; a++)
         if (term_mentions(&graph->dims, v->axes[a], leaf))
-            return true;
-    return false;
-}
-
-static bool is_claimed(const struct finder *f, uint32_t leaf)
-{
-    for (uint32_t i = 0; i < f->claimed.count; i++)
-        if (f->claimed.items[i] == leaf)
             return true;
     return false;
 }
@@ -82,28 +81,54 @@ static const char *describe_facts(struct finder *f, uint32_t leaf)
     return text;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* What the index has for any of the leaves, ascending, each once; how many. */
+static uint32_t find_any(const struct leaf_index *index, struct arena *arena, const uint32_t *leaves,
+                         uint32_t count, uint32_t **out)
+{
+    VEC(uint32_t) all = {0};
+    uint32_t kept = 0;
+    for (uint32_t l = 0; l < count; l++) {
+        const uint32_t *items;
+        uint32_t found = leaf_index_get(index, leaves[l], &items);
+        for (uint32_t i = 0; i < found; i++)
+            *VEC_PUSH(arena, &all) = items[i];
+    }
+    if (count > 1 && all.count > 0)
+        qsort(all.items, all.count, sizeof *all.items, compare_numbers);
+    for (uint32_t i = 0; i < all.count; i++)
+        if (i == 0 || all.items[i] != all.items[kept - 1])
+            all.items[kept++] = all.items[i];
+    *out = all.items;
+    return kept;
+}
+
 /* "; seen by embed (tok), matmul_nt (q), ... 7 more" */
 static const char *describe_path(struct finder *f, uint32_t term)
 {
     enum { MOST = 6 };
     struct builder b = {0};
-    uint32_t leaves[DIM_MAX_FACTORS], count = dims_leaves(&f->graph->dims, term, leaves), seen = 0;
-    for (uint32_t n = 0; n < f->graph->nodes.count; n++) {
-        const struct node *node = &f->graph->nodes.items[n];
-        bool sees = false;
-        for (uint32_t i = 0; i < node->input_count && !sees; i++)
-            for (uint32_t l = 0; l < count && !sees; l++)
-                sees = value_mentions(f->graph, node->inputs[i], leaves[l]);
-        if (!sees || seen++ >= MOST)
-            continue;
-        builder_printf(&b, "%s%s", seen == 1 ? "; seen by " : ", ", op_table[node->op].name);
+    struct arena scratch = {0};
+    uint32_t leaves[DIM_MAX_FACTORS], count = dims_leaves(&f->graph->dims, term, leaves), *seen;
+    if (!f->nodes.starts)
+        f->nodes = leaf_index_nodes(f->arena, f->graph);
+    count = find_any(&f->nodes, &scratch, leaves, count, &seen);
+    for (uint32_t i = 0; i < count && i < MOST; i++) {
+        const struct node *node = &f->graph->nodes.items[seen[i]];
+        builder_printf(&b, "%s%s", i == 0 ? "; seen by " : ", ", op_table[node->op].name);
         if (node->origin.length > 0)
             builder_printf(&b, " (" STR_FORMAT ")", STR_ARGUMENT(node->origin));
     }
-    if (seen > MOST)
-        builder_printf(&b, " and %" PRIu32 " more", seen - MOST);
+    if (count > MOST)
+        builder_printf(&b, " and %" PRIu32 " more", count - MOST);
     const char *text = arena_copy_string(f->arena, builder_text(&b), b.length);
     builder_release(&b);
+    arena_release(&scratch);
     return text;
 }
 
@@ -141,22 +166,37 @@ static void judge(struct finder *f, struct prunable *item)
         item->exactness = REFUSED;
 }
 
+static int compare_carriers(const void *a, const void *b)
+{
+    const struct carrier *x = a, *y = b;
+    return x->tensor != y->tensor ? (x->tensor < y->tensor ? -1 : 1)
+                                  : (x->axis < y->axis ? -1 : x->axis > y->axis);
+}
+
 static void find_carriers(struct finder *f, struct prunable *item)
 {
     VEC(struct carrier) carriers = {0};
-    uint32_t leaves[DIM_MAX_FACTORS], count = dims_leaves(&f->graph->dims, item->leaf, leaves);
-    for (uint32_t t = 0; t < f->graph->tensors.count; t++) {
-        const struct value *v = graph_value(f->graph, f->graph->tensors.items[t].value);
-        for (uint32_t a = 0; a < v->rank; a++) {
-            bool carries = term_mentions(&f->graph->dims, v->axes[a], item->leaf_out);
+    struct arena scratch = {0};
+    const struct dims *dims = &f->graph->dims;
+    uint32_t leaves[DIM_MAX_FACTORS + 1], count = dims_leaves(dims, item->leaf, leaves), *values;
+    if (item->leaf_out != item->leaf)
+        leaves[count++] = item->leaf_out;
+    uint32_t found = find_any(&f->values, &scratch, leaves, count, &values);
+    for (uint32_t i = 0; i < found; i++) {
+        const struct value *v = graph_value(f->graph, values[i]);
+        for (uint32_t a = 0; v->origin == VALUE_TENSOR && a < v->rank; a++) {
+            bool carries = false;
             for (uint32_t l = 0; l < count && !carries; l++)
-                carries = term_mentions(&f->graph->dims, v->axes[a], leaves[l]);
+                carries = term_mentions(dims, v->axes[a], leaves[l]);
             if (carries)
-                *VEC_PUSH(f->arena, &carriers) = (struct carrier){t, a};
+                *VEC_PUSH(f->arena, &carriers) = (struct carrier){v->source, a};
         }
     }
+    if (carriers.count > 0)
+        qsort(carriers.items, carriers.count, sizeof *carriers.items, compare_carriers);
     item->carriers = carriers.items;
     item->carrier_count = carriers.count;
+    arena_release(&scratch);
 }
 
 /* ---- naming ---- */
@@ -167,7 +207,7 @@ static void add_pair(struct finder *f, const char *name, uint32_t layer, uint32_
     const struct dims *dims = &f->graph->dims;
     leaf = dims_find(dims, leaf);
     leaf_out = dims_find(dims, leaf_out);
-    if (dims_size(dims, leaf) == 1 || is_claimed(f, leaf))
+    if (dims_size(dims, leaf) == 1 || f->claimed[leaf])
         return;
     struct prunable item = {.name = name,
                             .leaf = leaf,
@@ -176,11 +216,9 @@ static void add_pair(struct finder *f, const char *name, uint32_t layer, uint32_
                             .size = dims_size(dims, leaf),
                             .layer = layer,
                             .facts = ""};
-    *VEC_PUSH(f->arena, &f->claimed) = leaf;
-    if (leaf_out != leaf)
-        *VEC_PUSH(f->arena, &f->claimed) = leaf_out;
+    f->claimed[leaf] = f->claimed[leaf_out] = true;
     if (parent != DIM_NONE && dims_is_leaf(dims, parent) && dims_is_leaf(dims, leaf) &&
-        reindex_allows_parent(f->graph, leaf, parent))
+        reindex_allows_parent(f->graph, &f->values, leaf, parent))
         item.parent = dims_find(dims, parent);
     judge(f, &item);
     find_carriers(f, &item);
@@ -239,17 +277,19 @@ static uint32_t rotary_leaf(const struct dims *dims, uint32_t h, uint32_t *rest)
     return dims_find(dims, parts[0]);
 }
 
-static bool in_other_layer(const struct finder *f, uint32_t leaf, uint32_t layer)
+/* Which layers' heads rotate each leaf. */
+static void find_pair_layers(struct finder *f)
 {
     for (uint32_t b = 0; b < f->structure->branch_count; b++) {
         const struct branch *branch = &f->structure->branches[b];
-        if (branch->attention == ID_NONE || branch->layer == layer)
+        if (branch->attention == ID_NONE)
             continue;
         uint32_t h = read_attention(f->graph, &f->graph->nodes.items[branch->attention]).h, rest;
-        if (rotary_leaf(&f->graph->dims, h, &rest) == leaf)
-            return true;
+        uint32_t leaf = rotary_leaf(&f->graph->dims, h, &rest), layer = branch->layer + 1;
+        if (leaf != DIM_NONE)
+            f->pair_layers[leaf] =
+                f->pair_layers[leaf] == 0 || f->pair_layers[leaf] == layer ? layer : SEVERAL;
     }
-    return false;
 }
 
 static void add_attention(struct finder *f, uint32_t layer, const struct node *node, int64_t *sizes[3])
@@ -266,7 +306,7 @@ static void add_attention(struct finder *f, uint32_t layer, const struct node *n
         add_layer_leaf(f, layer, "head_rest", rest, l.g);
     if (pairs == DIM_NONE)
         add_layer_leaf(f, layer, "head_size", l.h, l.g);
-    else if (f->structure->layer_count == 1 || in_other_layer(f, pairs, layer))
+    else if (f->structure->layer_count == 1 || f->pair_layers[pairs] == SEVERAL)
         add_pair(f, "head_pairs", ID_NONE, pairs, pairs, DIM_NONE);
     else
         add_layer_leaf(f, layer, "head_pairs", pairs, DIM_NONE);
@@ -282,7 +322,7 @@ static uint32_t find_ffn(const struct finder *f, const struct branch *branch)
             continue;
         uint32_t inner = axis_of(g, node->inputs[0], 0);
         if (axis_of(g, node->results[0], 0) == f->structure->hidden && inner != f->structure->hidden &&
-            dims_is_leaf(&g->dims, inner) && !is_claimed(f, inner))
+            dims_is_leaf(&g->dims, inner) && !f->claimed[inner])
             return inner;
     }
     return DIM_NONE;
@@ -294,6 +334,7 @@ static void add_branches(struct finder *f)
     int64_t *sizes[3], *ffn = ARENA_ARRAY(f->arena, int64_t, layers + 1);
     for (int i = 0; i < 3; i++)
         sizes[i] = ARENA_ARRAY(f->arena, int64_t, layers + 1);
+    find_pair_layers(f);
     for (uint32_t b = 0; b < f->structure->branch_count; b++) {
         const struct branch *branch = &f->structure->branches[b];
         if (branch->attention != ID_NONE)
@@ -320,7 +361,7 @@ static void add_others(struct finder *f)
         for (uint32_t a = 0; a < v->rank; a++) {
             uint32_t count = dims_leaves(&f->graph->dims, v->axes[a], leaves);
             for (uint32_t l = 0; l < count; l++) {
-                if (dims_size(&f->graph->dims, leaves[l]) == 1 || is_claimed(f, leaves[l]))
+                if (dims_size(&f->graph->dims, leaves[l]) == 1 || f->claimed[leaves[l]])
                     continue;
                 bool is_position = f->graph->dims.terms.items[leaves[l]].facts & FACT_POSITION;
                 const char *name =
@@ -348,7 +389,14 @@ enum status classes_find(struct classes *out, struct arena *arena, const struct 
     uint32_t logits = graph_find_output(graph, "logits");
     if (logits == ID_NONE || graph_value(graph, logits)->rank == 0)
         return status_fail(trace, UNSUPPORTED, "the graph has no output \"logits\"");
-    struct finder f = {.graph = graph, .arena = arena, .structure = &out->structure, .shape = &out->shape};
+    uint32_t terms = graph->dims.terms.count;
+    struct finder f = {.graph = graph,
+                       .arena = arena,
+                       .structure = &out->structure,
+                       .shape = &out->shape,
+                       .claimed = ARENA_ARRAY(arena, bool, terms),
+                       .pair_layers = ARENA_ARRAY(arena, uint32_t, terms),
+                       .values = leaf_index_values(arena, graph)};
     const struct node *embed = &graph->nodes.items[out->structure.embed];
     uint32_t in = axis_of(graph, embed->inputs[0], 1), last = axis_of(graph, logits, 0);
     out->shape.hidden = dims_size(&graph->dims, out->structure.hidden);

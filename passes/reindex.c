@@ -124,13 +124,18 @@ static bool is_inside(const struct dims *dims, uint32_t term, uint32_t leaf, uin
     return true;
 }
 
-bool reindex_allows_parent(const struct graph *graph, uint32_t leaf, uint32_t parent)
+bool reindex_allows_parent(const struct graph *graph, const struct leaf_index *values, uint32_t leaf,
+                           uint32_t parent)
 {
     uint32_t l = dims_find(&graph->dims, leaf), p = dims_find(&graph->dims, parent);
-    for (uint32_t v = 0; v < graph->values.count; v++)
-        for (uint32_t a = 0; a < graph->values.items[v].rank; a++)
-            if (!is_inside(&graph->dims, graph->values.items[v].axes[a], l, p, false))
+    const uint32_t *items;
+    uint32_t count = leaf_index_get(values, l, &items);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct value *v = graph_value(graph, items[i]);
+        for (uint32_t a = 0; a < v->rank; a++)
+            if (!is_inside(&graph->dims, v->axes[a], l, p, false))
                 return false;
+    }
     return true;
 }
 
@@ -157,7 +162,8 @@ static enum status check_lists(const struct dims *dims, const struct keep *keep,
     return status;
 }
 
-static enum status check_keep(const struct graph *graph, const struct keep *keep, struct trace *trace)
+static enum status check_keep(const struct graph *graph, const struct leaf_index *values,
+                              const struct keep *keep, struct trace *trace)
 {
     const struct dims *dims = &graph->dims;
     const struct dim_term *leaf = &dims->terms.items[keep->leaf];
@@ -173,8 +179,8 @@ static enum status check_keep(const struct graph *graph, const struct keep *keep
     if (keep->count == 0)
         return status_fail(trace, INVALID, "nothing of an axis of size %" PRId64 " would be left",
                            leaf->size);
-    if (keep->parent != DIM_NONE &&
-        (!dims_is_leaf(dims, keep->parent) || !reindex_allows_parent(graph, keep->leaf, keep->parent)))
+    if (keep->parent != DIM_NONE && (!dims_is_leaf(dims, keep->parent) ||
+                                     !reindex_allows_parent(graph, values, keep->leaf, keep->parent)))
         return status_fail(trace, INVALID,
                            "an axis of size %" PRId64 " cannot have a list for each position of one of size "
                            "%" PRId64 ": some axis has the first without the second",
@@ -246,6 +252,7 @@ enum status reindex(struct graph **out, const struct graph *graph, const struct 
     struct arena scratch = {0};
     struct keep *normal = ARENA_ARRAY(&scratch, struct keep, count + 1);
     struct indexer x = {.dims = &graph->dims, .keeps = normal, .arena = &scratch};
+    struct leaf_index values = leaf_index_values(&scratch, graph);
     struct graph *to = NULL;
     enum status status = OK;
     for (uint32_t i = 0; i < count && status == OK; i++) {
@@ -254,7 +261,7 @@ enum status reindex(struct graph **out, const struct graph *graph, const struct 
         keep.leaf = dims_find(&graph->dims, keep.leaf);
         keep.parent = keep.parent == DIM_NONE ? DIM_NONE : dims_find(&graph->dims, keep.parent);
         status = find_keep(&x, keep.leaf) ? status_fail(trace, INVALID, "an axis is reindexed twice")
-                                          : check_keep(graph, &keep, trace);
+                                          : check_keep(graph, &values, &keep, trace);
         normal[x.keep_count++] = keep;
     }
     if (status == OK) {

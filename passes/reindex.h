@@ -11,7 +11,7 @@
 #ifndef PASSES_REINDEX_H
 #define PASSES_REINDEX_H
 
-#include "ir/graph.h"
+#include "passes/leaf_index.h"
 
 struct keep {
     uint32_t leaf;
@@ -31,7 +31,8 @@ enum status reindex(struct graph **out, const struct graph *graph, const struct 
 void reindex_positions(const uint32_t **positions, uint32_t *kept, struct arena *arena,
                        const struct graph *graph, const struct keep *keeps, uint32_t count, uint32_t term);
 
-/* Whether lists per index of `parent` are allowed for `leaf`. */
-bool reindex_allows_parent(const struct graph *graph, uint32_t leaf, uint32_t parent);
+/* Whether lists per index of `parent` are allowed for `leaf`; `values` is the graph's leaf_index_values(). */
+bool reindex_allows_parent(const struct graph *graph, const struct leaf_index *values, uint32_t leaf,
+                           uint32_t parent);
 
 #endif

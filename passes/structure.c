@@ -5,6 +5,7 @@
 #include "ir/text.h"
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct finder {
@@ -13,6 +14,9 @@ struct finder {
     uint32_t *reach;     /* value -> index into stream, or ID_NONE */
     uint32_t *consumers; /* value -> number of operands that it is */
     uint32_t *position;  /* value -> its own index in the stream, or ID_NONE */
+    uint32_t *marks;     /* node -> number of the last search that met it */
+    uint32_t searches;
+    struct graph_copy copy; /* arrays that the copies of all branches share; `to` is each one's own */
     VEC(uint32_t) stream;
     VEC(struct branch) branches;
     VEC(struct layer) layers;
@@ -102,13 +106,18 @@ static void sweep(struct finder *f)
     }
 }
 
-/* Marks the nodes that `value` needs, up to the stream; *lowest becomes the first stream value that is met.
- */
-static void mark_needed(const struct finder *f, uint32_t value, bool *nodes, uint32_t *lowest)
+struct node_list {
+    struct arena *arena;
+    VEC(uint32_t) found;
+};
+
+/* The nodes that `value` needs, up to the stream, in no order; *lowest becomes the first stream value that is
+ * met. */
+static void find_needed(struct finder *f, uint32_t value, struct node_list *nodes, uint32_t *lowest)
 {
-    struct arena scratch = {0};
     VEC(uint32_t) stack = {0};
-    *VEC_PUSH(&scratch, &stack) = value;
+    f->searches++;
+    *VEC_PUSH(nodes->arena, &stack) = value;
     while (stack.count > 0) {
         uint32_t id = stack.items[--stack.count];
         const struct value *v = graph_value(f->graph, id);
@@ -116,21 +125,34 @@ static void mark_needed(const struct finder *f, uint32_t value, bool *nodes, uin
             *lowest = f->position[id] < *lowest ? f->position[id] : *lowest;
             continue;
         }
-        if (v->origin != VALUE_NODE || f->reach[id] == ID_NONE || nodes[v->source])
+        if (v->origin != VALUE_NODE || f->reach[id] == ID_NONE || f->marks[v->source] == f->searches)
             continue;
-        nodes[v->source] = true;
+        f->marks[v->source] = f->searches;
+        *VEC_PUSH(nodes->arena, &nodes->found) = v->source;
         const struct node *node = &f->graph->nodes.items[v->source];
         for (uint32_t i = 0; i < node->input_count; i++)
-            *VEC_PUSH(&scratch, &stack) = node->inputs[i];
+            *VEC_PUSH(nodes->arena, &stack) = node->inputs[i];
     }
-    arena_release(&scratch);
 }
 
-static struct hash128 branch_hash(const struct graph *graph, const struct branch *branch)
+static void forget_branch(struct finder *f, const struct branch *branch)
 {
+    for (uint32_t n = 0; n < branch->node_count; n++) {
+        const struct node *node = &f->graph->nodes.items[branch->nodes[n]];
+        for (uint32_t i = 0; i < node->input_count; i++)
+            graph_copy_forget(&f->copy, node->inputs[i]);
+        for (uint32_t r = 0; r < node->result_count; r++)
+            graph_copy_forget(&f->copy, node->results[r]);
+    }
+}
+
+static struct hash128 branch_hash(struct finder *f, const struct branch *branch)
+{
+    const struct graph *graph = f->graph;
     struct graph *to = graph_create();
-    struct graph_copy copy = graph_copy_begin(to, graph);
+    struct graph_copy copy = f->copy;
     struct trace trace = {0};
+    copy.to = to;
     for (uint32_t n = 0; n < branch->node_count; n++) {
         const struct node *node = &graph->nodes.items[branch->nodes[n]];
         for (uint32_t i = 0; i < node->input_count; i++) {
@@ -154,31 +176,38 @@ static struct hash128 branch_hash(const struct graph *graph, const struct branch
         build_output(to, "y", copy.values[branch->value]);
     struct graph *canonical = graph_canonicalise(to);
     struct hash128 hash = graph_hash(canonical);
+    forget_branch(f, branch);
     graph_destroy(canonical);
     graph_destroy(to);
     return hash;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static void describe_branch(struct finder *f, struct branch *branch)
 {
     struct arena scratch = {0};
-    bool *marks = ARENA_ARRAY(&scratch, bool, f->graph->nodes.count);
+    struct node_list needed = {.arena = &scratch};
     uint32_t lowest = UINT32_MAX;
-    mark_needed(f, branch->value, marks, &lowest);
-    for (uint32_t n = 0; n < f->graph->nodes.count; n++)
-        branch->node_count += marks[n];
-    uint32_t *nodes = ARENA_ARRAY(f->arena, uint32_t, branch->node_count + 1), count = 0;
-    for (uint32_t n = 0; n < f->graph->nodes.count; n++) {
-        if (!marks[n])
-            continue;
-        nodes[count++] = n;
-        if (f->graph->nodes.items[n].op == OP_attention && branch->attention == ID_NONE) {
-            branch->attention = n;
+    find_needed(f, branch->value, &needed, &lowest);
+    branch->node_count = needed.found.count;
+    uint32_t *nodes = ARENA_ARRAY(f->arena, uint32_t, branch->node_count + 1);
+    if (branch->node_count > 0) {
+        qsort(needed.found.items, branch->node_count, sizeof *nodes, compare_numbers);
+        memcpy(nodes, needed.found.items, branch->node_count * sizeof *nodes);
+    }
+    for (uint32_t n = 0; n < branch->node_count && branch->attention == ID_NONE; n++) {
+        if (f->graph->nodes.items[nodes[n]].op == OP_attention) {
+            branch->attention = nodes[n];
             branch->kind = BRANCH_ATTENTION;
         }
     }
     branch->nodes = nodes;
-    branch->hash = branch_hash(f->graph, branch);
+    branch->hash = branch_hash(f, branch);
     arena_release(&scratch);
 }
 
@@ -218,13 +247,13 @@ static uint32_t find_period(const struct finder *f)
 }
 
 /* Outputs must see the end of the stream only, or the chain is not what makes them. */
-static enum status check_outputs(const struct finder *f, struct trace *trace)
+static enum status check_outputs(struct finder *f, struct trace *trace)
 {
     struct arena scratch = {0};
-    bool *marks = ARENA_ARRAY(&scratch, bool, f->graph->nodes.count);
+    struct node_list needed = {.arena = &scratch};
     uint32_t logits = graph_find_output(f->graph, "logits"), lowest = UINT32_MAX;
     if (logits != ID_NONE)
-        mark_needed(f, logits, marks, &lowest);
+        find_needed(f, logits, &needed, &lowest);
     arena_release(&scratch);
     if (lowest != UINT32_MAX && lowest + 1 != f->stream.count)
         return status_fail(trace, UNSUPPORTED,
@@ -234,13 +263,16 @@ static enum status check_outputs(const struct finder *f, struct trace *trace)
     return OK;
 }
 
-static void begin(struct finder *f, const struct graph *graph, struct arena *arena, struct arena *scratch)
+static void begin(struct finder *f, const struct graph *graph, struct arena *arena, struct arena *scratch,
+                  struct graph *shared)
 {
     *f = (struct finder){.graph = graph, .arena = arena};
     uint32_t count = graph->values.count + 1;
     f->reach = ARENA_ARRAY(scratch, uint32_t, count);
     f->position = ARENA_ARRAY(scratch, uint32_t, count);
     f->consumers = ARENA_ARRAY(scratch, uint32_t, count);
+    f->marks = ARENA_ARRAY(scratch, uint32_t, graph->nodes.count);
+    f->copy = graph_copy_begin(shared, graph);
     memset(f->reach, 0xff, count * sizeof *f->reach);
     memset(f->position, 0xff, count * sizeof *f->position);
     for (uint32_t n = 0; n < graph->nodes.count; n++)
@@ -257,7 +289,8 @@ enum status structure_find(struct structure *out, struct arena *arena, const str
                            "no embedding of an integer input was found, so there is no residual stream");
     struct arena scratch = {0};
     struct finder f;
-    begin(&f, graph, arena, &scratch);
+    struct graph *shared = graph_create(); /* whose arena holds what the copies share */
+    begin(&f, graph, arena, &scratch, shared);
     uint32_t start = graph->nodes.items[out->embed].results[0];
     out->hidden = f.hidden = last_axis(graph, start);
     extend_stream(&f, start);
@@ -272,6 +305,7 @@ enum status structure_find(struct structure *out, struct arena *arena, const str
     out->layers = f.layers.items;
     out->layer_count = f.layers.count;
     out->period = status == OK ? find_period(&f) : 0;
+    graph_destroy(shared);
     arena_release(&scratch);
     return status;
 }

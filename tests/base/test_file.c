@@ -425,6 +425,24 @@ static void a_full_disk_is_an_error_that_sticks(void **state)
 }
 
 /* As root, a rename over /dev/null would remove the device. */
+/* CVE-2025-51480, GHSA-q56x-g2fj-4rj6: a link in the way of an output was followed. */
+static void replaces_a_link_and_not_what_it_leads_to(void **state)
+{
+    struct place *p = *state;
+    char temporary[4200];
+    make_file(in(p, "precious"), "precious");
+    make_link("precious", in(p, "out"));
+    /* Nor one in the place of the temporary file. */
+    snprintf(temporary, sizeof temporary, "%s/out.%ld-0.tmp", p->directory, (long)getpid());
+    make_link("precious", temporary);
+    assert_ok(file_write(in(p, "out"), "new", 3, &p->trace), &p->trace);
+    assert_file_is(in(p, "out"), "new");
+    assert_file_is(in(p, "precious"), "precious");
+    struct stat info;
+    assert_int_equal(lstat(in(p, "out"), &info), 0);
+    assert_true(S_ISREG(info.st_mode));
+}
+
 static void never_replaces_a_device_or_a_pipe(void **state)
 {
     struct place *p = *state;
@@ -564,6 +582,7 @@ int main(void)
         IN_DIRECTORY(cannot_replace_a_directory),
         IN_DIRECTORY(a_full_disk_is_an_error_that_sticks),
         IN_DIRECTORY(a_disk_full_at_the_end_is_told_by_commit),
+        IN_DIRECTORY(replaces_a_link_and_not_what_it_leads_to),
         IN_DIRECTORY(never_replaces_a_device_or_a_pipe),
         IN_DIRECTORY(makes_directories_with_parents),
         IN_DIRECTORY(removes_directories_but_follows_no_link),

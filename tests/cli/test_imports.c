@@ -4,7 +4,9 @@
 #include "tests/support/onnx_llama.h"
 #include "tests/support/test.h"
 #include <ftw.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void write_bytes(const struct fixture *f, const char *name, const struct builder *bytes)
 {
@@ -102,6 +104,58 @@ static void a_linked_model_finds_its_weights(void **state)
     json_decref(lines);
 }
 
+/* 4 GB of weights in a file that holds nothing: telling the shape reads none of them. */
+static void inspect_reads_no_weights(void **state)
+{
+    struct fixture *f = *state;
+    struct onnx_llama model = onnx_llama_default();
+    struct onnx_writer w = {.is_sparse = true};
+    struct builder bytes = {0};
+    struct rusage before, after;
+    char path[4300];
+    model.layers = 8, model.hidden = 4096, model.heads = 32, model.head = 128, model.ffn = 8192;
+    model.vocabulary = 4096, model.tie = TIE_SAME_TENSOR, model.external = "weights.bin";
+    onnx_llama_write(&w, &model);
+    onnx_finish(&w, &bytes);
+    write_bytes(f, "model.onnx", &bytes);
+    write_bytes(f, "weights.bin", &w.data);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    assert_true(w.sparse_length > UINT64_C(4) << 30);
+    assert_int_equal(truncate(path, (off_t)w.sparse_length), 0);
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &before), 0);
+    program_expect(0, "", "inspect %s/model.onnx", f->directory);
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &after), 0);
+    assert_true(after.ru_maxrss == before.ru_maxrss ||
+                after.ru_maxrss < 300000); /* kilobytes, of the largest child */
+    builder_release(&bytes);
+    onnx_writer_release(&w);
+}
+
+/* Every command that imports takes --untrusted; without it a note says what is odd. */
+static void hard_links_are_noted_or_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const commands[] = {
+        "inspect %s --untrusted",
+        "export %s --to hf --untrusted -o %s/hf",
+        "generate %s --tokenizer bytes --tokens 1 --untrusted",
+        "opt %s --passes remove_layers{layers=0} --untrusted -o %s/o.onnx",
+        "eval %s --text %s/p.yaml --tokenizer bytes --length 8 --untrusted",
+        "diff %s %s/model.onnx --untrusted"};
+    char path[4300], other[4300], model[4300], line[9000];
+    write_model(f);
+    snprintf(model, sizeof model, "%s/model.onnx", f->directory);
+    program_expect(0, "", "inspect %s --untrusted", model);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    snprintf(other, sizeof other, "%s/other.bin", f->directory);
+    assert_int_equal(link(path, other), 0);
+    program_expect(0, "note: the data file 'weights.bin' has 2 hard links", "inspect %s", model);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        snprintf(line, sizeof line, commands[i], model, f->directory); /* the formats above */
+        program_expect(2, "of an untrusted model has 2 hard links", "%s", line);
+    }
+}
+
 static void an_error_of_an_import_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -160,6 +214,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_changed_data_file_runs_the_import_again),
         FIXTURE_TEST(a_linked_model_finds_its_weights),
+        FIXTURE_TEST(inspect_reads_no_weights),
+        FIXTURE_TEST(hard_links_are_noted_or_refused),
         FIXTURE_TEST(an_error_of_an_import_is_told_once),
         FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
     };

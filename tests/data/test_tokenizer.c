@@ -51,7 +51,9 @@ static void check_cases(const char *name)
 static void encodes_as_the_reference_library(void **state)
 {
     (void)state;
-    const char *names[] = {"bytelevel", "wholewords", "digits", "metaspace", "prepend", "unfused", "fused"};
+    const char *names[] = {"bytelevel",  "wholewords", "digits",      "metaspace", "prepend",
+                           "unfused",    "fused",      "punctuation", "nested",    "possessive",
+                           "whitespace", "words",      "stripping",   "trimmed"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         check_cases(names[i]);
 }

@@ -1,6 +1,7 @@
 /* Data files: found beside the model and nowhere else, and never read outside what they hold. */
 #include "tests/frontend/import.h"
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct trace trace;
 
@@ -134,6 +135,54 @@ static void refuses_hard_links_of_untrusted_models(void **state)
     import_fixture_release(&f);
 }
 
+/* CVE-2026-34445: keys of others were set as attributes of the reader. Here they are read over, whatever they
+ * are. */
+static void unknown_entries_do_nothing(void **state)
+{
+    (void)state;
+    struct import_fixture f;
+    struct imported_model imported;
+    char bytes[64] = {0};
+    const char *entries[][2] = {{"location", "data.bin"},
+                                {"length", "64"},
+                                {"checksum", "no hash at all"},
+                                {"__class__", "x"},
+                                {"info", ""},
+                                {"basepath", "/"},
+                                {"LOCATION", "../../etc/passwd"},
+                                {"", "x"},
+                                {"offset ", "99999999"}};
+    import_fixture_create(&f);
+    import_write_bytes(&f, "data.bin", bytes, sizeof bytes);
+    write_model(&f, entries, sizeof entries / sizeof *entries);
+    assert_fails(frontend_import_onnx(&imported, f.path, NULL, &trace), UNSUPPORTED, &trace, accepted);
+    import_fixture_release(&f);
+}
+
+/* After CVE-2026-34447: without a folder in the model's path the test of containment had nothing to compare
+ * with. */
+static void a_bare_name_is_in_the_working_folder(void **state)
+{
+    (void)state;
+    struct import_fixture f;
+    char bytes[64] = {0}, before[4096];
+    import_fixture_create(&f);
+    char *inner = path_join(f.directory, "inner");
+    assert_int_equal(mkdir(inner, 0700), 0);
+    import_write_bytes(&f, "secret.bin", bytes, sizeof bytes);
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(inner), 0);
+    assert_int_equal(symlink("../secret.bin", "link.bin"), 0);
+    struct import_fixture bare = {(char *)(uintptr_t) ".", (char *)(uintptr_t) "model.onnx"};
+    expect(&bare, "link.bin", "0", "64", INVALID, "leads out");
+    expect(&bare, "../secret.bin", "0", "64", INVALID, "is not allowed");
+    import_write_bytes(&bare, "data.bin", bytes, sizeof bytes);
+    expect(&bare, "data.bin", "0", "64", UNSUPPORTED, accepted);
+    assert_int_equal(chdir(before), 0);
+    free(inner);
+    import_fixture_release(&f);
+}
+
 static void rejects_contradictory_entries(void **state)
 {
     (void)state;
@@ -158,6 +207,8 @@ int main(void)
         cmocka_unit_test(rejects_numbers_that_are_not_plain_decimals),
         cmocka_unit_test(stays_inside_the_folder_of_the_model),
         cmocka_unit_test(refuses_hard_links_of_untrusted_models),
+        cmocka_unit_test(unknown_entries_do_nothing),
+        cmocka_unit_test(a_bare_name_is_in_the_working_folder),
         cmocka_unit_test(rejects_contradictory_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

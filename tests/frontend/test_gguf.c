@@ -3,6 +3,8 @@
 #include "frontend/gguf.h"
 #include "fuzz/gguf.h"
 #include "tests/frontend/import.h"
+#include <jansson.h>
+#include <math.h>
 
 enum { MUTANTS = 4000 };
 
@@ -352,7 +354,36 @@ struct small {
     const char *architecture, *more_key;
     uint32_t heads, type;
     bool lacks_norm;
+    const struct pieces *pieces; /* its tokenizer; NULL: none */
 };
+
+/* A tokenizer of pieces with scores, five as there are words. */
+struct pieces {
+    const char *texts[5];
+    float scores[5];
+};
+
+static void add_list(struct builder *b, const char *key, enum gguf_type type)
+{
+    add_text(b, key);
+    add_number(b, GGUF_ARRAY, 4);
+    add_number(b, type, 4);
+    add_number(b, 5, 8);
+}
+
+static void add_pieces(struct builder *b, const struct pieces *pieces)
+{
+    add_text_key(b, "tokenizer.ggml.model", "llama");
+    add_list(b, "tokenizer.ggml.tokens", GGUF_TEXT);
+    for (int i = 0; i < 5; i++)
+        add_text(b, pieces->texts[i]);
+    add_list(b, "tokenizer.ggml.scores", GGUF_F32);
+    builder_add(b, (const char *)pieces->scores, sizeof pieces->scores);
+    add_list(b, "tokenizer.ggml.token_type", GGUF_I32);
+    for (uint32_t i = 0; i < 5; i++)
+        add_number(b, i == 0 ? 2 : 1, 4); /* the first is the unknown one */
+    add_size_key(b, "tokenizer.ggml.bos_token_id", 0);
+}
 
 /* One layer, two heads of two channels, five words. */
 static void write_small(struct builder *b, const struct small *s)
@@ -366,7 +397,7 @@ static void write_small(struct builder *b, const struct small *s)
         {"output_norm.weight", 1, 0, {32}, 0},
     };
     uint32_t count = sizeof rows / sizeof *rows - s->lacks_norm;
-    begin(b, 3, count, s->more_key ? 10 : 9);
+    begin(b, 3, count, 9 + (s->more_key ? 1 : 0) + (s->pieces ? 5 : 0));
     add_text_key(b, "general.architecture", s->architecture);
     add_text_key(b, "general.name", "small");
     add_size_key(b, "llama.block_count", 1);
@@ -378,6 +409,8 @@ static void write_small(struct builder *b, const struct small *s)
     add_real_key(b, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     if (s->more_key)
         add_size_key(b, s->more_key, 1);
+    if (s->pieces)
+        add_pieces(b, s->pieces);
     uint64_t offset = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct tensor_row row = rows[i];
@@ -391,7 +424,7 @@ static void write_small(struct builder *b, const struct small *s)
         builder_add(b, (const char *)&one, 4);
 }
 
-static const struct small usual = {"llama", NULL, 2, 0, false};
+static const struct small usual = {"llama", NULL, 2, 0, false, NULL};
 
 static enum status import_small(const struct small *s, struct imported_model *model, struct import_fixture *f)
 {
@@ -452,6 +485,62 @@ static void becomes_a_model_or_says_why_not(void **state)
     expect_small(&s, INVALID, "output_norm.weight");
 }
 
+/* The merges as one text, "a+b" each. */
+static void expect_merges(const struct pieces *pieces, const char *expected)
+{
+    struct import_fixture f;
+    struct imported_model model;
+    struct small s = usual;
+    struct builder merges = {0};
+    s.pieces = pieces;
+    import_fixture_create(&f);
+    assert_ok(import_small(&s, &model, &f), &trace);
+    json_t *root = json_loadb(model.tokenizer.data, model.tokenizer.length, 0, NULL), *merge;
+    const json_t *parts = json_object_get(root, "model");
+    size_t i;
+    assert_non_null(parts);
+    json_array_foreach(json_object_get(parts, "merges"), i, merge)
+        builder_printf(&merges, "%s%s+%s", i ? " " : "", json_string_value(json_array_get(merge, 0)),
+                       json_string_value(json_array_get(merge, 1)));
+    assert_string_equal(builder_text(&merges), expected);
+    assert_string_equal(json_string_value(json_object_get(parts, "unk_token")), "<unk>");
+    assert_true(json_is_true(json_object_get(parts, "byte_fallback")));
+    assert_non_null(json_object_get(json_object_get(root, "post_processor"), "single"));
+    json_decref(root);
+    builder_release(&merges);
+    imported_model_release(&model);
+    import_fixture_release(&f);
+}
+
+/* By falling score; of one piece, the cut that is further left in an overlap goes first. */
+static void scores_become_merges(void **state)
+{
+    (void)state;
+    const struct pieces words = {{"<unk>", "a", "b", "ab", "aba"}, {0, -3, -4, -2, -1}};
+    expect_merges(&words, "ab+a a+b"); /* "aba" is never a + "ba", which is no piece */
+    const struct pieces overlap = {{"<unk>", "a", "aa", "aaa", "b"}, {0, -9, -1, -2, -9}};
+    expect_merges(&overlap, "a+a a+aa aa+a");
+    const struct pieces runs = {{"<unk>", "\xe2\x96\x81", "\xe2\x96\x81\xe2\x96\x81",
+                                 "\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81\xe2\x96\x81", "b"},
+                                {0, -1e9f, -1e9f, -1e9f, -2}};
+    expect_merges(&runs, "\xe2\x96\x81+\xe2\x96\x81 "
+                         "\xe2\x96\x81\xe2\x96\x81+\xe2\x96\x81\xe2\x96\x81");
+}
+
+static void says_which_scores_are_no_ranks(void **state)
+{
+    (void)state;
+    struct pieces pieces = {{"<unk>", "a", "b", "ab", "ba"}, {0, -3, -4, -2, -2}};
+    struct small s = usual;
+    s.pieces = &pieces;
+    expect_small(&s, OK, "two of its pieces have the same score"); /* "aba" is ab a, "bab" is ba b */
+    pieces.scores[4] = NAN;
+    expect_small(&s, OK, "a score is no number");
+    pieces.texts[4] = "\xff\xfe";
+    pieces.scores[4] = -5;
+    expect_small(&s, OK, "is no text");
+}
+
 static void refuses_a_model_cut_off_anywhere(void **state)
 {
     (void)state;
@@ -502,6 +591,8 @@ int main(void)
         cmocka_unit_test(decodes_blocks_by_their_formulas),
         cmocka_unit_test(decodes_blocks_as_the_package_gguf_does),
         cmocka_unit_test(becomes_a_model_or_says_why_not),
+        cmocka_unit_test(scores_become_merges),
+        cmocka_unit_test(says_which_scores_are_no_ranks),
         cmocka_unit_test(refuses_a_model_cut_off_anywhere),
         cmocka_unit_test(survives_damaged_bytes),
     };

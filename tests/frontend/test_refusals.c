@@ -181,6 +181,28 @@ static void refuses_statistics_of_norms(void **state)
     small_expect(&s, UNSUPPORTED, "output 1 (a statistic) is not supported");
 }
 
+/* onnx #6187: a checker died of a LayerNormalization without its inputs. */
+static void refuses_malformed_norms(void **state)
+{
+    (void)state;
+    static const char *const inputs[][2] = {
+        {"x", NULL}, {"x", ""}, {"", "w"}, {"x", "scalar"}, {"x", "table"}};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        struct small s;
+        const char *output = "logits";
+        const float ones[6] = {1, 1, 1, 1, 1, 1};
+        small_create(&s);
+        small_matrix(&s, "table", 7, 6);
+        node(&s, "Gather", "x", "table", "input_ids");
+        onnx_tensor(&s.w, "w", ONNX_TEST_FLOAT, 1, (const int64_t[]){6}, ones, sizeof ones);
+        onnx_tensor(&s.w, "scalar", ONNX_TEST_FLOAT, 0, NULL, ones, sizeof *ones);
+        const char *given[2] = {inputs[i][0], inputs[i][1]};
+        onnx_op_named(&s.w, "LayerNormalization", 1, &output, inputs[i][1] ? 2 : 1, given);
+        onnx_output(&s.w, "logits");
+        small_expect(&s, UNSUPPORTED, "LayerNormalization");
+    }
+}
+
 /* Rows that are not one a position, and rows that lie in the table twice. */
 static void refuses_other_rows_of_a_table_of_positions(void **state)
 {
@@ -368,6 +390,7 @@ int main(void)
         cmocka_unit_test(names_what_is_left_over),
         cmocka_unit_test(refuses_norms_by_the_mean_of_another_value),
         cmocka_unit_test(refuses_statistics_of_norms),
+        cmocka_unit_test(refuses_malformed_norms),
         cmocka_unit_test(refuses_other_rows_of_a_table_of_positions),
         cmocka_unit_test(refuses_shapes_that_mix_batch_and_channels),
         cmocka_unit_test(rejects_weights_that_do_not_fit),

@@ -255,32 +255,98 @@ struct traced traced_expand(struct tracer *t, struct traced x, int64_t axis, int
     return pick(t, x, onnx_op(&t->writer, "Expand", x.name, shape, NULL), axis, 0, 0, count);
 }
 
-static const char *causal_condition(struct tracer *t)
+struct traced traced_cap(struct tracer *t, struct traced x, float cap)
+{
+    struct onnx_writer *w = &t->writer;
+    const char *bent = onnx_op(w, "Tanh", onnx_op(w, "Div", x.name, onnx_const_float(w, cap), NULL), NULL);
+    struct traced y = make(t, onnx_op(w, "Mul", bent, onnx_const_float(w, cap), NULL), x.rank, x.dims);
+    for (int64_t i = 0; i < count_of(&x); i++)
+        y.data[i] = (double)cap * tanh(x.data[i] / (double)cap);
+    return y;
+}
+
+/* 0, 1, ... of the run's length. */
+static const char *positions(struct tracer *t)
 {
     struct onnx_writer *w = &t->writer;
     const char *length = onnx_op(w, "Squeeze", t->length_size, NULL);
-    const char *range = onnx_op(w, "Range", onnx_const_index(w, 0), length, onnx_const_index(w, 1), NULL);
-    return onnx_op(w, "LessOrEqual", onnx_op(w, "Unsqueeze", range, onnx_const_int(w, 0), NULL),
-                   onnx_op(w, "Unsqueeze", range, onnx_const_int(w, 1), NULL), NULL);
+    return onnx_op(w, "Range", onnx_const_index(w, 0), length, onnx_const_index(w, 1), NULL);
 }
 
-struct traced traced_causal_softmax(struct tracer *t, struct traced scores)
+/* Cosines and sines of the angles, [length, size]: each pair's twice. */
+static void rotary_tables(struct tracer *t, int64_t half, const float *frequencies, const char *out[2])
+{
+    struct onnx_writer *w = &t->writer;
+    const char *row = onnx_new_name(w);
+    onnx_tensor(w, row, ONNX_TEST_FLOAT, 2, (const int64_t[]){1, half}, frequencies,
+                (size_t)half * sizeof(float));
+    const char *column = onnx_op(w, "Unsqueeze", positions(t), onnx_const_int(w, 1), NULL);
+    onnx_attribute_int(w, "to", ONNX_TEST_FLOAT);
+    column = onnx_op(w, "Cast", column, NULL);
+    const char *angles = onnx_op(w, "Mul", column, row, NULL);
+    onnx_attribute_int(w, "axis", -1);
+    const char *twice = onnx_op(w, "Concat", angles, angles, NULL);
+    out[0] = onnx_op(w, "Cos", twice, NULL);
+    out[1] = onnx_op(w, "Sin", twice, NULL);
+}
+
+struct traced traced_rotary(struct tracer *t, struct traced x, float base)
+{
+    struct onnx_writer *w = &t->writer;
+    int64_t size = x.dims[x.rank - 1], half = size / 2;
+    float *frequencies = ARENA_ARRAY(&t->arena, float, half);
+    const char *tables[2];
+    for (int64_t i = 0; i < half; i++)
+        frequencies[i] = (float)pow((double)base, -2.0 * (double)i / (double)size);
+    rotary_tables(t, half, frequencies, tables);
+    struct traced first = traced_slice(t, x, x.rank - 1, 0, half),
+                  second = traced_slice(t, x, x.rank - 1, half, size);
+    const char *turned = onnx_op(w, "Neg", second.name, NULL);
+    onnx_attribute_int(w, "axis", -1);
+    turned = onnx_op(w, "Concat", turned, first.name, NULL);
+    const char *name = onnx_op(w, "Add", onnx_op(w, "Mul", x.name, tables[0], NULL),
+                               onnx_op(w, "Mul", turned, tables[1], NULL), NULL);
+    struct traced y = make(t, name, x.rank, x.dims);
+    for (int64_t i = 0; i < count_of(&x); i++) {
+        int64_t channel = i % size, pair = channel % half;
+        double angle = (double)(i / size % t->length) * (double)frequencies[pair];
+        double other = channel < half ? -x.data[i + half] : x.data[i - half];
+        y.data[i] = x.data[i] * cos(angle) + other * sin(angle);
+    }
+    return y;
+}
+
+/* Which keys a query sees, [length, length]. */
+static const char *causal_condition(struct tracer *t, int64_t window)
+{
+    struct onnx_writer *w = &t->writer;
+    const char *range = positions(t);
+    const char *keys = onnx_op(w, "Unsqueeze", range, onnx_const_int(w, 0), NULL);
+    const char *queries = onnx_op(w, "Unsqueeze", range, onnx_const_int(w, 1), NULL);
+    const char *before = onnx_op(w, "LessOrEqual", keys, queries, NULL);
+    if (window == 0)
+        return before;
+    const char *start = onnx_op(w, "Sub", queries, onnx_const_index(w, window), NULL);
+    return onnx_op(w, "And", before, onnx_op(w, "Greater", keys, start, NULL), NULL);
+}
+
+struct traced traced_causal_softmax(struct tracer *t, struct traced scores, int64_t window)
 {
     struct onnx_writer *w = &t->writer;
     const char *masked =
-        onnx_op(w, "Where", causal_condition(t), scores.name, onnx_const_float(w, -INFINITY), NULL);
+        onnx_op(w, "Where", causal_condition(t, window), scores.name, onnx_const_float(w, -INFINITY), NULL);
     onnx_attribute_int(w, "axis", -1);
     struct traced p = make(t, onnx_op(w, "Softmax", masked, NULL), scores.rank, scores.dims);
     int64_t n = t->length;
     for (int64_t i = 0; i < count_of(&p); i++) {
         double sum = 0, most = -INFINITY;
         const double *row = scores.data + i / n * n;
-        int64_t query = i / n % n, key = i % n;
-        for (int64_t c = 0; c <= query; c++)
+        int64_t query = i / n % n, key = i % n, first = window && query >= window ? query - window + 1 : 0;
+        for (int64_t c = first; c <= query; c++)
             most = fmax(most, row[c]);
-        for (int64_t c = 0; c <= query; c++)
+        for (int64_t c = first; c <= query; c++)
             sum += exp(row[c] - most);
-        p.data[i] = key <= query ? exp(row[key] - most) / sum : 0;
+        p.data[i] = key <= query && key >= first ? exp(row[key] - most) / sum : 0;
     }
     return p;
 }

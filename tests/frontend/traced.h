@@ -51,7 +51,12 @@ struct traced traced_reverse(struct tracer *t, struct traced x, int64_t axis);
 struct traced traced_concat(struct tracer *t, struct traced x, struct traced y, int64_t axis);
 /* Repeats axis `axis`, of size 1, `count` times. */
 struct traced traced_expand(struct tracer *t, struct traced x, int64_t axis, int64_t count);
-/* Softmax of scores [..., length, length] in which a position sees itself and those before. */
-struct traced traced_causal_softmax(struct tracer *t, struct traced scores);
+/* cap * tanh(x / cap) */
+struct traced traced_cap(struct tracer *t, struct traced x, float cap);
+/* Rotates channel i of x [..., length, size] with channel i + size / 2 by position * base^(-2i / size). */
+struct traced traced_rotary(struct tracer *t, struct traced x, float base);
+/* Softmax of scores [..., length, length] in which a position sees itself and those before: all, or `window`
+ * in all when that is not 0. */
+struct traced traced_causal_softmax(struct tracer *t, struct traced scores, int64_t window);
 
 #endif

@@ -76,6 +76,8 @@ static void names_the_place_of_an_error(void **state)
          "fewer nested parentheses"},
         {"espalier-ir 1\ninput %0: f32[b, (d0:2*(d1:3] x\n", "expected )"},
         {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=fast\n", "expected a number"},
+        {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=1e106\n", "expected a number"},
+        {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=-3.5e38\n", "expected a number"},
         {"espalier-ir 1\ninput %0: f32[b, s, d0:8] q\n%1: f32[b, s, d1:3] = head_norms %0 heads=3\n",
          "does not factor as the rule and the attributes say"},
     };

@@ -187,6 +187,26 @@ static void refuses_with_reason_and_path(void **state)
     found_release(&f);
 }
 
+/* 100,000 nodes: what is found grows with the graph, and so does the memory that it takes (the time of such
+ * graphs is that of bench/inspect_large.sh). */
+static void takes_memory_in_step_with_the_graph(void **state)
+{
+    (void)state;
+    size_t used[2], nodes[2];
+    for (int64_t i = 0; i < 2; i++) {
+        struct found f;
+        int64_t layers = (i + 1) * 3600;
+        find_in(&f, llama_create(&(struct llama_shape){(uint32_t)layers, 8, 2, 1, 4, 8, 16}));
+        used[i] = f.arena.used;
+        nodes[i] = f.graph->nodes.count;
+        assert_int_equal(f.classes.shape.layers, layers);
+        assert_int_equal(classes_get(&f.classes, "hidden")->carrier_count, 9 * layers + 3);
+        found_release(&f);
+    }
+    assert_true(nodes[1] > 100000 && nodes[1] <= 2 * nodes[0]);
+    assert_true(used[1] < 2.2 * (double)used[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +215,7 @@ int main(void)
         cmocka_unit_test(tells_the_shape),
         cmocka_unit_test(leaves_out_factors_of_size_one),
         cmocka_unit_test(refuses_with_reason_and_path),
+        cmocka_unit_test(takes_memory_in_step_with_the_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

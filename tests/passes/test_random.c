@@ -1,6 +1,7 @@
 /* Random decoders as ONNX files: projections apart or packed in any order, heads split and merged in any
  * order, value heads of their own size, parallel and sequential branches, and adversarial shuffles between
- * them. For each, the import either gives a graph that computes what the file means (by the tracer's own
+ * them; in half of them heads are rotated, in some they see a window of positions or their scores are capped.
+ * For each, the import either gives a graph that computes what the file means (by the tracer's own
  * arithmetic, at a batch and length that the file does not know), or refuses with a reason; and every class
  * that analysis calls exact can be cut to random lists so that the rest computes what the graph computes with
  * the cut weights zeroed. */
@@ -12,12 +13,13 @@
 #include "tests/support/mask.h"
 #include <math.h>
 
-enum { GRAPHS = 400, VOCABULARY = 11, MOST_TOKENS = 64 };
+enum { GRAPHS = 400, VOCABULARY = 11, MOST_TOKENS = 64, MOST_LISTED = 256 };
 
 struct recipe {
     int64_t layers, hidden, kv_heads, each, size, value_size, ffn;
     int64_t heads; /* kv_heads * each */
-    bool tied, parallel, adversarial;
+    bool tied, parallel, adversarial, rotary;
+    float head_cap; /* of the logits; 0: none */
 };
 
 struct decoder {
@@ -137,7 +139,17 @@ static struct traced attention(struct decoder *d, struct traced x)
     struct tracer *t = &d->t;
     struct traced qkv[3], scores;
     project(d, x, qkv);
-    struct traced k = traced_transpose(t, repeat(d, qkv[1]), (const int64_t[]){0, 1, 3, 2});
+    if (d->recipe.rotary) {
+        qkv[0] = traced_rotary(t, qkv[0], 100);
+        qkv[1] = traced_rotary(t, qkv[1], 100);
+    }
+    qkv[1] = repeat(d, qkv[1]);
+    qkv[2] = repeat(d, qkv[2]);
+    bool is_merged = draw(d, 4) == 0;
+    for (int i = 0; i < 3 && is_merged; i++)
+        qkv[i] = traced_reshape(t, qkv[i], 3, (const int64_t[]){TRACED_REST, TRACED_LENGTH, qkv[i].dims[3]});
+    struct traced k = is_merged ? traced_transpose(t, qkv[1], (const int64_t[]){0, 2, 1})
+                                : traced_transpose(t, qkv[1], (const int64_t[]){0, 1, 3, 2});
     double scale = 1 / sqrt((double)d->recipe.size);
     if (toss(d)) {
         scores = traced_matmul(t, qkv[0], k);
@@ -146,7 +158,13 @@ static struct traced attention(struct decoder *d, struct traced x)
     } else {
         scores = traced_matmul(t, traced_binary(t, "Mul", qkv[0], traced_number(t, (float)scale)), k);
     }
-    struct traced mixed = traced_matmul(t, traced_causal_softmax(t, scores), repeat(d, qkv[2]));
+    if (draw(d, 4) == 0)
+        scores = traced_cap(t, scores, 0.5f + (float)draw(d, 4));
+    int64_t window = draw(d, 4) == 0 ? 1 + draw(d, 4) : 0;
+    struct traced mixed = traced_matmul(t, traced_causal_softmax(t, scores, window), qkv[2]);
+    if (is_merged)
+        mixed = traced_reshape(
+            t, mixed, 4, (const int64_t[]){TRACED_BATCH, d->recipe.heads, TRACED_LENGTH, mixed.dims[2]});
     return linear(d, shuffle(d, merge_heads(d, mixed)), d->recipe.hidden);
 }
 
@@ -223,6 +241,9 @@ static struct recipe random_recipe(struct random *random)
                        .each = 1 + random_below(random, 3),
                        .size = 1 + random_below(random, 4),
                        .ffn = 3 + random_below(random, 8)};
+    r.rotary = random_below(random, 2);
+    r.size += r.rotary && r.size % 2;
+    r.head_cap = random_below(random, 4) == 0 ? 1 + (float)random_below(random, 3) : 0;
     r.heads = r.kv_heads * r.each;
     r.value_size = random_below(random, 3) ? r.size : 1 + random_below(random, 5);
     r.tied = random_below(random, 2);
@@ -247,6 +268,8 @@ static void decoder_create(struct decoder *d, uint64_t seed, int64_t batch, int6
     struct traced head = d->recipe.tied ? traced_transpose(&d->t, table, (const int64_t[]){1, 0})
                                         : weight_2(d, d->recipe.hidden, VOCABULARY);
     d->logits = traced_matmul(&d->t, x, head);
+    if (d->recipe.head_cap > 0)
+        d->logits = traced_cap(&d->t, d->logits, d->recipe.head_cap);
     onnx_output(&d->t.writer, d->logits.name);
 }
 
@@ -305,23 +328,55 @@ static void trace_leaf(const struct dims *dims, uint32_t term, uint32_t leaf, in
     free(major);
 }
 
-/* Zeroes what a weight of `graph` has at the dropped positions of the leaf of `original`. */
-static void zero_axis(struct graph *graph, const struct graph *original, uint32_t tensor, uint32_t axis,
-                      uint32_t leaf, const bool *kept)
+/* Random lists of a class: one, or one for each position of its parent. */
+struct lists {
+    uint32_t groups, size, count;
+    bool kept[MOST_LISTED];
+    uint32_t items[MOST_LISTED]; /* [groups][count] */
+};
+
+static void draw_lists(struct lists *l, const struct graph *graph, const struct prunable *item,
+                       struct random *random)
 {
-    const struct value *v = graph_value(original, original->tensors.items[tensor].value);
-    struct tensor_view *view = &graph->tensors.items[tensor].view;
-    int64_t size = view->dims[axis], count = tensor_view_count(view), inner = 1;
+    *l = (struct lists){.groups =
+                            item->parent == DIM_NONE ? 1 : (uint32_t)dims_size(&graph->dims, item->parent),
+                        .size = (uint32_t)item->size};
+    assert_true(l->groups * l->size <= MOST_LISTED);
+    l->count = 1 + random_below(random, l->size);
+    for (uint32_t g = 0; g < l->groups; g++) {
+        uint32_t *list = l->items + g * l->count;
+        random_subset(random, l->size, l->count, list);
+        for (uint32_t i = 0; i < l->count; i++)
+            l->kept[g * l->size + list[i]] = true;
+    }
+}
+
+/* For each position of an axis, that of `leaf`; -1 where it does not mention it. Heap. */
+static int64_t *trace_axis(const struct graph *graph, uint32_t term, uint32_t leaf, int64_t size)
+{
     int64_t *positions = calloc((size_t)size, sizeof *positions), *end = positions;
-    trace_leaf(&original->dims, v->axes[axis], leaf, -1, &end);
+    trace_leaf(&graph->dims, term, leaf, -1, &end);
     assert_int_equal(end - positions, size);
-    for (uint32_t a = axis + 1; a < view->rank; a++)
+    return positions;
+}
+
+/* Zeroes what a weight of `graph` has at the dropped positions of the class of `original`. */
+static void zero_axis(struct graph *graph, const struct graph *original, const struct prunable *item,
+                      const struct carrier *carrier, const struct lists *lists)
+{
+    const struct value *v = graph_value(original, original->tensors.items[carrier->tensor].value);
+    struct tensor_view *view = &graph->tensors.items[carrier->tensor].view;
+    int64_t size = view->dims[carrier->axis], count = tensor_view_count(view), inner = 1;
+    int64_t *positions = trace_axis(original, v->axes[carrier->axis], item->leaf, size);
+    int64_t *groups =
+        lists->groups > 1 ? trace_axis(original, v->axes[carrier->axis], item->parent, size) : NULL;
+    for (uint32_t a = carrier->axis + 1; a < view->rank; a++)
         inner *= view->dims[a];
     float *data = ARENA_ARRAY(&graph->arena, float, (size_t)count);
     tensor_view_read_f32(view, 0, count, data);
     for (int64_t i = 0; i < count; i++) {
-        int64_t position = positions[i / inner % size];
-        if (position >= 0 && !kept[position])
+        int64_t at = i / inner % size, position = positions[at];
+        if (position >= 0 && !lists->kept[(groups ? groups[at] : 0) * (int64_t)lists->size + position])
             data[i] = 0;
     }
     struct trace trace = {0};
@@ -331,13 +386,14 @@ static void zero_axis(struct graph *graph, const struct graph *original, uint32_
               &trace);
     *view = dense;
     free(positions);
+    free(groups);
 }
 
-static struct graph *zeroed(const struct graph *graph, const struct prunable *item, const bool *kept)
+static struct graph *zeroed(const struct graph *graph, const struct prunable *item, const struct lists *lists)
 {
     struct graph *masked = mask_copy(graph, NULL, 0);
     for (uint32_t c = 0; c < item->carrier_count; c++)
-        zero_axis(masked, graph, item->carriers[c].tensor, item->carriers[c].axis, item->leaf, kept);
+        zero_axis(masked, graph, item, &item->carriers[c], lists);
     return masked;
 }
 
@@ -348,23 +404,19 @@ static void cut_class(const struct decoder *d, const struct graph *graph, const 
     struct pass_context context = {0};
     struct plan plan;
     struct graph *cut = NULL;
-    bool kept[64] = {false};
-    uint32_t list[64];
+    struct lists lists;
     assert_ok(plan_begin(&plan, graph, &context, &trace), &trace);
     const struct prunable *item = classes_get(&plan.classes, name);
     assert_non_null(item);
-    assert_true(item->size <= 64);
-    uint32_t count = 1 + random_below(random, (uint32_t)item->size);
-    random_subset(random, (uint32_t)item->size, count, list);
-    for (uint32_t i = 0; i < count; i++)
-        kept[list[i]] = true;
-    assert_ok(plan_class(&plan, item, name, count, list, &trace), &trace);
+    draw_lists(&lists, graph, item, random);
+    plan_add(&plan, item, lists.count, lists.items);
     assert_ok(plan_apply(&cut, &plan, &trace), &trace);
     assert_ok(pass_finish(&cut, &context, &trace), &trace);
-    struct graph *masked = zeroed(graph, item, kept);
+    struct graph *masked = zeroed(graph, item, &lists);
     double worst = distance_of(cut, masked, d);
     if (worst > 1e-11)
-        fail_msg("%s cut from %d to %u: differs by %g", name, (int)item->size, count, worst);
+        fail_msg("%s cut from %d to %u, %u lists: differs by %g", name, (int)item->size, lists.count,
+                 lists.groups, worst);
     graph_destroy(masked);
     graph_destroy(cut);
     plan_release(&plan);
@@ -381,7 +433,7 @@ static uint32_t cut_all(const struct decoder *d, const struct graph *graph, uint
     uint32_t count = 0;
     assert_ok(classes_find(&classes, &arena, graph, &trace), &trace);
     for (uint32_t i = 0; i < classes.count; i++)
-        if (classes.items[i].exactness == EXACT && classes.items[i].parent == DIM_NONE) {
+        if (classes.items[i].exactness == EXACT) {
             cut_class(d, graph, classes.items[i].name, &random);
             count++;
         }
@@ -422,7 +474,7 @@ static void try_seed(uint64_t seed, const char *path, struct tally *tally)
     struct builder bytes = {0};
     struct imported_model model = {0};
     struct trace trace = {0};
-    decoder_create(&d, seed, 2, 3);
+    decoder_create(&d, seed, 2, 6);
     onnx_finish(&d.t.writer, &bytes);
     write_file(path, &bytes);
     enum status status = frontend_import_onnx(&model, path, NULL, &trace);
@@ -430,6 +482,7 @@ static void try_seed(uint64_t seed, const char *path, struct tally *tally)
     if (status == OK) {
         expect_logits(model.graph, seed, 1, 5);
         expect_logits(model.graph, seed, 3, 2);
+        expect_logits(model.graph, seed, 1, 9);
         tally->cuts += cut_all(&d, model.graph, seed);
         *(is_adversarial ? &tally->adversarial_imported : &tally->imported) += 1;
     } else {

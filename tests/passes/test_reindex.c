@@ -118,10 +118,14 @@ static void lists_per_parent_need_the_parent_everywhere(void **state)
     (void)state;
     struct graph *g = make();
     uint32_t groups = leaf_of(g, "layers.0.kv_heads"), heads = leaf_of(g, "layers.0.heads");
-    assert_true(reindex_allows_parent(g, heads, groups));
-    assert_true(reindex_allows_parent(g, leaf_of(g, "layers.0.value_size"), groups));
-    assert_false(reindex_allows_parent(g, groups, heads));
-    assert_false(reindex_allows_parent(g, leaf_of(g, "head_pairs"), groups)); /* inv_freq has no groups */
+    struct arena scratch = {0};
+    struct leaf_index values = leaf_index_values(&scratch, g);
+    assert_true(reindex_allows_parent(g, &values, heads, groups));
+    assert_true(reindex_allows_parent(g, &values, leaf_of(g, "layers.0.value_size"), groups));
+    assert_false(reindex_allows_parent(g, &values, groups, heads));
+    assert_false(
+        reindex_allows_parent(g, &values, leaf_of(g, "head_pairs"), groups)); /* inv_freq has no groups */
+    arena_release(&scratch);
     graph_destroy(g);
 }
 

@@ -24,22 +24,10 @@ struct onnx_llama onnx_llama_default(void)
                                .opset = 17};
 }
 
-float *onnx_llama_weight(const char *part, int64_t count)
+/* Of a sparse model, zeros that take no memory until somebody reads them. */
+static float *weight_of(const struct emitter *e, const char *part, int64_t count)
 {
-    uint64_t state = 0xcbf29ce484222325u;
-    float *out = malloc((size_t)count * sizeof *out);
-    for (const char *c = part; *c; c++)
-        state = (state ^ (uint8_t)*c) * 0x100000001b3u;
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        out[i] = (float)((int64_t)(state >> 40) - (1 << 23)) / (float)(1 << 24);
-    }
-    return out;
-}
-
-float onnx_llama_frequency(const struct onnx_llama *model, int64_t j)
-{
-    return (float)pow(10000, -2.0 * (double)j / (double)model->head);
+    return e->w->is_sparse ? calloc((size_t)count, sizeof(float)) : onnx_llama_weight(part, count);
 }
 
 static const char *op2(struct emitter *e, const char *op, const char *x, const char *y)
@@ -61,6 +49,11 @@ static void store(struct emitter *e, const char *name, const float *values, int6
 {
     int64_t count = rows * (columns ? columns : 1),
             dims[2] = {transposed ? columns : rows, transposed ? rows : columns};
+    if (e->w->is_sparse) {
+        onnx_tensor(e->w, name, e->m->half ? ONNX_TEST_FLOAT16 : ONNX_TEST_FLOAT, columns ? 2 : 1, dims,
+                    values, (size_t)count * (e->m->half ? sizeof(uint16_t) : sizeof(float)));
+        return;
+    }
     float *arranged = malloc((size_t)count * sizeof *arranged);
     for (int64_t i = 0; i < count; i++)
         arranged[transposed ? i % columns * rows + i / columns : i] = values[i];
@@ -132,7 +125,7 @@ static const char *linear(struct emitter *e, const char *x, const char *part, in
                           bool bias)
 {
     struct onnx_writer *w = e->w;
-    float *values = onnx_llama_weight(part, out * in);
+    float *values = weight_of(e, part, out * in);
     enum linear_form form = e->m->linear;
     const char *name = arena_printf(&w->arena, "onnx::%s", part), *y;
     store(e, name, values, out, in, form == LINEAR_STORED_IN_OUT || form == LINEAR_RESHAPED);
@@ -152,7 +145,7 @@ static const char *linear(struct emitter *e, const char *x, const char *part, in
     if (!bias)
         return y;
     const char *bias_part = arena_printf(&w->arena, "%s.bias", part);
-    values = onnx_llama_weight(bias_part, out);
+    values = weight_of(e, bias_part, out);
     store(e, bias_part, values, out, 0, false);
     free(values);
     return op2(e, "Add", y, use(e, bias_part));
@@ -168,7 +161,7 @@ static void packed(struct emitter *e, const char *x, const char *prefix, uint32_
         total += sizes[i];
     float *values = calloc((size_t)(total * in), sizeof *values);
     for (uint32_t i = 0; i < count; i++) {
-        float *part = onnx_llama_weight(arena_printf(&w->arena, "%s%s", prefix, parts[i]), sizes[i] * in);
+        float *part = weight_of(e, arena_printf(&w->arena, "%s%s", prefix, parts[i]), sizes[i] * in);
         memcpy(values + at * in, part, (size_t)(sizes[i] * in) * sizeof *values);
         free(part);
         at += sizes[i];
@@ -554,7 +547,7 @@ static void head(struct emitter *e, const char *x)
     const char *weight = "embed", *logits = "logits";
     if (m->tie != TIE_SAME_TENSOR) {
         weight = "onnx::head";
-        float *values = onnx_llama_weight(m->tie == TIE_COPY ? "embed" : "head", m->vocabulary * m->hidden);
+        float *values = weight_of(e, m->tie == TIE_COPY ? "embed" : "head", m->vocabulary * m->hidden);
         store(e, weight, values, m->vocabulary, m->hidden, m->tie == TIE_COPY);
         free(values);
     }
@@ -584,7 +577,7 @@ void onnx_llama_write(struct onnx_writer *w, const struct onnx_llama *m)
         positions = onnx_op(w, "Range", onnx_const_index(w, 0), onnx_op(w, "Squeeze", e.sequence, NULL),
                             onnx_const_index(w, 1), NULL);
     }
-    float *values = onnx_llama_weight("embed", m->vocabulary * m->hidden);
+    float *values = weight_of(&e, "embed", m->vocabulary * m->hidden);
     store(&e, "embed", values, m->vocabulary, m->hidden, false);
     free(values);
     const char *x = onnx_op(w, "Gather", use(&e, "embed"), "input_ids", NULL);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXTERNAL_FROM = 64 }; /* bytes: smaller tensors stay inside */
+enum { EXTERNAL_FROM = 64, SPARSE_FROM = 1 << 16 }; /* bytes */ /* bytes: smaller tensors stay inside */
 
 void proto_varint(struct builder *b, uint64_t value)
 {
@@ -117,13 +117,14 @@ static void encode_tensor(struct onnx_writer *w, struct builder *out, const char
         proto_integer(out, 1, dims[i]);
     proto_integer(out, 2, type);
     proto_text(out, 8, name);
-    if (!w->external || length < EXTERNAL_FROM) {
+    if (!w->external || length < (w->is_sparse ? SPARSE_FROM : EXTERNAL_FROM)) {
         proto_bytes(out, 9, bytes, length);
         return;
     }
-    const char *entries[][2] = {{"location", w->external},
-                                {"offset", arena_printf(&w->arena, "%zu", w->data.length)},
-                                {"length", arena_printf(&w->arena, "%zu", length)}};
+    const char *entries[][2] = {
+        {"location", w->external},
+        {"offset", arena_printf(&w->arena, "%zu", w->is_sparse ? w->sparse_length : w->data.length)},
+        {"length", arena_printf(&w->arena, "%zu", length)}};
     for (uint32_t i = 0; i < 3; i++) {
         struct builder entry = {0};
         proto_text(&entry, 1, entries[i][0]);
@@ -131,7 +132,9 @@ static void encode_tensor(struct onnx_writer *w, struct builder *out, const char
         add_message(out, 13, &entry);
     }
     proto_integer(out, 14, 1);
-    builder_add(&w->data, bytes, length);
+    w->sparse_length += length;
+    if (!w->is_sparse)
+        builder_add(&w->data, bytes, length);
 }
 
 void onnx_attribute_tensor(struct onnx_writer *w, const char *name, int32_t type, uint32_t rank,

@@ -20,11 +20,13 @@ struct onnx_writer {
     struct builder attributes; /* of the next node */
     struct builder data;       /* content of the external file */
     const char *external;      /* its name; NULL: tensors hold their data */
-    const char *node_prefix;   /* of node names; NULL: nodes have no names */
-    const char *domain;        /* of the next node; NULL: the default */
-    uint32_t values;           /* counter of names */
-    bool constant_nodes;       /* small constants as Constant nodes instead of initializers */
-    bool reversed;             /* nodes written last to first */
+    bool is_sparse; /* what goes to the external file is not kept, only its length, in `sparse_length` */
+    uint64_t sparse_length;
+    const char *node_prefix; /* of node names; NULL: nodes have no names */
+    const char *domain;      /* of the next node; NULL: the default */
+    uint32_t values;         /* counter of names */
+    bool constant_nodes;     /* small constants as Constant nodes instead of initializers */
+    bool reversed;           /* nodes written last to first */
     int64_t opset;
 };
 
