@@ -80,10 +80,14 @@ static bool is_hidden_number(struct importer *im, struct import_value *value, do
     return fabs(*number) >= LEAST_HIDDEN && fabs(*number) < 0x1p31 && floor(*number) == *number;
 }
 
+static bool same_shape(const struct array *a, const struct array *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0;
+}
+
 static bool same_array(const struct array *a, const struct array *b)
 {
-    return a == b || (a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0 &&
-                      memcmp(a->data, b->data, (size_t)a->count * sizeof *a->data) == 0);
+    return a == b || (same_shape(a, b) && memcmp(a->data, b->data, (size_t)a->count * sizeof *a->data) == 0);
 }
 
 /* Carries a node out at the last probe with what was replaced; false when it cannot be. */
@@ -145,7 +149,7 @@ static bool changes_mask(struct mask_history *h, const struct array **out, uint3
     }
     const struct array *usual_mask = im->values.items[mask].at[PROBES - 1];
     *out = h->by[mask] ? h->by[mask] : usual_mask;
-    return !same_array(*out, usual_mask);
+    return same_shape(*out, usual_mask) && !same_array(*out, usual_mask); /* else it does not fit the scores */
 }
 
 /* How many positions each row of [.., n, n] shows: element (i, j) is as (0, 0) where i - j is less, and j <=

@@ -60,11 +60,24 @@ float node_real(const struct node *node, enum attribute_key key)
     return find_attribute(node, key)->real;
 }
 
-/* Rotary frequencies are a table, not something that was learned. */
+float node_softcap(const struct node *node)
+{
+    for (uint32_t i = 0; i < node->attribute_count; i++)
+        if (node->attributes[i].key == ATTRIBUTE_softcap)
+            return node->attributes[i].real;
+    return 0;
+}
+
+bool node_reads_constant(const struct node *node, uint32_t value)
+{
+    uint32_t input = op_constant_input(node->op);
+    return input != UINT32_MAX && node->inputs[input] == value;
+}
+
 static bool is_parameter(const struct graph *graph, uint32_t value)
 {
     for (uint32_t i = 0; i < graph->nodes.count; i++)
-        if (graph->nodes.items[i].op == OP_rotary_table && graph->nodes.items[i].inputs[1] == value)
+        if (node_reads_constant(&graph->nodes.items[i], value))
             return false;
     return true;
 }

@@ -172,7 +172,7 @@ static void describe_branch(struct finder *f, struct branch *branch)
         if (!marks[n])
             continue;
         nodes[count++] = n;
-        if (f->graph->nodes.items[n].op == OP_attention && branch->attention == ID_NONE) {
+        if (op_is_attention(f->graph->nodes.items[n].op) && branch->attention == ID_NONE) {
             branch->attention = n;
             branch->kind = BRANCH_ATTENTION;
         }
