@@ -32,7 +32,11 @@ static enum status check_form(const struct parts *p, struct trace *trace)
         {p->norm_kind == DECODER_RMSNORM && !p->norm.bias, "layer norms"},
         {p->is_gated && p->activation == ACTIVATION_SILU, "an MLP that is not silu(gate) * up"},
         {!p->is_parallel, "attention and MLP side by side"},
-        {!p->has_head_norms, "normalised queries and keys"},
+        {p->norms == NORMS_BEFORE && !p->embed_norm.weight, "norms of what branches give, or of the embedding"},
+        {!p->head_bias, "a bias of the head"},
+        {p->softcap == 0 && p->logit_softcap == 0, "soft caps"},
+        {!p->has_bare_layers && !p->local_frequencies, "layers that are rotated otherwise than others"},
+        {p->head_norms == HEAD_NORMS_NONE, "normalised queries and keys"},
         {p->frequencies && !p->positions, "positions that are no rotary embedding"},
         {p->embedding_scale == 1, "a scaled embedding"},
         {p->window == 0, "attention with a window"},
@@ -65,7 +69,7 @@ static enum status prepare(struct gguf_model *m, const struct graph *graph, stru
     m->graph = graph_canonicalise(graph);
     TRY(parts_find(&m->parts, m->graph, trace));
     TRY(check_form(&m->parts, trace));
-    TRY(parts_find_query_factor(&m->query_factor, &m->parts, trace));
+    TRY(parts_find_query_factor(&m->query_factor, &m->parts, 0, trace));
     if (m->parts.frequencies->view.base)
         find_rotary(m);
     return OK;

@@ -24,6 +24,12 @@ static enum status differs(const struct matcher *m, const char *field, double a,
                        "a configuration has one %s for all layers, found %.9g and %.9g", field, a, b);
 }
 
+/* Attentions are met from the last layer down. */
+static struct parts_layer *layer_of(const struct matcher *m, uint32_t attention)
+{
+    return &m->parts->layers.items[m->parts->layers.count - 1 - attention];
+}
+
 static enum status check_attentions(struct matcher *m)
 {
     const struct node *first = m->attentions.items[0];
@@ -40,12 +46,14 @@ static enum status check_attentions(struct matcher *m)
             return differs(m, "num_key_value_heads", (double)p->kv_heads, (double)groups);
         if (node_real(node, ATTRIBUTE_scale) != p->scale)
             return differs(m, "attention scale", (double)p->scale, (double)node_real(node, ATTRIBUTE_scale));
-        if (node_real(node, ATTRIBUTE_softcap) != 0)
-            return parts_refuse(m, node->results[0], "attention without a soft cap");
+        if (i > 0 && node_softcap(node) != p->softcap)
+            return differs(m, "attn_logit_softcapping", (double)p->softcap, (double)node_softcap(node));
+        p->softcap = node_softcap(node);
         int64_t window = node_integer(node, ATTRIBUTE_window);
-        if (i > 0 && window != p->window)
+        if (window > 0 && p->window > 0 && window != p->window)
             return differs(m, "sliding_window", (double)p->window, (double)window);
-        p->window = window;
+        p->window = window > 0 ? window : p->window;
+        layer_of(m, i)->window = window;
         if (!node_integer(node, ATTRIBUTE_causal))
             return parts_refuse(m, node->results[0], "causal attention");
     }
@@ -68,26 +76,64 @@ static enum status check_norms(struct matcher *m)
     return OK;
 }
 
+/* The stored frequencies of a rotation's table, or NULL. */
+static const struct tensor *frequencies_of(const struct matcher *m, const struct node *rope)
+{
+    const struct value *table = graph_value(m->graph, rope->inputs[1]);
+    const struct node *node = table->origin == VALUE_NODE ? &m->graph->nodes.items[table->source] : NULL;
+    const struct value *w =
+        node && node->op == OP_rotary_table ? graph_value(m->graph, node->inputs[1]) : NULL;
+    return w && w->origin == VALUE_TENSOR && !node_integer(rope, ATTRIBUTE_inverse)
+               ? &m->graph->tensors.items[w->source]
+               : NULL;
+}
+
+/* Queries and keys of a layer alike; layers with a window may have frequencies of their own. */
 static enum status check_ropes(struct matcher *m)
 {
-    const struct tensor **frequencies = &m->parts->frequencies;
-    for (uint32_t i = 0; i < m->ropes.count; i++) {
-        const struct node *rope = m->ropes.items[i];
-        if (!rope != !m->ropes.items[0])
-            return parts_refuse(m, m->attentions.items[0]->results[0],
-                                "queries and keys of all layers rotated, or of none");
-        if (!rope)
-            continue;
-        const struct value *table = graph_value(m->graph, rope->inputs[1]);
-        const struct node *node = table->origin == VALUE_NODE ? &m->graph->nodes.items[table->source] : NULL;
-        const struct value *w =
-            node && node->op == OP_rotary_table ? graph_value(m->graph, node->inputs[1]) : NULL;
-        const struct tensor *found =
-            w && w->origin == VALUE_TENSOR ? &m->graph->tensors.items[w->source] : NULL;
-        *frequencies = i == 0 ? found : *frequencies;
-        if (!found || found != *frequencies || node_integer(rope, ATTRIBUTE_inverse))
-            return parts_refuse(m, rope->results[0], "one rotary table of stored frequencies for all layers");
+    struct parts *p = m->parts;
+    for (uint32_t i = 0; i < m->attentions.count; i++) {
+        const struct node *query = m->ropes.items[2 * i], *key = m->ropes.items[2 * i + 1];
+        struct parts_layer *layer = layer_of(m, i);
+        layer->frequencies = query ? frequencies_of(m, query) : NULL;
+        if (!query != !key || (query && (!layer->frequencies || frequencies_of(m, key) != layer->frequencies)))
+            return parts_refuse(m, m->attentions.items[i]->results[0],
+                                "queries and keys rotated by one table of stored frequencies, or neither");
+        const struct tensor **place = layer->window > 0 ? &p->local_frequencies : &p->frequencies;
+        if (layer->frequencies && *place && *place != layer->frequencies)
+            return parts_refuse(m, query->results[0], "one rotary table of stored frequencies for all layers");
+        *place = layer->frequencies ? layer->frequencies : *place;
+        p->has_bare_layers |= !layer->frequencies;
     }
+    if (!p->frequencies)
+        p->frequencies = p->local_frequencies;
+    if (p->local_frequencies == p->frequencies)
+        p->local_frequencies = NULL;
+    p->has_bare_layers &= p->frequencies != NULL;
+    return OK;
+}
+
+/* The norms of a layer stand where those of the first do. */
+static enum status check_norms_of(struct matcher *m, const struct parts_layer *layer)
+{
+    struct parts *p = m->parts;
+    const struct parts_layer *first = &p->layers.items[0];
+    if (!layer->attention_norm.weight != !first->attention_norm.weight ||
+        !layer->mlp_norm.weight != !first->attention_norm.weight ||
+        !layer->attention_post_norm.weight != !first->attention_post_norm.weight ||
+        !layer->mlp_post_norm.weight != !first->attention_post_norm.weight ||
+        (!layer->attention_norm.weight && !layer->attention_post_norm.weight))
+        return status_fail(m->trace, UNSUPPORTED, "its branches have norms in other places than those of others");
+    if (!layer->q_norm != !first->q_norm || !layer->k_norm != !first->q_norm)
+        return status_fail(m->trace, UNSUPPORTED, "queries and keys are normalised in some places only");
+    if (!layer->slopes != !first->slopes)
+        return status_fail(m->trace, UNSUPPORTED, "scores fall with the distance in some layers only");
+    p->norms = !layer->attention_post_norm.weight ? NORMS_BEFORE
+               : layer->attention_norm.weight     ? NORMS_AROUND
+                                                  : NORMS_AFTER;
+    p->shares_norm &= layer->attention_norm.weight == layer->mlp_norm.weight &&
+                      layer->attention_norm.bias == layer->mlp_norm.bias;
+    p->has_windows_apart |= (layer->window > 0) != (first->window > 0);
     return OK;
 }
 
@@ -97,7 +143,8 @@ static enum status check_kinds(struct matcher *m)
     p->is_gated = m->mlps.items[0].is_gated;
     p->activation = m->mlps.items[0].activation;
     p->is_parallel = m->parallel > 0;
-    p->has_head_norms = p->layers.items[0].q_norm;
+    p->has_slopes = p->layers.items[0].slopes != NULL;
+    p->shares_norm = true;
     if (m->parallel != 0 && m->parallel != p->layers.count)
         return status_fail(m->trace, UNSUPPORTED,
                            "a configuration has one use_parallel_residual for all layers, found both kinds");
@@ -106,12 +153,8 @@ static enum status check_kinds(struct matcher *m)
             return status_fail(
                 m->trace, UNSUPPORTED,
                 "a configuration has one hidden_act for all layers, found MLPs of several kinds");
-    for (uint32_t i = 0; i < p->layers.count; i++) {
-        const struct parts_layer *layer = &p->layers.items[i];
-        if (!layer->q_norm != !p->has_head_norms || !layer->k_norm != !p->has_head_norms)
-            return status_fail(m->trace, UNSUPPORTED,
-                               "queries and keys are normalised in some places only, layer %" PRIu32, i);
-    }
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        TRY_WITH(m->trace, check_norms_of(m, &p->layers.items[i]), "while looking at layer %" PRIu32, i);
     return OK;
 }
 
@@ -142,6 +185,13 @@ static enum status check_layer(struct matcher *m, const struct parts_layer *laye
         TRY(check_linear(m, &layer->gate, p->ffn, p->hidden, "intermediate_size"));
     TRY(check_linear(m, &layer->up, p->ffn, p->hidden, "intermediate_size"));
     TRY(check_linear(m, &layer->down, p->hidden, p->ffn, "intermediate_size"));
+    enum decoder_head_norms kind = !layer->q_norm                                     ? HEAD_NORMS_NONE
+                                   : layer->q_norm->view.dims[0] == p->head_size ? HEAD_NORMS_EACH
+                                                                                      : HEAD_NORMS_WHOLE;
+    bool is_first = layer == &p->layers.items[0];
+    p->head_norms = is_first ? kind : p->head_norms;
+    if (kind != p->head_norms)
+        return status_fail(m->trace, UNSUPPORTED, "queries and keys are normalised in two ways");
     p->has_qkv_bias |= layer->q.bias || layer->k.bias || layer->v.bias;
     p->has_o_bias |= layer->o.bias != NULL;
     p->has_mlp_bias |= layer->gate.bias || layer->up.bias || layer->down.bias;

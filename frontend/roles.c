@@ -1,6 +1,7 @@
 /* Names for weights: an attention's operands are q, k, v; what reads an attention is o; what reads a gated
  * product is down; a norm is called after what reads it. */
 #include "frontend/lower.h"
+#include <string.h>
 
 enum { PROJECTION_MAX_STEPS = 8 };
 
@@ -119,6 +120,26 @@ static void name_biases(struct roles *roles, const struct importer *im)
     }
 }
 
+/* A norm of what a branch gives, or of the embedding. */
+static void name_norms_after(struct roles *roles, struct importer *im)
+{
+    const struct term_set *terms = &im->terms;
+    for (uint32_t i = 0; i < terms->terms.count; i++) {
+        const struct term *t = term_get(terms, i), *x;
+        if ((t->kind != TERM_RMSNORM && t->kind != TERM_NORMAL) || roles->names[i])
+            continue;
+        uint32_t inner = t->x;
+        while ((x = term_get(terms, inner))->kind == TERM_CENTRED || x->kind == TERM_BIAS)
+            inner = x->x;
+        const char *name = roles->names[inner], *part = name ? strrchr(name, '.') : NULL;
+        if (x->kind == TERM_EMBED)
+            roles->names[i] = "embed_norm";
+        else if (x->kind == TERM_LINEAR && part && (strcmp(part, ".o") == 0 || strcmp(part, ".down") == 0))
+            roles->names[i] = arena_printf(im->arena, "%.*s.%s_post_norm", (int)(part - name), name,
+                                           part[1] == 'o' ? "attention" : "mlp");
+    }
+}
+
 void roles_find(struct roles *out, struct importer *im, uint32_t logits)
 {
     const struct term_set *terms = &im->terms;
@@ -126,7 +147,10 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
     out->names = ARENA_ARRAY(im->arena, const char *, count);
     out->layers = ARENA_ARRAY(im->arena, uint32_t, count);
     out->mlps = ARENA_ARRAY(im->arena, uint32_t, count);
-    out->head = roles_projection(terms, logits);
+    uint32_t bent = logits;
+    while (term_get(terms, bent)->kind == TERM_SCALE || term_get(terms, bent)->kind == TERM_TANH)
+        bent = term_get(terms, bent)->x; /* a soft cap */
+    out->head = roles_projection(terms, bent);
     if (out->head != TERM_NONE)
         out->names[out->head] = "head";
     name_norm(out, im, out->head, "norm");
@@ -148,5 +172,6 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
         out->mlps[i] += t->kind == TERM_LINEAR &&
                         (roles_gated(terms, t->x, &gate, &up) || plain_mlp(terms, t->x) != TERM_NONE);
     }
+    name_norms_after(out, im);
     name_biases(out, im);
 }

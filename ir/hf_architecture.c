@@ -16,4 +16,11 @@ const char *const hf_size_names[][HF_SIZE_FIELDS] = {
     [SIZES_PLAIN] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
                      "max_position_embeddings", "hidden_act"},
     [SIZES_SHORT] = {"n_embd", "n_layer", "n_head", "n_inner", "n_positions", "activation_function"},
+    [SIZES_BLOOM] = {"hidden_size", "n_layer", "n_head", NULL, "seq_length", NULL},
+    [SIZES_FALCON] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_hidden_size",
+                      "max_position_embeddings", "activation"},
+    [SIZES_NEO] = {"hidden_size", "num_layers", "num_heads", "intermediate_size", "max_position_embeddings",
+                   "activation_function"},
+    [SIZES_OPT] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim",
+                   "max_position_embeddings", "activation_function"},
 };

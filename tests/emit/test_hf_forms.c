@@ -103,6 +103,9 @@ static void expect_same_tensors(const struct folders *f, const char *name)
     struct mapping map_a, map_b;
     read_tensors(&a, &arena, &map_a, f->first.directory);
     read_tensors(&b, &arena, &map_b, f->second);
+    for (uint32_t i = 0; i < b.items.count; i++)
+        if (!weight_set_find(&a, b.items.items[i].name))
+            fail_msg("%s: " STR_FORMAT " is new", name, STR_ARGUMENT(b.items.items[i].name));
     assert_int_equal(a.items.count, b.items.count);
     for (uint32_t i = 0; i < a.items.count; i++) {
         const struct stored_weight *x = &a.items.items[i], *y = weight_set_find(&b, x->name);
