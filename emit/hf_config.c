@@ -161,7 +161,7 @@ static void add_bare_layers(struct lines *lines, const struct parts *p)
 {
     struct builder list = {0};
     for (uint32_t i = 0; i < p->layers.count; i++)
-        builder_printf(&list, "%s%d", i > 0 ? ", " : "", p->layers.items[i].frequencies != NULL);
+        builder_printf(&list, "%s%d", i > 0 ? ", " : "", p->layers.items[i].frequencies != NULL || !p->layers.items[i].attention);
     add(lines, "no_rope_layers", arena_printf(&lines->arena, "[%s]", builder_text(&list)));
     builder_release(&list);
 }

@@ -90,8 +90,9 @@ static void check_slopes(struct reasons *r, const struct hf_architecture *a, con
     double factor = is_scaled ? 1 / sqrt((double)p->head_size) : 1, tolerance = is_scaled ? 0x1p-8 : 1e-6;
     slopes_usual(usual, p->heads);
     for (uint32_t i = 0; i < p->layers.count; i++) {
-        const struct tensor_view *view = &p->layers.items[i].slopes->view;
-        if (!view->base)
+        const struct tensor *slopes = p->layers.items[i].slopes;
+        const struct tensor_view *view = slopes ? &slopes->view : NULL;
+        if (!view || !view->base)
             continue;
         tensor_view_read_f32(view, 0, p->heads, found);
         for (int64_t h = 0; h < p->heads; h++) {

@@ -1,6 +1,7 @@
 /* See emit/parts.h. The graph is walked from the logits down the residual stream to the embedding; what has
  * no place in a layer stops the walk with the node's name. */
 #include "emit/parts.h"
+#include "base/log.h"
 #include "emit/parts_check.h"
 #include <inttypes.h>
 #include <math.h>
@@ -153,7 +154,7 @@ static bool match_mlp(struct matcher *m, uint32_t value, uint32_t stream, struct
 
 /* value = rotated, normalised, projected n; each of the first two may be missing. */
 static bool match_query(struct matcher *m, uint32_t value, uint32_t *n, struct part_linear *out,
-                        const struct tensor **norm)
+                        const struct tensor **norm, const struct node **rotation)
 {
     const struct node *rope = any_producer(m, value), *inner;
     bool is_rotated = rope && (rope->op == OP_rope || rope->op == OP_rope_part);
@@ -166,7 +167,7 @@ static bool match_query(struct matcher *m, uint32_t value, uint32_t *n, struct p
         value = inner->inputs[0];
         *VEC_PUSH(&m->parts->arena, &m->norms) = inner;
     }
-    *VEC_PUSH(&m->parts->arena, &m->ropes) = is_rotated ? rope : NULL;
+    *rotation = is_rotated ? rope : NULL;
     return match_linear(m, value, n, out);
 }
 
@@ -182,11 +183,11 @@ static bool match_attention(struct matcher *m, uint32_t value, uint32_t stream, 
     uint32_t x, n, n_k, n_v;
     match_given(m, &value, &layer->attention_post_norm);
     const struct node *attention = match_linear(m, value, &x, &layer->o) ? any_producer(m, x) : NULL;
-    if (!attention || !op_is_attention(attention->op) || !match_query(m, attention->inputs[0], &n, &layer->q, &layer->q_norm) ||
-        !match_query(m, attention->inputs[1], &n_k, &layer->k, &layer->k_norm) ||
+    if (!attention || !op_is_attention(attention->op) || !match_query(m, attention->inputs[0], &n, &layer->q, &layer->q_norm, &layer->ropes[0]) ||
+        !match_query(m, attention->inputs[1], &n_k, &layer->k, &layer->k_norm, &layer->ropes[1]) ||
         !match_linear(m, attention->inputs[2], &n_v, &layer->v))
         return false;
-    *VEC_PUSH(&m->parts->arena, &m->attentions) = attention;
+    layer->attention = attention;
     layer->slopes = slopes_of(m, attention);
     return n == n_k && n == n_v && match_read(m, n, stream, &layer->attention_norm);
 }
@@ -196,9 +197,7 @@ static bool match_attention(struct matcher *m, uint32_t value, uint32_t stream, 
 /* What was noted of nodes while a match was tried that came to nothing is forgotten. */
 static void forget(struct matcher *m, const struct matcher *before)
 {
-    m->attentions.count = before->attentions.count;
     m->norms.count = before->norms.count;
-    m->ropes.count = before->ropes.count;
     m->mlps.count = before->mlps.count;
 }
 
@@ -251,11 +250,23 @@ static enum status match_layer(struct matcher *m, uint32_t *x, struct parts_laye
     }
     forget(m, &before);
     *layer = (struct parts_layer){0};
-    if (!match_branch(m, x, match_mlp, layer))
+    struct parts_layer mlp = {0}, attention = {0};
+    bool has_mlp = match_branch(m, x, match_mlp, &mlp), fills = m->missing == PARTS_FILLED;
+    if (!has_mlp && !fills)
         return parts_refuse(
             m, *x, "a residual MLP (down(activation(up(norm)))), gated or not, in every layer");
-    if (!match_branch(m, x, match_attention, layer))
+    bool has_attention = match_branch(m, x, match_attention, &attention);
+    if (!has_attention && !(fills && has_mlp))
         return parts_refuse(m, *x, "residual attention in every layer");
+    if (has_attention)
+        *layer = attention;
+    if (has_mlp) {
+        layer->mlp_norm = mlp.mlp_norm;
+        layer->mlp_post_norm = mlp.mlp_post_norm;
+        layer->gate = mlp.gate;
+        layer->up = mlp.up;
+        layer->down = mlp.down;
+    }
     return OK;
 }
 
@@ -314,10 +325,11 @@ static void match_cap(struct matcher *m, uint32_t *logits)
     *logits = inner->inputs[0];
 }
 
-enum status parts_find(struct parts *out, const struct graph *graph, struct trace *trace)
+enum status parts_find(struct parts *out, const struct graph *graph, enum parts_missing missing,
+                       struct trace *trace)
 {
     *out = (struct parts){0};
-    struct matcher m = {.graph = graph, .parts = out, .trace = trace};
+    struct matcher m = {.graph = graph, .parts = out, .missing = missing, .trace = trace};
     struct part_linear head;
     uint32_t logits = graph_find_output(graph, "logits"), x;
     TRY(check_interface(&m, logits));
@@ -330,6 +342,14 @@ enum status parts_find(struct parts *out, const struct graph *graph, struct trac
     TRY(match_layers(&m, x));
     out->head = head.weight == out->embed ? NULL : head.weight;
     return parts_check(&m);
+}
+
+void parts_note_filled(const struct parts *parts)
+{
+    for (uint32_t i = 0; i < parts->layers.count; i++)
+        if (!parts->layers.items[i].attention || !parts->layers.items[i].down.weight)
+            log_note("note: layer %" PRIu32 " has no %s; zeros are written for it", i,
+                     parts->layers.items[i].attention ? "MLP" : "attention");
 }
 
 void parts_release(struct parts *parts)

@@ -29,6 +29,7 @@ struct parts_layer {
     /* Of what a branch reads, and of what it gives to the sum. A norm with weight NULL is none. */
     struct part_norm attention_norm, attention_post_norm, mlp_norm, mlp_post_norm;
     struct part_linear q, k, v, o, gate, up, down; /* gate.weight NULL: there is no gate */
+    const struct node *attention, *ropes[2]; /* attention NULL: it is gone; ropes of queries and keys, or NULL */
     const struct tensor *q_norm, *k_norm;          /* [head_size], or [heads * head_size], or NULL */
     const struct tensor *frequencies;              /* rotary [f]; NULL: nothing is rotated */
     const struct tensor *slopes;                   /* of attention [heads], or NULL */
@@ -61,13 +62,19 @@ struct parts {
     bool has_qkv_bias, has_o_bias, has_mlp_bias;
 };
 
+/* What becomes of a layer that has lost its attention or its MLP: it is refused, or taken for one whose projections
+ * there are zeros (their weights are NULL). */
+enum parts_missing { PARTS_WHOLE, PARTS_FILLED };
+
 /* UNSUPPORTED says which node is something else, or which field of a configuration would have to differ
  * between layers. `graph` is canonical and outlives *out; release it in either case. */
-enum status parts_find(struct parts *out, const struct graph *graph, struct trace *trace) MUST_CHECK;
+enum status parts_find(struct parts *out, const struct graph *graph, enum parts_missing missing,
+                       struct trace *trace) MUST_CHECK;
 /* What the queries, or the weight of their norm, are multiplied by so that the scale of the scores becomes
  * `usual`, the only one that another program's form has; 0: head_size^-0.5. */
 enum status parts_find_query_factor(float *out, const struct parts *parts, double usual,
                                     struct trace *trace) MUST_CHECK;
+void parts_note_filled(const struct parts *parts); /* logs which branches are filled up */
 void parts_release(struct parts *parts); /* accepts zeroed memory */
 
 #endif

@@ -180,7 +180,7 @@ static struct file write_model(struct fixture *f, const struct model_shape *shap
                                const struct emit_gguf_options *options)
 {
     f->graph = model_create(shape);
-    assert_ok(emit_gguf_check(f->graph, &f->trace), &f->trace);
+    assert_ok(emit_gguf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), &f->trace);
     assert_ok(emit_gguf(&f->emitted, f->path, f->graph, options, &f->trace), &f->trace);
     return read_gguf(f->directory, "model.gguf");
 }
@@ -323,7 +323,7 @@ static void layers_of_different_sizes_are_refused(void **state)
     struct model_shape shape = grouped;
     shape.last_ffn = 17;
     f->graph = model_create(&shape);
-    assert_fails(emit_gguf_check(f->graph, &f->trace), UNSUPPORTED, &f->trace, "as a GGUF file");
+    assert_fails(emit_gguf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace, "as a GGUF file");
 }
 
 /* ---- tokenizers ---- */

@@ -3,6 +3,7 @@
 #include "emit/emit.h"
 #include "frontend/safetensors.h"
 #include "passes/pass.h"
+#include "passes/remove_branches.h"
 #include "tests/frontend/hf_models.h"
 #include "tests/support/evaluate.h"
 #include <jansson.h>
@@ -41,6 +42,20 @@ static struct graph *cut_graph(struct folders *f, struct pass_context *context, 
     struct graph *cut = NULL;
     assert_ok(pass_parse(&calls, &count, &context->arena, str_from(passes), &f->trace), &f->trace);
     assert_ok(pass_run_all(&cut, f->model.graph, calls, count, context, &f->trace), &f->trace);
+    return cut;
+}
+
+/* The graph without one branch of a layer. */
+static struct graph *without(struct folders *f, uint32_t layer, const char *part)
+{
+    struct structure structure;
+    struct arena arena = {0};
+    struct graph *cut = NULL;
+    assert_ok(structure_find(&structure, &arena, f->model.graph, &f->trace), &f->trace);
+    uint32_t branch =
+        strcmp(part, "mlp") == 0 ? structure.layers[layer].mlp : structure.layers[layer].attention;
+    assert_ok(remove_branches(&cut, f->model.graph, &structure, &branch, 1, &f->trace), &f->trace);
+    arena_release(&arena);
     return cut;
 }
 
@@ -132,7 +147,7 @@ static void come_back_as_they_were(void **state)
         struct folders f;
         double logits[HF_MODEL_WORDS];
         folders_create(&f, &hf_models[i]);
-        assert_ok(emit_hf_check(f.model.graph, &f.trace), &f.trace);
+        assert_ok(emit_hf_check(f.model.graph, EMIT_REFUSES_MISSING, &f.trace), &f.trace);
         write_second(&f, f.model.graph);
         second_logits(&f, logits);
         expect_close(hf_models[i].name, logits, hf_models[i].logits);
@@ -205,6 +220,47 @@ static void make_up_for_what_the_configuration_computes(void **state)
     expect_kept("qwen3", "prune_hidden{keep=1+2+5+7} prune_ffn{keep=0+3+11}");
     expect_kept("gpt_neox", "prune_ffn{keep=0+3+11}");
     expect_kept("gpt2", "prune_ffn{keep=0+3+11}");
+    expect_kept("gemma2", "prune_hidden{keep=0+2+3+4+6} prune_ffn{keep=0+3+11}");
+    expect_kept("gemma3_text", "prune_hidden{keep=0+2+3+4+6} prune_ffn{keep=0+3+11}");
+    expect_kept("smollm3", "prune_ffn{keep=0+3+11}");
+    expect_kept("olmo", "prune_ffn{keep=0+3+11}");
+    expect_kept("olmo2", "prune_ffn{keep=0+3+11}");
+    expect_kept("phi", "prune_ffn{keep=0+3+11}");
+    expect_kept("starcoder2", "prune_ffn{keep=0+3+11}");
+    expect_kept("falcon", "prune_ffn{keep=0+3+11}");
+    expect_kept("opt", "prune_ffn{keep=0+3+11}");
+    expect_kept("gpt_neo", "prune_ffn{keep=0+3+11}");
+    /* The slopes of every second of two heads are those of one. */
+    expect_kept("bloom", "prune_hidden{keep=0+1+2+3} prune_kv_heads{keep=1} prune_ffn{keep=0-15}");
+}
+
+/* Zeros for what is gone: the folder computes what the graph without it does. */
+static void fill_up_what_a_layer_has_lost(void **state)
+{
+    (void)state;
+    static const struct emit_hf_options filled = {.bos = -1, .eos = -1, .missing = EMIT_FILLS_MISSING};
+    static const char *const names[] = {"gemma2", "smollm3", "gpt_neo"}, *const parts[] = {"attention", "mlp"};
+    for (size_t i = 0; i < 6; i++) {
+        const struct hf_model *model = hf_models;
+        struct folders f;
+        struct emitted emitted = {0};
+        double logits[HF_MODEL_WORDS];
+        while (strcmp(model->name, names[i / 2]) != 0)
+            model++;
+        folders_create(&f, model);
+        struct graph *cut = without(&f, 1, parts[i % 2]);
+        assert_fails(emit_hf_check(cut, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace, "in every layer");
+        f.trace = (struct trace){0};
+        assert_ok(emit_hf_check(cut, EMIT_FILLS_MISSING, &f.trace), &f.trace);
+        assert_ok(emit_hf(&emitted, f.second, cut, &filled, &f.trace), &f.trace);
+        second_logits(&f, logits);
+        double *expected = evaluate(cut, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+        expect_close(model->name, logits, expected + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS);
+        free(expected);
+        emitted_release(&emitted);
+        graph_destroy(cut);
+        folders_release(&f);
+    }
 }
 
 static void refuse(const char *name, const char *passes, const char *words)
@@ -216,7 +272,7 @@ static void refuse(const char *name, const char *passes, const char *words)
         model++;
     folders_create(&f, model);
     struct graph *cut = cut_graph(&f, &context, passes);
-    assert_fails(emit_hf_check(cut, &f.trace), UNSUPPORTED, &f.trace, words);
+    assert_fails(emit_hf_check(cut, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace, words);
     pass_context_release(&context);
     graph_destroy(cut);
     folders_release(&f);
@@ -228,6 +284,9 @@ static void name_the_field_that_cannot_say_it(void **state)
     refuse("gpt2", "prune_kv_heads{keep=0}", "head_dim");
     refuse("gpt2", "prune_hidden{keep=0+1+2}", "n_embd (3) must be a multiple of n_head (2)");
     refuse("gpt_neox", "prune_kv_heads{keep=0}", "head_dim");
+    refuse("bloom", "prune_hidden{keep=0+1+2+3} prune_kv_heads{keep=0} prune_ffn{keep=0-15}",
+           "head 0 of layer 0 has 0.0625, expected 0.00390625");
+    refuse("bloom", "prune_ffn{keep=0-15}", "its MLP has 4 * hidden_size (32) channels, found 16");
     refuse("gpt_neox", "prune_hidden{keep=0+1+2}",
            "hidden_size (3) must be a multiple of num_attention_heads (2)");
 }
@@ -238,6 +297,7 @@ int main(void)
         cmocka_unit_test(come_back_as_they_were),
         cmocka_unit_test(are_read_from_shards),
         cmocka_unit_test(make_up_for_what_the_configuration_computes),
+        cmocka_unit_test(fill_up_what_a_layer_has_lost),
         cmocka_unit_test(name_the_field_that_cannot_say_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
