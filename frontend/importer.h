@@ -220,6 +220,7 @@ RULE(MultiHeadAttention);
 RULE(FastGelu);
 RULE(BiasGelu);
 RULE(MatMulNBits);
+RULE(GatherBlockQuantized);
 RULE(DequantizeLinear);
 #undef RULE
 
