@@ -44,8 +44,8 @@ struct emit_hf_options {
 };
 enum status emit_hf(struct emitted *out, const char *directory, const struct graph *graph,
                     const struct emit_hf_options *options, struct trace *trace) MUST_CHECK;
-/* A GGUF file (version 3) for the readers of llama.cpp: architecture llama, the rows of the queries' and
- * keys' weights in the order that rotates neighbouring pairs. `type` is that of the matrices: "f32", "f16",
+/* A GGUF file (version 3) for the readers of llama.cpp, of the architecture in
+ * ir/gguf_architectures.def that can say what the model is. `type` is that of the matrices: "f32", "f16",
  * "bf16", "q8_0" (f16 where rows are no multiple of 32); vectors are f32. NULL: "f32". */
 struct emit_gguf_options {
     struct str tokenizer_json; /* may be empty: then no tokenizer is written */

@@ -135,6 +135,11 @@ static void check_layers(struct reasons *r, const struct hf_architecture *a, con
             "it has no soft caps (attn_logit_softcapping)");
 }
 
+static bool is_gelu(enum decoder_activation activation)
+{
+    return activation == ACTIVATION_GELU || activation == ACTIVATION_GELU_TANH;
+}
+
 static void check_linear(struct reasons *r, const struct hf_architecture *a, const struct parts *p)
 {
     const struct decoder_form *form = &a->form;
@@ -144,9 +149,12 @@ static void check_linear(struct reasons *r, const struct hf_architecture *a, con
             "it has no bias of the attention's output (attention_bias)");
     require(r, form->mlp_bias != BIAS_NEVER || !p->has_mlp_bias, "it has no biases of the MLP (mlp_bias)");
     require(r, form->has_head_bias || !p->head_bias, "its head has no bias");
+    require(r, !a->fields.must_tie || !p->head, "its head is the embedding (tied)");
     require(r, !a->defaults.gelu || p->activation != ACTIVATION_GELU,
             "its \"gelu\" is another function (hidden_act)");
-    if (!hf_size_names[a->fields.sizes][HF_ACTIVATION] && activation_find(a->defaults.activation) != p->activation)
+    enum decoder_activation usual = activation_find(a->defaults.activation);
+    bool are_gelus = a->fields.has_one_gelu && is_gelu(usual) && is_gelu(p->activation);
+    if (!hf_size_names[a->fields.sizes][HF_ACTIVATION] && usual != p->activation && !are_gelus)
         require(r, false, arena_printf(r->arena, "its activation is %s", a->defaults.activation));
 }
 
@@ -214,13 +222,13 @@ static uint32_t distance_of(const struct hf_architecture *a, const struct parts 
 }
 
 static enum status choose(struct hf_form *out, struct arena *scratch, const struct parts *parts,
-                          struct trace *trace)
+                          struct hf_table table, struct trace *trace)
 {
     struct reasons fewest = {.count = UINT32_MAX};
     const struct hf_architecture *closest = NULL;
     uint32_t nearest = UINT32_MAX;
-    for (size_t i = 0; i < hf_architecture_count; i++) {
-        const struct hf_architecture *a = &hf_architectures[i];
+    for (size_t i = 0; i < table.count; i++) {
+        const struct hf_architecture *a = &table.items[i];
         struct reasons reasons = {.arena = scratch};
         check_norms(&reasons, a, parts);
         check_layers(&reasons, a, parts);
@@ -256,11 +264,12 @@ static float embedding_factor(const struct parts *p, const struct decoder_form *
     return fabsf(factor - 1) < 0x1.8p-23f ? 1 : factor;
 }
 
-enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct trace *trace)
+enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct hf_table table,
+                           struct trace *trace)
 {
     struct arena scratch = {0};
     *out = (struct hf_form){0};
-    enum status status = choose(out, &scratch, parts, trace);
+    enum status status = choose(out, &scratch, parts, table, trace);
     arena_release(&scratch);
     if (status != OK)
         return status;
@@ -271,7 +280,7 @@ enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struc
                    : out->architecture->fields.has_query_scalar ? (double)parts->scale
                                                                 : 0;
     TRY(parts_find_query_factor(&out->query_factor, parts, usual, trace));
-    if (parts->frequencies && parts->frequencies->view.base)
+    if (parts->frequencies && parts->frequencies->view.base && !out->architecture->fields.has_factors)
         TRY(rotary_form_find(&out->rotary, &parts->frequencies->view, trace));
     if (parts->local_frequencies && parts->local_frequencies->view.base)
         TRY(rotary_base_find(&out->local_base, &parts->local_frequencies->view, trace));

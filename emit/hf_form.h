@@ -17,6 +17,11 @@ struct hf_form {
 
 /* Of those that can hold it the one that leaves least to be made up for. UNSUPPORTED names the fields that
  * the nearest ones lack. */
-enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct trace *trace) MUST_CHECK;
+struct hf_table {
+    const struct hf_architecture *items;
+    size_t count;
+};
+enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct hf_table table,
+                           struct trace *trace) MUST_CHECK;
 
 #endif

@@ -108,7 +108,7 @@ static struct decoder_rows projection_rows(const struct decoder_config *c, enum 
                                      .first = place == 0 ? 0 : queries + (place - 1) * c->head_dim,
                                      .count = place == 0 ? queries : c->head_dim};
     }
-    rows.is_paired = c->rotates_neighbours && role != ROLE_v;
+    rows.is_paired = c->form->rotates_neighbours && role != ROLE_v;
     return rows;
 }
 

@@ -35,7 +35,6 @@ struct decoder_config {
     bool is_parallel; /* attention and MLP are added to the same x */
     enum decoder_activation activation;
     struct decoder_rotary rotary, local; /* local: of layers with a window; size 0: as the others */
-    bool rotates_neighbours; /* the rows of q and k are stored so that rows 2i and 2i + 1 rotate together */
 };
 
 struct decoder_source {

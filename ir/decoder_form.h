@@ -72,6 +72,7 @@ struct decoder_form {
     bool has_positions;      /* a table of positions */
     int64_t first_position;  /* its row for the first token */
     bool has_rotary;
+    bool rotates_neighbours; /* stored so that rows 2i and 2i + 1 of a head rotate together */
     enum decoder_slopes slopes;
     bool is_unscaled;        /* the scale of the scores is 1 */
     bool has_one_group;      /* one key-value head */

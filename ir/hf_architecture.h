@@ -31,7 +31,7 @@ struct hf_defaults {
 
 /* The names of the fields of sizes; NULL where a configuration has none. */
 enum hf_size_field { HF_HIDDEN, HF_LAYERS, HF_HEADS, HF_FFN, HF_CONTEXT, HF_ACTIVATION, HF_SIZE_FIELDS };
-enum hf_size_names { SIZES_PLAIN, SIZES_SHORT, SIZES_BLOOM, SIZES_FALCON, SIZES_NEO, SIZES_OPT };
+enum hf_size_names { SIZES_PLAIN, SIZES_SHORT, SIZES_BLOOM, SIZES_FALCON, SIZES_NEO, SIZES_OPT, SIZES_GGUF };
 extern const char *const hf_size_names[][HF_SIZE_FIELDS];
 
 /* A field of true or false that tells rows of one name apart; `usual` is what it is where it is left out. */
@@ -58,6 +58,9 @@ struct hf_fields {
     bool has_query_scalar;    /* query_pre_attn_scalar */
     bool has_local_rotary;    /* rope_local_base_freq, of layers with a window */
     bool has_bare_layers;     /* no_rope_layers */
+    bool has_factors;         /* stored factors of the rotary frequencies */
+    bool must_tie;            /* the head is the embedding */
+    bool has_one_gelu;        /* readers take GELU and its tangent approximation for the same */
     struct hf_switch switches[HF_MOST_SWITCHES];
 };
 
@@ -70,5 +73,9 @@ struct hf_architecture {
 
 extern const struct hf_architecture hf_architectures[];
 extern const size_t hf_architecture_count;
+
+/* Those of GGUF files (ir/gguf_architectures.def), model_type NULL; the first ones are read, too. */
+extern const struct hf_architecture gguf_architectures[];
+extern const size_t gguf_architecture_count, gguf_architecture_read_count;
 
 #endif
