@@ -31,14 +31,14 @@ void emitted_release(struct emitted *emitted); /* accepts zeroed memory */
 /* UNSUPPORTED names what the form cannot hold. */
 enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph,
                       struct trace *trace) MUST_CHECK;
-/* What becomes of a layer that has lost its attention or its MLP, where a form has no place for that: it is refused, or
- * written with zeros there, and a note says so. */
+/* What becomes of a layer that has lost its attention or its MLP, where a form has no place for that: it is
+ * refused, or written with zeros there, and a note says so. */
 enum emit_missing { EMIT_REFUSES_MISSING, EMIT_FILLS_MISSING };
 /* `tokenizer_json` may be empty: then no tokenizer is written. bos and eos: -1 when there is none. */
 struct emit_hf_options {
     struct str tokenizer_json;
     int32_t bos, eos;
-    int64_t context;     /* max_position_embeddings; 0: 2048 */
+    int64_t context; /* max_position_embeddings; 0: 2048 */
     enum emit_missing missing;
     uint64_t shard_size; /* bytes of weights in a file at most, if one weight fits; 0: 5,000,000,000 */
 };

@@ -1,5 +1,6 @@
 /* The parts of a model under the names that llama.cpp gives them (its gguf-py/gguf/constants.py). What an
- * architecture is stands in ir/gguf_architectures.def; tensors are those of a Hugging Face folder under other names. */
+ * architecture is stands in ir/gguf_architectures.def; tensors are those of a Hugging Face folder under other
+ * names. */
 #include "emit/emit.h"
 #include "emit/gguf_file.h"
 #include "emit/gguf_tokenizer.h"

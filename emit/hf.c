@@ -32,7 +32,10 @@ static enum status prepare(struct hf_writer *w, const struct graph *graph, enum 
     enum parts_missing parts = missing == EMIT_FILLS_MISSING ? PARTS_FILLED : PARTS_WHOLE;
     w->graph = graph_canonicalise(graph);
     TRY_WITH(trace, parts_find(&w->parts, w->graph, parts, trace), "as a model of Hugging Face's");
-    TRY_WITH(trace, hf_form_choose(&w->form, &w->parts, (struct hf_table){hf_architectures, hf_architecture_count}, trace), "as a model of Hugging Face's");
+    TRY_WITH(trace,
+             hf_form_choose(&w->form, &w->parts, (struct hf_table){hf_architectures, hf_architecture_count},
+                            trace),
+             "as a model of Hugging Face's");
     return OK;
 }
 

@@ -126,12 +126,13 @@ static void add_rotary(struct lines *lines, const struct parts *p, const struct 
 }
 
 /* A word a layer, `times` NULL, or [[words, 1]]. */
-static void add_layer_words(struct lines *lines, const struct parts *p, const char *key, const char *with_window,
-                            const char *full, const char *times)
+static void add_layer_words(struct lines *lines, const struct parts *p, const char *key,
+                            const char *with_window, const char *full, const char *times)
 {
     struct builder list = {0};
     for (uint32_t i = 0; i < p->layers.count; i++)
-        builder_printf(&list, "%s\"%s\"", i > 0 ? ", " : "", p->layers.items[i].window > 0 ? with_window : full);
+        builder_printf(&list, "%s\"%s\"", i > 0 ? ", " : "",
+                       p->layers.items[i].window > 0 ? with_window : full);
     add(lines, key, arena_printf(&lines->arena, times ? "[[[%s], %s]]" : "[%s]", builder_text(&list), times));
     builder_release(&list);
 }
@@ -161,7 +162,8 @@ static void add_bare_layers(struct lines *lines, const struct parts *p)
 {
     struct builder list = {0};
     for (uint32_t i = 0; i < p->layers.count; i++)
-        builder_printf(&list, "%s%d", i > 0 ? ", " : "", p->layers.items[i].frequencies != NULL || !p->layers.items[i].attention);
+        builder_printf(&list, "%s%d", i > 0 ? ", " : "",
+                       p->layers.items[i].frequencies != NULL || !p->layers.items[i].attention);
     add(lines, "no_rope_layers", arena_printf(&lines->arena, "[%s]", builder_text(&list)));
     builder_release(&list);
 }

@@ -73,8 +73,9 @@ static void check_norms(struct reasons *r, const struct hf_architecture *a, cons
     require(r, !form->shares_norm || !p->is_parallel || p->shares_norm,
             "attention and MLP side by side read one norm");
     if (!a->fields.epsilon && p->epsilon != (float)a->defaults.epsilon)
-        require(r, false, arena_printf(r->arena, "the epsilon of its norms is %g, found %g", a->defaults.epsilon,
-                                       (double)p->epsilon));
+        require(r, false,
+                arena_printf(r->arena, "the epsilon of its norms is %g, found %g", a->defaults.epsilon,
+                             (double)p->epsilon));
 }
 
 static void check_slopes(struct reasons *r, const struct hf_architecture *a, const struct parts *p)
@@ -85,7 +86,8 @@ static void check_slopes(struct reasons *r, const struct hf_architecture *a, con
                        : "its scores do not fall with the distance (it has no alibi)");
     if (!has_slopes || !p->has_slopes || p->heads > MOST_HEADS)
         return;
-    float *usual = ARENA_ARRAY(r->arena, float, (size_t)p->heads), *found = ARENA_ARRAY(r->arena, float, (size_t)p->heads);
+    float *usual = ARENA_ARRAY(r->arena, float, (size_t)p->heads),
+          *found = ARENA_ARRAY(r->arena, float, (size_t)p->heads);
     bool is_scaled = a->form.slopes == SLOPES_SCALED;
     double factor = is_scaled ? 1 / sqrt((double)p->head_size) : 1, tolerance = is_scaled ? 0x1p-8 : 1e-6;
     slopes_usual(usual, p->heads);
@@ -171,8 +173,9 @@ static void check_heads(struct reasons *r, const struct hf_architecture *a, cons
                              "without head_dim its heads have %s / %s (%" PRId64 ") channels, found %" PRId64,
                              sizes[HF_HIDDEN], sizes[HF_HEADS], p->hidden / p->heads, p->head_size));
     if (a->form.has_one_group && p->kv_heads != 1)
-        require(r, false,
-                arena_printf(r->arena, "it has one key-value head (multi_query), found %" PRId64, p->kv_heads));
+        require(
+            r, false,
+            arena_printf(r->arena, "it has one key-value head (multi_query), found %" PRId64, p->kv_heads));
     else if (!a->form.has_one_group && !a->fields.kv_heads && p->heads != p->kv_heads)
         require(
             r, false,
@@ -189,7 +192,8 @@ static void check_sizes(struct reasons *r, const struct hf_architecture *a, cons
     if (!sizes[HF_FFN] && p->ffn != a->defaults.ffn_factor * p->hidden)
         require(r, false,
                 arena_printf(r->arena, "its MLP has %" PRId64 " * %s (%" PRId64 ") channels, found %" PRId64,
-                             a->defaults.ffn_factor, sizes[HF_HIDDEN], a->defaults.ffn_factor * p->hidden, p->ffn));
+                             a->defaults.ffn_factor, sizes[HF_HIDDEN], a->defaults.ffn_factor * p->hidden,
+                             p->ffn));
     if (p->window > 0 && a->defaults.window == WINDOW_NONE)
         require(
             r, false,

@@ -127,8 +127,8 @@ static void match_given(struct matcher *m, uint32_t *y, struct part_norm *norm)
         *norm = (struct part_norm){0};
 }
 
-/* value = down(activation(gate(n)) * up(n)) or down(activation(up(n))), perhaps normalised, of n = norm(stream) or
- * the stream */
+/* value = down(activation(gate(n)) * up(n)) or down(activation(up(n))), perhaps normalised, of n =
+ * norm(stream) or the stream */
 static bool match_mlp(struct matcher *m, uint32_t value, uint32_t stream, struct parts_layer *layer)
 {
     uint32_t x, n_gate, n_up, gate, up;
@@ -183,7 +183,8 @@ static bool match_attention(struct matcher *m, uint32_t value, uint32_t stream, 
     uint32_t x, n, n_k, n_v;
     match_given(m, &value, &layer->attention_post_norm);
     const struct node *attention = match_linear(m, value, &x, &layer->o) ? any_producer(m, x) : NULL;
-    if (!attention || !op_is_attention(attention->op) || !match_query(m, attention->inputs[0], &n, &layer->q, &layer->q_norm, &layer->ropes[0]) ||
+    if (!attention || !op_is_attention(attention->op) ||
+        !match_query(m, attention->inputs[0], &n, &layer->q, &layer->q_norm, &layer->ropes[0]) ||
         !match_query(m, attention->inputs[1], &n_k, &layer->k, &layer->k_norm, &layer->ropes[1]) ||
         !match_linear(m, attention->inputs[2], &n_v, &layer->v))
         return false;
@@ -253,8 +254,8 @@ static enum status match_layer(struct matcher *m, uint32_t *x, struct parts_laye
     struct parts_layer mlp = {0}, attention = {0};
     bool has_mlp = match_branch(m, x, match_mlp, &mlp), fills = m->missing == PARTS_FILLED;
     if (!has_mlp && !fills)
-        return parts_refuse(
-            m, *x, "a residual MLP (down(activation(up(norm)))), gated or not, in every layer");
+        return parts_refuse(m, *x,
+                            "a residual MLP (down(activation(up(norm)))), gated or not, in every layer");
     bool has_attention = match_branch(m, x, match_attention, &attention);
     if (!has_attention && !(fills && has_mlp))
         return parts_refuse(m, *x, "residual attention in every layer");
@@ -270,7 +271,8 @@ static enum status match_layer(struct matcher *m, uint32_t *x, struct parts_laye
     return OK;
 }
 
-/* The embedding below the first layer: rows picked, scaled, normalised, plus positions. NULL when x is something else. */
+/* The embedding below the first layer: rows picked, scaled, normalised, plus positions. NULL when x is
+ * something else. */
 static const struct node *match_embedding(struct matcher *m, uint32_t x)
 {
     const struct node *sum = producer(m, x, OP_add_positions);

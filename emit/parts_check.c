@@ -110,12 +110,14 @@ static enum status check_ropes(struct matcher *m)
         if (!layer->attention)
             continue;
         layer->frequencies = query ? frequencies_of(m, query) : NULL;
-        if (!query != !key || (query && (!layer->frequencies || frequencies_of(m, key) != layer->frequencies)))
+        if (!query != !key ||
+            (query && (!layer->frequencies || frequencies_of(m, key) != layer->frequencies)))
             return parts_refuse(m, layer->attention->results[0],
                                 "queries and keys rotated by one table of stored frequencies, or neither");
         const struct tensor **place = layer->window > 0 ? &p->local_frequencies : &p->frequencies;
         if (layer->frequencies && *place && *place != layer->frequencies)
-            return parts_refuse(m, query->results[0], "one rotary table of stored frequencies for all layers");
+            return parts_refuse(m, query->results[0],
+                                "one rotary table of stored frequencies for all layers");
         *place = layer->frequencies ? layer->frequencies : *place;
         p->has_bare_layers |= !layer->frequencies;
     }
@@ -145,7 +147,8 @@ static enum status check_norms_of(struct matcher *m, const struct parts_layer *l
     const struct parts_layer *first = first_with(p, true);
     if ((layer->attention && !place_fits(p, &layer->attention_norm, &layer->attention_post_norm)) ||
         (layer->down.weight && !place_fits(p, &layer->mlp_norm, &layer->mlp_post_norm)))
-        return status_fail(m->trace, UNSUPPORTED, "its branches have norms in other places than those of others");
+        return status_fail(m->trace, UNSUPPORTED,
+                           "its branches have norms in other places than those of others");
     p->shares_norm &= layer->attention && layer->down.weight &&
                       layer->attention_norm.weight == layer->mlp_norm.weight &&
                       layer->attention_norm.bias == layer->mlp_norm.bias;

@@ -24,11 +24,11 @@ struct decoder_rotary {
 struct decoder_config {
     const struct decoder_form *form;
     int64_t layers, hidden, heads, kv_heads, head_dim, ffn, vocab;
-    int64_t positions;           /* that the table of positions has rows for, where the form has one */
-    int64_t window;              /* of attention; 0: none */
-    const bool *has_full_window; /* [layers]: layers without the window; NULL: none */
-    const bool *is_bare;         /* [layers]: layers that rotate nothing; NULL: none */
-    double scale;                /* of the scores; 0: head_dim^-0.5 */
+    int64_t positions;             /* that the table of positions has rows for, where the form has one */
+    int64_t window;                /* of attention; 0: none */
+    const bool *has_full_window;   /* [layers]: layers without the window; NULL: none */
+    const bool *is_bare;           /* [layers]: layers that rotate nothing; NULL: none */
+    double scale;                  /* of the scores; 0: head_dim^-0.5 */
     double softcap, logit_softcap; /* 0: none */
     double epsilon;
     bool tied, has_qkv_bias, has_o_bias, has_mlp_bias;

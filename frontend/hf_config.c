@@ -14,8 +14,8 @@ struct fields {
     const char *model_type, *activation, *rotary_type;
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, full_layers,
         original_context, window_pattern, bare_interval, embedding, parallel_norms;
-    double epsilon, theta, factor, low_factor, high_factor, rotary_fraction, local_theta, softcap, logit_softcap,
-        query_scalar;
+    double epsilon, theta, factor, low_factor, high_factor, rotary_fraction, local_theta, softcap,
+        logit_softcap, query_scalar;
     bool has_window, attention_bias, mlp_bias, tied, parallel, fixed;
     const char *local_rotary_type;
     const json_t *rotary;
@@ -187,7 +187,8 @@ static enum status refuse_switches(const char *name, struct trace *trace)
             builder_printf(&known, "%s%s %s", k > 0 ? ", " : "", a->fields.switches[k].name,
                            a->fields.switches[k].value ? "true" : "false");
     }
-    enum status status = status_fail(trace, UNSUPPORTED, "%s is supported with %s only", name, builder_text(&known));
+    enum status status =
+        status_fail(trace, UNSUPPORTED, "%s is supported with %s only", name, builder_text(&known));
     builder_release(&known);
     return status;
 }
@@ -271,7 +272,8 @@ static enum status set_sizes(struct decoder_config *out, const struct fields *f,
     out->scale = a->form.is_unscaled ? 1 : f->query_scalar > 0 ? 1 / sqrt(f->query_scalar) : 0;
     if (f->embedding > 0 && f->embedding != f->hidden)
         return status_fail(trace, UNSUPPORTED,
-                           "the field \"word_embed_proj_dim\" is %" PRId64 ", expected the hidden size %" PRId64,
+                           "the field \"word_embed_proj_dim\" is %" PRId64
+                           ", expected the hidden size %" PRId64,
                            f->embedding, f->hidden);
     if (f->parallel_norms > 0 && f->parallel_norms != (a->form.shares_norm ? 1 : 2))
         return status_fail(trace, UNSUPPORTED, "the field \"num_ln_in_parallel_attn\" is %" PRId64,

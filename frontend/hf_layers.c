@@ -37,10 +37,11 @@ static enum status set_typed(struct setting *s, int64_t layer, const char *name,
                            " is neither full_attention (global) nor sliding_attention (local)",
                            field, layer);
     if (has_window && (s->fields->window == 0 || s->architecture->defaults.window == WINDOW_NONE))
-        return status_fail(s->trace, UNSUPPORTED,
-                           "the field \"%s\": layer %" PRId64
-                           " is sliding_attention, which needs sliding_window and an architecture that has it",
-                           field, layer);
+        return status_fail(
+            s->trace, UNSUPPORTED,
+            "the field \"%s\": layer %" PRId64
+            " is sliding_attention, which needs sliding_window and an architecture that has it",
+            field, layer);
     return OK;
 }
 
@@ -48,10 +49,12 @@ static enum status read_types(struct setting *s)
 {
     size_t types = json_array_size(s->fields->layer_types);
     if (types != (size_t)s->config->layers)
-        return status_fail(s->trace, INVALID, "the field \"layer_types\" has %zu entries for %" PRId64 " layers",
-                           types, s->config->layers);
+        return status_fail(s->trace, INVALID,
+                           "the field \"layer_types\" has %zu entries for %" PRId64 " layers", types,
+                           s->config->layers);
     for (int64_t i = 0; i < s->config->layers; i++)
-        TRY(set_typed(s, i, json_string_value(json_array_get(s->fields->layer_types, (size_t)i)), "layer_types"));
+        TRY(set_typed(s, i, json_string_value(json_array_get(s->fields->layer_types, (size_t)i)),
+                      "layer_types"));
     return OK;
 }
 
@@ -74,8 +77,8 @@ static enum status read_counted(struct setting *s)
             }
     }
     if (layer != layers)
-        return status_fail(s->trace, INVALID, "the field \"attention_types\" does not stand for %" PRId64 " layers",
-                           layers);
+        return status_fail(s->trace, INVALID,
+                           "the field \"attention_types\" does not stand for %" PRId64 " layers", layers);
     return OK;
 }
 
@@ -85,7 +88,8 @@ static enum status set_bare(struct setting *s, struct arena *arena)
     int64_t layers = s->config->layers;
     bool *bare = ARENA_ARRAY(arena, bool, (size_t)layers + 1);
     if (f->rotated_layers && json_array_size(f->rotated_layers) != (size_t)layers)
-        return status_fail(s->trace, INVALID, "the field \"no_rope_layers\" has %zu entries for %" PRId64 " layers",
+        return status_fail(s->trace, INVALID,
+                           "the field \"no_rope_layers\" has %zu entries for %" PRId64 " layers",
                            json_array_size(f->rotated_layers), layers);
     for (int64_t i = 0; i < layers; i++) {
         const json_t *item = json_array_get(f->rotated_layers, (size_t)i);
@@ -104,8 +108,8 @@ enum status hf_layers_set(struct decoder_config *out, const struct hf_layer_fiel
     struct setting s = {.config = out, .fields = fields, .architecture = architecture, .trace = trace};
     if (fields->window > INT32_MAX || out->layers > DECODER_MAX_LAYERS)
         return status_fail(trace, INVALID,
-                           "the field \"sliding_window\" is %" PRId64 " with %" PRId64 " layers", fields->window,
-                           out->layers);
+                           "the field \"sliding_window\" is %" PRId64 " with %" PRId64 " layers",
+                           fields->window, out->layers);
     s.full = ARENA_ARRAY(arena, bool, (size_t)out->layers + 1);
     for (int64_t i = 0; i < out->layers; i++)
         s.full[i] = is_full_by_architecture(&s, i);

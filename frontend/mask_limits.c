@@ -149,7 +149,8 @@ static bool changes_mask(struct mask_history *h, const struct array **out, uint3
     }
     const struct array *usual_mask = im->values.items[mask].at[PROBES - 1];
     *out = h->by[mask] ? h->by[mask] : usual_mask;
-    return same_shape(*out, usual_mask) && !same_array(*out, usual_mask); /* else it does not fit the scores */
+    return same_shape(*out, usual_mask) &&
+           !same_array(*out, usual_mask); /* else it does not fit the scores */
 }
 
 /* How many positions each row of [.., n, n] shows: element (i, j) is as (0, 0) where i - j is less, and j <=

@@ -15,7 +15,7 @@ static const double slope_tolerance = 0x1p-6;
 
 static int64_t atom_size(const struct atom *atom, uint32_t probe)
 {
-    return atom->kind == ATOM_BATCH                              ? probes[probe].batch
+    return atom->kind == ATOM_BATCH                                 ? probes[probe].batch
            : atom->kind == ATOM_STATIC || atom->kind == ATOM_REPEAT ? atom->size
                                                                     : probes[probe].sequence;
 }
@@ -225,6 +225,11 @@ static void shift_rows(const struct sums *s)
         }
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 /* Takes a head's straight line away where that is what is left; 0 where it is another line. */
 static double take_slope(const struct sums *s, int64_t head, double *worst)
 {
@@ -236,7 +241,7 @@ static double take_slope(const struct sums *s, int64_t head, double *worst)
             for (int64_t j = 0; j <= i; j++) {
                 double value = row_of(s, p, head, i)[j], line = -slope * (double)(i - j);
                 if (value > masked_below)
-                    error = fmax(error, fabs(value - line) / fabs(slope) / (double)(i + 1));
+                    error = larger(error, fabs(value - line) / fabs(slope) / (double)(i + 1));
             }
     if (!(error <= slope_tolerance))
         return 0;
@@ -245,7 +250,7 @@ static double take_slope(const struct sums *s, int64_t head, double *worst)
             for (int64_t j = 0; j <= i; j++)
                 if (row_of(s, p, head, i)[j] > masked_below)
                     row_of(s, p, head, i)[j] = 0;
-    *worst = fmax(*worst, error);
+    *worst = larger(*worst, error);
     return slope;
 }
 
@@ -256,7 +261,8 @@ static uint32_t number_of(struct importer *im, const float *slopes, int64_t coun
         if (known->count == count && memcmp(known->values, slopes, (size_t)count * sizeof *slopes) == 0)
             return i + 1;
     }
-    struct frequencies list = {.count = count, .values = ARENA_ARRAY(&im->model->arena, float, (size_t)count)};
+    struct frequencies list = {.count = count,
+                               .values = ARENA_ARRAY(&im->model->arena, float, (size_t)count)};
     memcpy(list.values, slopes, (size_t)count * sizeof *slopes);
     *VEC_PUSH(im->arena, &im->slopes) = list;
     return im->slopes.count;
@@ -276,8 +282,9 @@ static void take_slopes(struct masking *m, struct sums *s, struct importer *im)
     uint32_t known = im->slopes.count;
     m->slopes = number_of(im, slopes, s->heads);
     if (worst > 1e-5 && im->slopes.count > known)
-        import_note(im, "what attention scores lose with the distance is rounded in the file, by up to %.1g of a "
-                        "slope at each position; it is taken as a straight line",
+        import_note(im,
+                    "what attention scores lose with the distance is rounded in the file, by up to %.1g of a "
+                    "slope at each position; it is taken as a straight line",
                     worst);
 }
 
@@ -332,8 +339,8 @@ enum status masks_collect(struct masking *out, struct rule *rule, uint32_t term)
     struct sums sums = {.heads = term_get(&im->terms, term)->size};
     *out = (struct masking){.scale = 1};
     for (uint32_t p = 0; p < PROBES; p++)
-        sums.values[p] = ARENA_ARRAY(im->arena, double,
-                                     (size_t)(sums.heads * probes[p].sequence * probes[p].sequence));
+        sums.values[p] =
+            ARENA_ARRAY(im->arena, double, (size_t)(sums.heads * probes[p].sequence * probes[p].sequence));
     TRY(walk(out, &sums, rule, term));
     shift_rows(&sums);
     take_slopes(out, &sums, im);

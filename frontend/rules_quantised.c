@@ -175,13 +175,14 @@ enum status rule_GatherBlockQuantized(struct rule *rule)
     const struct onnx_data *data = rule_is_concrete(rule, 0) ? rule->inputs[0]->data : NULL;
     struct blocks b = {.bits = onnx_integer(rule->node, "bits", 4),
                        .block = onnx_integer(rule->node, "block_size", 128)};
-    int64_t axis = onnx_integer(rule->node, "gather_axis", 0), along = onnx_integer(rule->node, "quantize_axis", 1);
+    int64_t axis = onnx_integer(rule->node, "gather_axis", 0),
+            along = onnx_integer(rule->node, "quantize_axis", 1);
     if (!data || data->rank != 2 || data->dims[1] > MOST_AXIS || axis != 0 || (along != 1 && along != -1))
         return rule_refuse(rule, "only rows of a stored matrix whose blocks lie along its rows are gathered");
     struct rows r = {.rows = data->dims[0], .columns = b.bits == 4 ? 2 * data->dims[1] : data->dims[1]};
     if (b.block > 0 && r.columns % b.block != 0)
-        return rule_refuse(rule, "rows of %" PRId64 " elements are no multiple of block_size = %" PRId64, r.columns,
-                           b.block);
+        return rule_refuse(rule, "rows of %" PRId64 " elements are no multiple of block_size = %" PRId64,
+                           r.columns, b.block);
     TRY(read_blocks(rule, &b, &r, 0, 2));
     TRY(decode_weight(rule, &b, &r, &table));
     struct rule *inner = ARENA_NEW(rule->im->arena, struct rule);

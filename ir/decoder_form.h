@@ -44,7 +44,8 @@ enum decoder_norm { DECODER_RMSNORM, DECODER_LAYERNORM }; /* layer norms have a 
 enum decoder_norms { NORMS_BEFORE, NORMS_AFTER, NORMS_AROUND };
 /* Norms of queries and keys: of each head, or of all heads of a position together. */
 enum decoder_head_norms { HEAD_NORMS_NONE, HEAD_NORMS_EACH, HEAD_NORMS_WHOLE };
-/* What scores lose with the distance: a multiple of the head's slope (slopes_usual), or that times the scale of the scores. */
+/* What scores lose with the distance: a multiple of the head's slope (slopes_usual), or that times the scale
+ * of the scores. */
 enum decoder_slopes { SLOPES_NONE, SLOPES_PLAIN, SLOPES_SCALED };
 enum decoder_activation {
     ACTIVATION_NONE, /* for "no word of the table" */
@@ -69,13 +70,13 @@ struct decoder_form {
     bool shares_norm;        /* where attention and MLP are side by side they read one norm */
     bool has_embedding_norm; /* the embedding is normalised */
     enum decoder_head_norms head_norms;
-    bool has_positions;      /* a table of positions */
-    int64_t first_position;  /* its row for the first token */
+    bool has_positions;     /* a table of positions */
+    int64_t first_position; /* its row for the first token */
     bool has_rotary;
     bool rotates_neighbours; /* stored so that rows 2i and 2i + 1 of a head rotate together */
     enum decoder_slopes slopes;
-    bool is_unscaled;        /* the scale of the scores is 1 */
-    bool has_one_group;      /* one key-value head */
+    bool is_unscaled;   /* the scale of the scores is 1 */
+    bool has_one_group; /* one key-value head */
     bool scales_embedding;
     bool is_gated;
     bool packs_gate;    /* gate and up in one tensor */

@@ -21,12 +21,12 @@ struct hf_defaults {
     int64_t ffn_factor; /* of the hidden size; 0: the MLP's width must be said */
     bool tied, attention_bias, parallel;
     enum hf_window window;
-    int64_t window_size, window_pattern;   /* every n-th layer sees all */
-    int64_t bare_interval;                 /* every n-th layer is not rotated; 0: all are */
-    double epsilon;                        /* 0: must be said */
-    double softcap, logit_softcap;         /* 0: none */
-    double query_scalar;                   /* the scale of the scores is its inverse square root; 0: of head_dim */
-    double theta, local_theta;             /* 0: 10000; of layers with a window, 0: as the others */
+    int64_t window_size, window_pattern; /* every n-th layer sees all */
+    int64_t bare_interval;               /* every n-th layer is not rotated; 0: all are */
+    double epsilon;                      /* 0: must be said */
+    double softcap, logit_softcap;       /* 0: none */
+    double query_scalar;       /* the scale of the scores is its inverse square root; 0: of head_dim */
+    double theta, local_theta; /* 0: 10000; of layers with a window, 0: as the others */
 };
 
 /* The names of the fields of sizes; NULL where a configuration has none. */
@@ -44,23 +44,23 @@ enum { HF_MOST_SWITCHES = 4 };
 /* What a configuration can say, for export. */
 struct hf_fields {
     enum hf_size_names sizes;
-    const char *epsilon;      /* the field of the norms' epsilon; NULL: it is the default */
-    const char *qkv_bias;     /* the field of biases of queries, keys and values; NULL: attention_bias */
-    bool has_one_bias;        /* the same field says it of all linear layers */
-    const char *kv_heads;     /* else there are as many as heads */
-    const char *window;       /* NULL: sliding_window */
-    const char *parallel;     /* the field of branches side by side; NULL: it is the default */
+    const char *epsilon;  /* the field of the norms' epsilon; NULL: it is the default */
+    const char *qkv_bias; /* the field of biases of queries, keys and values; NULL: attention_bias */
+    bool has_one_bias;    /* the same field says it of all linear layers */
+    const char *kv_heads; /* else there are as many as heads */
+    const char *window;   /* NULL: sliding_window */
+    const char *parallel; /* the field of branches side by side; NULL: it is the default */
     enum hf_layer_list layers;
-    bool has_head_dim;        /* head_dim; else it is hidden_size / num_attention_heads */
-    bool divides_hidden;      /* the heads must divide the hidden size whatever head_dim says */
-    bool has_short_rotary;    /* rotary_pct and rotary_emb_base for partial_rotary_factor and rope_theta */
-    bool has_caps;            /* attn_logit_softcapping and final_logit_softcapping */
-    bool has_query_scalar;    /* query_pre_attn_scalar */
-    bool has_local_rotary;    /* rope_local_base_freq, of layers with a window */
-    bool has_bare_layers;     /* no_rope_layers */
-    bool has_factors;         /* stored factors of the rotary frequencies */
-    bool must_tie;            /* the head is the embedding */
-    bool has_one_gelu;        /* readers take GELU and its tangent approximation for the same */
+    bool has_head_dim;     /* head_dim; else it is hidden_size / num_attention_heads */
+    bool divides_hidden;   /* the heads must divide the hidden size whatever head_dim says */
+    bool has_short_rotary; /* rotary_pct and rotary_emb_base for partial_rotary_factor and rope_theta */
+    bool has_caps;         /* attn_logit_softcapping and final_logit_softcapping */
+    bool has_query_scalar; /* query_pre_attn_scalar */
+    bool has_local_rotary; /* rope_local_base_freq, of layers with a window */
+    bool has_bare_layers;  /* no_rope_layers */
+    bool has_factors;      /* stored factors of the rotary frequencies */
+    bool must_tie;         /* the head is the embedding */
+    bool has_one_gelu;     /* readers take GELU and its tangent approximation for the same */
     struct hf_switch switches[HF_MOST_SWITCHES];
 };
 

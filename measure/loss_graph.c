@@ -35,8 +35,7 @@ static enum status copy_body(struct head *out, struct graph *to, const struct gr
     for (uint32_t i = 0; i < model->tensors.count; i++)
         graph_copy_tensor(&copy, i);
     for (uint32_t i = 0; i < model->nodes.count; i++)
-        if (&model->nodes.items[i] != node &&
-            !logit_tail_has(&tail, model->nodes.items[i].results[0]))
+        if (&model->nodes.items[i] != node && !logit_tail_has(&tail, model->nodes.items[i].results[0]))
             TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
     logit_tail_move(&tail, copy.values);
     *out = (struct head){copy.values[node->inputs[0]], copy.values[node->inputs[1]], tail};

@@ -1,6 +1,6 @@
-/* What stands between the head's product and the logits: its bias, scales, and the hyperbolic tangent of a soft cap.
- * Losses are made of chunks of the product, so the steps are built again for each chunk, and their gradients
- * with them. */
+/* What stands between the head's product and the logits: its bias, scales, and the hyperbolic tangent of a
+ * soft cap. Losses are made of chunks of the product, so the steps are built again for each chunk, and their
+ * gradients with them. */
 #ifndef PASSES_LOGIT_TAIL_H
 #define PASSES_LOGIT_TAIL_H
 

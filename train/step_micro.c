@@ -34,8 +34,7 @@ static uint32_t add_input(struct builder_state *b, const char *name, enum dtype 
 }
 
 /* Which values `wanted` is computed from; on the step's arena. */
-static bool *mark_needed(struct builder_state *b, const struct graph *model,
-                         const struct signals *signals)
+static bool *mark_needed(struct builder_state *b, const struct graph *model, const struct signals *signals)
 {
     bool *needed = ARENA_ARRAY(&b->step->arena, bool, model->values.count);
     uint32_t bias = logit_tail_bias(&signals->tail);

@@ -135,8 +135,8 @@ static void add_head(const struct attention_grad *g, int64_t sequence, int64_t h
                     TILE_LAST);
     int64_t query = begin * TILE_COLUMNS;
     for (int j = 0; j < rows; j++)
-        pull_back(a, s->p + j * a->stride, s->t + j * a->stride, s->rows, head, query,
-                  end * TILE_COLUMNS, first + j);
+        pull_back(a, s->p + j * a->stride, s->t + j * a->stride, s->rows, head, query, end * TILE_COLUMNS,
+                  first + j);
     attention_gather(a, s->p, rows, query, seen,
                      attention_panels(&g->packs[ATTENTION_GRADIENTS_DOWN], sequence, head), a->value_width,
                      s->dv_head, a->value_width, TILE_INNER);

@@ -19,7 +19,7 @@ static void pull_back(struct gradient_call *call, enum op op)
     };
     uint32_t pair[] = {node->results[0], call->dy};
     uint32_t delta = build_op(graph, OP_attention_delta, pair, &attributes);
-    uint32_t inputs[] = {node->inputs[0], node->inputs[1],  node->inputs[2], call->dy,
+    uint32_t inputs[] = {node->inputs[0],  node->inputs[1], node->inputs[2], call->dy,
                          node->results[1], delta,           node->inputs[3]};
     call->dx[0] = build_op(graph, op, inputs, &attributes);
     call->dx[1] = build_result(graph, call->dx[0], 1);

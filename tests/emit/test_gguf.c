@@ -261,7 +261,8 @@ static void biased_queries_stay_in_order(void **state)
     shape.biased = true;
     struct file file = write_model(f, &shape, &plain);
     const struct read_tensor *q = find_tensor(&file, "blk.0.attn_q.weight");
-    const struct read_tensor *k = find_tensor(&file, "blk.0.attn_k.bias"), *v = find_tensor(&file, "blk.0.attn_v.bias");
+    const struct read_tensor *k = find_tensor(&file, "blk.0.attn_k.bias"),
+                             *v = find_tensor(&file, "blk.0.attn_v.bias");
     const float *weight = weight_of(f, "layers.0.q"), *vector = weight_of(f, "layers.0.k_bias");
     assert_text(&file, "general.architecture", "qwen2");
     assert_u32(&file, "qwen2.attention.head_count_kv", 2);
@@ -338,7 +339,8 @@ static void layers_of_different_sizes_are_refused(void **state)
     struct model_shape shape = grouped;
     shape.last_ffn = 17;
     f->graph = model_create(&shape);
-    assert_fails(emit_gguf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace, "as a GGUF file");
+    assert_fails(emit_gguf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace,
+                 "as a GGUF file");
 }
 
 /* ---- tokenizers ---- */

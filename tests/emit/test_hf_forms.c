@@ -239,7 +239,8 @@ static void fill_up_what_a_layer_has_lost(void **state)
 {
     (void)state;
     static const struct emit_hf_options filled = {.bos = -1, .eos = -1, .missing = EMIT_FILLS_MISSING};
-    static const char *const names[] = {"gemma2", "smollm3", "gpt_neo"}, *const parts[] = {"attention", "mlp"};
+    static const char *const names[] = {"gemma2", "smollm3", "gpt_neo"}, *const parts[] = {"attention",
+                                                                                           "mlp"};
     for (size_t i = 0; i < 6; i++) {
         const struct hf_model *model = hf_models;
         struct folders f;
@@ -249,7 +250,8 @@ static void fill_up_what_a_layer_has_lost(void **state)
             model++;
         folders_create(&f, model);
         struct graph *cut = without(&f, 1, parts[i % 2]);
-        assert_fails(emit_hf_check(cut, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace, "in every layer");
+        assert_fails(emit_hf_check(cut, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace,
+                     "in every layer");
         f.trace = (struct trace){0};
         assert_ok(emit_hf_check(cut, EMIT_FILLS_MISSING, &f.trace), &f.trace);
         assert_ok(emit_hf(&emitted, f.second, cut, &filled, &f.trace), &f.trace);
