@@ -4,6 +4,7 @@
 #include "frontend/safetensors.h"
 #include "passes/pass.h"
 #include "passes/remove_branches.h"
+#include "tests/emit/model.h"
 #include "tests/frontend/hf_models.h"
 #include "tests/support/evaluate.h"
 #include <jansson.h>
@@ -293,6 +294,88 @@ static void name_the_field_that_cannot_say_it(void **state)
            "hidden_size (3) must be a multiple of num_attention_heads (2)");
 }
 
+/* The whole content of the GGUF file of a graph; heap. */
+static uint8_t *write_gguf(struct folders *f, size_t *size)
+{
+    static const struct emit_gguf_options options = {.bos = -1, .eos = -1};
+    struct emitted emitted = {0};
+    char *path = path_join(f->first.directory, "model.gguf");
+    assert_ok(emit_gguf(&emitted, path, f->model.graph, &options, &f->trace), &f->trace);
+    emitted_release(&emitted);
+    free(path);
+    return model_read_file(f->first.directory, "model.gguf", size);
+}
+
+static bool has_bytes(const uint8_t *file, size_t size, const void *bytes, size_t count)
+{
+    return memmem(file, size, bytes, count) != NULL;
+}
+
+/* Queries, keys and values of all heads, one after the other, whatever the folder had. */
+static void expect_stacked(const struct folders *f, const uint8_t *file, size_t size)
+{
+    static const char *const names[] = {"layers.0.q", "layers.0.k", "layers.0.v"};
+    float stacked[512];
+    int64_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        const struct tensor_view *view = &import_find_tensor(&f->model, names[i])->view;
+        tensor_view_read_f32(view, 0, tensor_view_count(view), stacked + count);
+        count += tensor_view_count(view);
+    }
+    assert_true(has_bytes(file, size, "attn_qkv.weight", 15));
+    assert_true(has_bytes(file, size, stacked, (size_t)count * sizeof *stacked));
+}
+
+static void are_written_as_gguf_where_it_has_the_architecture(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *key;
+        bool is_stacked;
+    } cases[] = {
+        {"qwen2", "qwen2.block_count", false},       {"qwen3", "qwen3.block_count", false},
+        {"gemma", "gemma.block_count", false},       {"nemotron", "nemotron.block_count", false},
+        {"stablelm", "stablelm.block_count", false}, {"phi", "phi2.rope.dimension_count", false},
+        {"olmo2", "olmo2.block_count", false},       {"gpt_neox", "gptneox.use_parallel_residual", true},
+        {"bloom", "bloom.block_count", true},        {"gpt2", "gpt2.block_count", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct hf_model *model = hf_models;
+        struct folders f;
+        size_t size;
+        while (strcmp(model->name, cases[i].name) != 0)
+            model++;
+        folders_create(&f, model);
+        uint8_t *file = write_gguf(&f, &size);
+        if (!has_bytes(file, size, cases[i].key, strlen(cases[i].key)))
+            fail_msg("%s: no key %s", cases[i].name, cases[i].key);
+        if (cases[i].is_stacked)
+            expect_stacked(&f, file, size);
+        free(file);
+        folders_release(&f);
+    }
+}
+
+static void refuse_gguf(const char *name, const char *words)
+{
+    const struct hf_model *model = hf_models;
+    struct folders f;
+    while (strcmp(model->name, name) != 0)
+        model++;
+    folders_create(&f, model);
+    assert_fails(emit_gguf_check(f.model.graph, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace,
+                 words);
+    folders_release(&f);
+}
+
+static void are_refused_where_gguf_has_none(void **state)
+{
+    (void)state;
+    refuse_gguf("opt", "The nearest is gpt2: its activation is gelu_new");
+    refuse_gguf("gemma2", "soft caps");
+    refuse_gguf("smollm3", "no_rope_layers");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +384,8 @@ int main(void)
         cmocka_unit_test(make_up_for_what_the_configuration_computes),
         cmocka_unit_test(fill_up_what_a_layer_has_lost),
         cmocka_unit_test(name_the_field_that_cannot_say_it),
+        cmocka_unit_test(are_written_as_gguf_where_it_has_the_architecture),
+        cmocka_unit_test(are_refused_where_gguf_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
