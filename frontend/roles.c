@@ -46,19 +46,22 @@ static uint32_t plain_mlp(const struct term_set *terms, uint32_t term)
     return roles_is_activation(t->kind) ? roles_projection(terms, t->x) : TERM_NONE;
 }
 
-/* The norm that a linear layer reads, and its bias. */
-static void name_norm(struct roles *roles, const struct importer *im, uint32_t linear, const char *name)
+enum norm_name { NAME_IF_NONE, NAME_ANYWAY };
+
+/* The norm that a linear layer reads, and its bias. One that several read is called after attention. */
+static void name_norm(struct roles *roles, const struct importer *im, uint32_t linear, const char *name,
+                      enum norm_name when)
 {
     const struct term_set *terms = &im->terms;
     if (linear == TERM_NONE)
         return;
     uint32_t x = term_get(terms, linear)->x;
     if (term_get(terms, x)->kind == TERM_BIAS) {
-        roles->names[x] = roles->names[x] ? roles->names[x] : name;
+        roles->names[x] = roles->names[x] && when == NAME_IF_NONE ? roles->names[x] : name;
         x = term_get(terms, x)->x;
     }
     enum term_kind kind = term_get(terms, x)->kind;
-    if ((kind == TERM_RMSNORM || kind == TERM_NORMAL) && !roles->names[x])
+    if ((kind == TERM_RMSNORM || kind == TERM_NORMAL) && (when == NAME_ANYWAY || !roles->names[x]))
         roles->names[x] = name;
 }
 
@@ -74,9 +77,10 @@ static void name_parts(struct roles *roles, struct importer *im, uint32_t number
     const struct term *t = term_get(terms, number);
     uint32_t gate, up, plain;
     if (t->kind == TERM_ATTENTION)
-        name_norm(roles, im, roles_projection(terms, t->x), layer_name(im, layer, "attention_norm"));
+        name_norm(roles, im, roles_projection(terms, t->x), layer_name(im, layer, "attention_norm"),
+                  NAME_ANYWAY);
     if (roles_gated(terms, number, &gate, &up))
-        name_norm(roles, im, roles_projection(terms, gate), layer_name(im, layer, "mlp_norm"));
+        name_norm(roles, im, roles_projection(terms, gate), layer_name(im, layer, "mlp_norm"), NAME_IF_NONE);
     if (t->kind != TERM_LINEAR)
         return;
     if (term_get(terms, t->x)->kind == TERM_ATTENTION)
@@ -86,7 +90,7 @@ static void name_parts(struct roles *roles, struct importer *im, uint32_t number
     if ((plain = plain_mlp(terms, t->x)) != TERM_NONE) {
         roles->names[number] = layer_name(im, layer, "down");
         roles->names[plain] = layer_name(im, layer, "up");
-        name_norm(roles, im, plain, layer_name(im, layer, "mlp_norm"));
+        name_norm(roles, im, plain, layer_name(im, layer, "mlp_norm"), NAME_IF_NONE);
     }
 }
 
@@ -153,7 +157,7 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
     out->head = roles_projection(terms, bent);
     if (out->head != TERM_NONE)
         out->names[out->head] = "head";
-    name_norm(out, im, out->head, "norm");
+    name_norm(out, im, out->head, "norm", NAME_IF_NONE);
     for (uint32_t i = 0; i < count; i++) {
         const struct term *t = term_get(terms, i);
         uint32_t operands[] = {t->x, t->y, t->z};

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes docs/compatibility.md: small random models of many families, made by transformers, exported by torch, imported.
 
-    tools/compatibility.py [FAMILY...] > docs/compatibility.md
+    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [FAMILY...] > docs/compatibility.md
 
 Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier.
 Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
-first of them followed by onnxruntime's optimiser (ort), and onnxruntime-genai's builder; both of these write fused operators
-of com.microsoft. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's builder, which both write fused operators of
+com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
+both is named by OPTIMUM in the environment. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
 transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
@@ -126,6 +127,22 @@ def build(saved, path):
     onnx.save(model, path)  # data inside
 
 
+OPTIMUM = """import sys
+sys.path.insert(0, sys.argv[1])
+from optimum.exporters.onnx import main_export
+main_export(sys.argv[2], sys.argv[3], task="text-generation-with-past", do_validation=False)
+"""
+
+
+def export_optimum(saved, path):
+    """With key-value cache inputs, as users have it."""
+    folder = os.path.join(os.path.dirname(path), "optimum")
+    done = subprocess.run([sys.executable, "-c", OPTIMUM, os.environ["OPTIMUM"], saved, folder], capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(done.stderr.strip().splitlines()[-1])
+    onnx.save(onnx.load(os.path.join(folder, "model.onnx")), path)
+
+
 def export(model, exporter, path, saved):
     if exporter == "genai":
         return build(saved, path)
@@ -135,6 +152,8 @@ def export(model, exporter, path, saved):
         return fused.save_model_to_file(path)
     ids = torch.randint(0, VOCABULARY, (2, 6))
     arguments = [ids, torch.ones_like(ids), torch.arange(6).repeat(2, 1)][:len(model.names)]
+    if exporter == "optimum":
+        return export_optimum(saved, path)
     common = dict(input_names=model.names, output_names=["logits"])
     if exporter == "legacy":
         axes = {name: {0: "batch", 1: "sequence"} for name in model.names + ["logits"]}
@@ -152,7 +171,8 @@ def logits(path, ids):
         value = {"attention_mask": np.ones_like(ids), "position_ids": np.tile(np.arange(ids.shape[1]), (len(ids), 1))}
         feed[item.name] = value.get(item.name, ids).astype(np.int64)
         if item.name.startswith("past_key_values"):
-            feed[item.name] = np.zeros((len(ids), item.shape[1], 0, HEAD_SIZE), np.float32)
+            size = item.shape[3] if isinstance(item.shape[3], int) else HEAD_SIZE
+            feed[item.name] = np.zeros((len(ids), item.shape[1], 0, size), np.float32)
     return session.run(["logits"], feed)[0].astype(np.float64)
 
 
@@ -268,7 +288,7 @@ COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX
 
 def short(problem):
     """The end of a long refusal says why."""
-    return str(problem).split("The nearest is ")[-1]
+    return str(problem).split("The nearest is ")[-1].split("; these are")[0]
 
 
 def row(name, exporter, folder):
@@ -279,7 +299,7 @@ def row(name, exporter, folder):
     try:
         export(model, exporter, path, saved)
     except Exception as problem:  # of the exporter: a row that says so
-        return ["not exported"] + [""] * (len(COLUMNS) - 1), [type(problem).__name__]
+        return ["not exported"] + [""] * (len(COLUMNS) - 1), [str(problem).split("\n")[0][:200] or type(problem).__name__]
     try:
         shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
     except RuntimeError as problem:
@@ -305,33 +325,61 @@ def row(name, exporter, folder):
     return ["yes", classes_of(shape)] + [found[column] for column in COLUMNS[2:]], notes
 
 
-def main():
-    warnings.filterwarnings("ignore")
-    names = sys.argv[1:] or list(FAMILIES)
-    sys.stdout, out = sys.stderr, sys.stdout  # exporters print
-    rows, remarks = [], []
-    for name in names:
-        for exporter in ("legacy", "dynamo", "ort", "genai"):
-            if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                cells, notes = row(name, exporter, folder)
-            numbers = []
-            for text in notes:
-                if text not in remarks:
-                    remarks.append(text)
-                numbers.append(str(remarks.index(text) + 1))
-            rows.append([name, exporter, *cells, " ".join(numbers)])
-            print("| %s |" % " | ".join(rows[-1]), notes, flush=True)
+EXPORTERS = ["legacy", "dynamo", "ort", "genai", "optimum"]
+
+
+def arguments():
+    names, options = [], {"--rows": None, "--exporters": None}
+    given = iter(sys.argv[1:])
+    for word in given:
+        if word in options:
+            options[word] = next(given)
+        else:
+            names.append(word)
+    exporters = (options["--exporters"] or ",".join(EXPORTERS)).split(",")
+    if "OPTIMUM" not in os.environ:
+        exporters = [name for name in exporters if name != "optimum"]
+    return names or list(FAMILIES), exporters, options["--rows"]
+
+
+def print_table(rows, out):
+    remarks = []
     versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
     print("# What imports, and what takes the exports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. "
-          "Models are small and have random weights; numbers are differences. Remarks are numbered below.\n" % ", ".join(versions), file=out)
+          "Models are small and have random weights; numbers are differences of logits, or of losses. Remarks are numbered below.\n"
+          % ", ".join(versions), file=out)
     head = ["model", "exporter", *COLUMNS, "remarks"]
-    for cells in [head, ["---"] * len(head), *rows]:
+    lines = [head, ["---"] * len(head)]
+    for (name, exporter), (cells, notes) in sorted(rows.items(), key=lambda r: (list(FAMILIES).index(r[0][0]), EXPORTERS.index(r[0][1]))):
+        for text in notes:
+            if text not in remarks:
+                remarks.append(text)
+        lines.append([name, exporter, *cells, ", ".join(str(remarks.index(text) + 1) for text in notes)])
+    for cells in lines:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
     print("", file=out)
     for number, text in enumerate(remarks, 1):
         print("%d. %s" % (number, text), file=out)
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    names, exporters, kept = arguments()
+    sys.stdout, out = sys.stderr, sys.stdout  # exporters print
+    rows = {}
+    if kept and os.path.exists(kept):
+        rows = {(name, exporter): (cells, notes) for name, exporter, cells, notes in map(json.loads, open(kept))}
+    for name in names:
+        for exporter in exporters:
+            if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                rows[name, exporter] = row(name, exporter, folder)
+            if kept:
+                with open(kept, "a") as file:
+                    print(json.dumps([name, exporter, *rows[name, exporter]]), file=file)
+            print(name, exporter, *rows[name, exporter], flush=True)
+    print_table(rows, out)
 
 
 if __name__ == "__main__":
