@@ -12,7 +12,7 @@ enum { PANEL_ELEMENTS = 1 << 22 };              /* of one panel, at most */
 /* From q [b, s, n * h], k [b, s, g * h], v [b, s, g * e], the first operands of all. */
 static struct push_attention shape_of(const struct step *s)
 {
-    float softcap = node_real(s->node, ATTRIBUTE_softcap);
+    float softcap = node_softcap(s->node);
     int64_t window = node_integer(s->node, ATTRIBUTE_window);
     uint heads = (uint)node_integer(s->node, ATTRIBUTE_heads),
          groups = (uint)node_integer(s->node, ATTRIBUTE_kv_heads);
@@ -29,7 +29,21 @@ static struct push_attention shape_of(const struct step *s)
         .window = window > 0 ? (uint)window : UINT32_MAX,
         .softcap = softcap,
         .uncap = softcap > 0 ? gm_rcp(softcap) : 0,
+        .sloped = op_constant_input(s->node->op) != UINT32_MAX,
     };
+}
+
+/* What a kernel that does not read them binds in their place: any operand. */
+static struct span slopes_of(const struct step *s)
+{
+    uint32_t input = op_constant_input(s->node->op);
+    return s->inputs[input == UINT32_MAX ? 0 : input].span;
+}
+
+static uint32_t operand_count(const struct step *s)
+{
+    uint32_t input = op_constant_input(s->node->op);
+    return input == UINT32_MAX ? s->node->input_count : input; /* slopes come last */
 }
 
 static void launch_fused(struct lowering *l, enum kernel kernel, const struct span *spans,
@@ -59,10 +73,10 @@ static uint64_t panel_elements(const struct push_attention *p)
 }
 
 /* panel = scale * x . y, for q and k, or for do and v (scale 1). */
-static void launch_dots(struct lowering *l, struct push_attention p, struct span x, struct span y, uint width,
-                        float scale, struct span panel)
+static void launch_dots(struct lowering *l, struct push_attention p, struct span x, struct span y,
+                        struct span slopes, uint width, float scale, struct span panel)
 {
-    struct span spans[] = {x, y, panel};
+    struct span spans[] = {x, y, panel, slopes};
     p.width = width;
     p.scale = scale;
     commands_add(l->commands, KERNEL_attention_panel_dots, spans, &p,
@@ -99,10 +113,12 @@ static bool launch_weights(struct lowering *l, const struct step *s, const struc
     uint64_t count = panel_elements(p);
     if (!lowering_temporary(l, count, x) || !lowering_temporary(l, count, d))
         return false;
-    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, p->key_width, p->scale, *x);
+    struct span slopes = slopes_of(s);
+    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, slopes, p->key_width, p->scale, *x);
     struct push_attention products = *p;
     products.softcap = 0;
-    launch_dots(l, products, s->inputs[3].span, s->inputs[2].span, p->value_width, 1, *d);
+    products.sloped = 0;
+    launch_dots(l, products, s->inputs[3].span, s->inputs[2].span, slopes, p->value_width, 1, *d);
     struct span spans[] = {*x, *d, s->inputs[4].span, s->inputs[5].span};
     commands_add(l->commands, KERNEL_attention_panel_weigh, spans, p, (uint64_t)p->planes * p->rows,
                  30.0 * count);
@@ -122,7 +138,7 @@ static bool lower_query_panel(struct lowering *l, const struct step *s, const st
     }
     if (!lowering_temporary(l, panel_elements(p), &x))
         return false;
-    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, p->key_width, p->scale, x);
+    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, slopes_of(s), p->key_width, p->scale, x);
     struct span softmax[] = {x, s->results[1].span};
     commands_add(l->commands, KERNEL_attention_panel_softmax, softmax, p, tiles(p->planes * p->rows, 8),
                  30.0 * panel_elements(p));
@@ -180,23 +196,28 @@ static void lower_forward(struct lowering *l, const struct step *s, struct push_
 {
     if (l->matmul == VULKAN_MATMUL_WIDE && lower_query_panels(l, s, push))
         return;
-    struct lower_spans all = lower_all_spans(s);
-    launch_fused(l, KERNEL_attention, all.spans, push, push.heads, push.value_width);
+    struct span spans[] = {s->inputs[0].span,  s->inputs[1].span,  s->inputs[2].span,
+                           s->results[0].span, s->results[1].span, slopes_of(s)};
+    launch_fused(l, KERNEL_attention, spans, push, push.heads, push.value_width);
 }
 
 static void lower_gradients(struct lowering *l, const struct step *s, struct push_attention push)
 {
-    enum { RESULT = 6 }; /* q k v do stats delta, then a result */
+    enum { OPERANDS = 6 }; /* q k v do stats delta, then a result and slopes */
     bool panels = l->matmul == VULKAN_MATMUL_WIDE;
-    struct lower_spans all = lower_all_spans(s);
+    struct span spans[OPERANDS + 2];
+    for (uint32_t i = 0; i < OPERANDS; i++)
+        spans[i] = s->inputs[i].span;
+    spans[OPERANDS] = s->results[0].span;
+    spans[OPERANDS + 1] = slopes_of(s);
     if (!panels || !lower_query_panels(l, s, push))
-        launch_fused(l, KERNEL_attention_grad_q, all.spans, push, push.heads, push.key_width);
+        launch_fused(l, KERNEL_attention_grad_q, spans, push, push.heads, push.key_width);
     if (panels && lower_key_panels(l, s, push))
         return;
-    all.spans[RESULT] = s->results[1].span;
-    launch_fused(l, KERNEL_attention_grad_k, all.spans, push, push.groups, push.key_width);
-    all.spans[RESULT] = s->results[2].span;
-    launch_fused(l, KERNEL_attention_grad_v, all.spans, push, push.groups, push.value_width);
+    spans[OPERANDS] = s->results[1].span;
+    launch_fused(l, KERNEL_attention_grad_k, spans, push, push.groups, push.key_width);
+    spans[OPERANDS] = s->results[2].span;
+    launch_fused(l, KERNEL_attention_grad_v, spans, push, push.groups, push.value_width);
 }
 
 typedef void lower_part(struct lowering *l, const struct step *s, struct push_attention push);
@@ -225,7 +246,9 @@ static enum status lower_group(struct lowering *l, const struct step *s, lower_p
     struct push_attention one = push;
     one.batch = one.groups = 1;
     one.heads = push.share;
-    for (uint32_t i = 0; i < s->node->input_count; i++) {
+    if (push.sloped)
+        part.inputs[operand_count(s)].span = span_part(slopes_of(s), group * push.share, push.share);
+    for (uint32_t i = 0; i < operand_count(s); i++) {
         struct lower_copy copy = columns_of_group(&s->inputs[i], &push, sequence, group);
         TRY(lowering_keep(l, copy.rows * copy.columns, &part.inputs[i].span, trace));
         copy.to = part.inputs[i].span;
@@ -260,7 +283,7 @@ static enum status lower_parts(struct lowering *l, const struct step *s, lower_p
 {
     struct push_attention push = shape_of(s);
     uint64_t batch = push.batch, largest = 1;
-    for (uint32_t i = 0; i < s->node->input_count; i++)
+    for (uint32_t i = 0; i < operand_count(s); i++)
         largest = s->inputs[i].count > largest ? s->inputs[i].count : largest;
     for (uint32_t i = 0; i < s->node->result_count; i++)
         largest = s->results[i].count > largest ? s->results[i].count : largest;
@@ -271,7 +294,7 @@ static enum status lower_parts(struct lowering *l, const struct step *s, lower_p
     for (uint64_t b = 0; most > 0 && b < batch; b += most) {
         struct step part = *s;
         uint64_t n = batch - b < most ? batch - b : most;
-        for (uint32_t i = 0; i < s->node->input_count; i++)
+        for (uint32_t i = 0; i < operand_count(s); i++)
             part.inputs[i].span = sequences(&s->inputs[i], push.batch, b, n);
         for (uint32_t i = 0; i < s->node->result_count; i++)
             part.results[i].span = sequences(&s->results[i], push.batch, b, n);

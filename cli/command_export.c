@@ -16,7 +16,9 @@ static enum status write_files(struct emitted *files, const struct command *comm
                            name);
     struct tokenizer *tokenizer = NULL;
     TRY(model_source_tokenizer(&tokenizer, source, command_option(command, "tokenizer"), trace));
-    struct export_request request = {command_option(command, "output"), source->graph, tokenizer, type};
+    struct export_request request = {command_option(command, "output"), source->graph, tokenizer, type,
+                                     command_option(command, "fill") ? EMIT_FILLS_MISSING
+                                                                     : EMIT_REFUSES_MISSING};
     enum status status = form->write(files, &request, trace);
     tokenizer_close(tokenizer);
     return status;

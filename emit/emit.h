@@ -31,23 +31,28 @@ void emitted_release(struct emitted *emitted); /* accepts zeroed memory */
 /* UNSUPPORTED names what the form cannot hold. */
 enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph,
                       struct trace *trace) MUST_CHECK;
+/* What becomes of a layer that has lost its attention or its MLP, where a form has no place for that: it is
+ * refused, or written with zeros there, and a note says so. */
+enum emit_missing { EMIT_REFUSES_MISSING, EMIT_FILLS_MISSING };
 /* `tokenizer_json` may be empty: then no tokenizer is written. bos and eos: -1 when there is none. */
 struct emit_hf_options {
     struct str tokenizer_json;
     int32_t bos, eos;
-    int64_t context;     /* max_position_embeddings; 0: 2048 */
+    int64_t context; /* max_position_embeddings; 0: 2048 */
+    enum emit_missing missing;
     uint64_t shard_size; /* bytes of weights in a file at most, if one weight fits; 0: 5,000,000,000 */
 };
 enum status emit_hf(struct emitted *out, const char *directory, const struct graph *graph,
                     const struct emit_hf_options *options, struct trace *trace) MUST_CHECK;
-/* A GGUF file (version 3) for the readers of llama.cpp: architecture llama, the rows of the queries' and
- * keys' weights in the order that rotates neighbouring pairs. `type` is that of the matrices: "f32", "f16",
+/* A GGUF file (version 3) for the readers of llama.cpp, of the architecture in
+ * ir/gguf_architectures.def that can say what the model is. `type` is that of the matrices: "f32", "f16",
  * "bf16", "q8_0" (f16 where rows are no multiple of 32); vectors are f32. NULL: "f32". */
 struct emit_gguf_options {
     struct str tokenizer_json; /* may be empty: then no tokenizer is written */
     int32_t bos, eos;          /* -1: none */
     bool puts_bos, puts_eos;   /* whether readers put them around a text */
     int64_t context;           /* 0: 2048 */
+    enum emit_missing missing;
     const char *type;
 };
 enum status emit_gguf(struct emitted *out, const char *path, const struct graph *graph,
@@ -55,7 +60,9 @@ enum status emit_gguf(struct emitted *out, const char *path, const struct graph 
 /* What would keep the graph from being written, before any work is done: OK, or UNSUPPORTED with the reason.
  */
 enum status emit_onnx_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
-enum status emit_hf_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
-enum status emit_gguf_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
+enum status emit_hf_check(const struct graph *graph, enum emit_missing missing,
+                          struct trace *trace) MUST_CHECK;
+enum status emit_gguf_check(const struct graph *graph, enum emit_missing missing,
+                            struct trace *trace) MUST_CHECK;
 
 #endif

@@ -1,9 +1,10 @@
-/* The parts of a LLaMA-like model under the names that llama.cpp gives them (its gguf-py/gguf/constants.py).
- */
+/* The parts of a model under the names that llama.cpp gives them (its gguf-py/gguf/constants.py). What an
+ * architecture is stands in ir/gguf_architectures.def; tensors are those of a Hugging Face folder under other
+ * names. */
 #include "emit/emit.h"
 #include "emit/gguf_file.h"
 #include "emit/gguf_tokenizer.h"
-#include "emit/parts.h"
+#include "emit/hf_weights.h"
 #include "emit/rotary_base.h"
 #include "ir/text.h"
 #include <inttypes.h>
@@ -15,35 +16,13 @@ enum { GGUF_DEFAULT_CONTEXT = 2048, GGUF_ROTARY_BASE = 10000 };
 struct gguf_model {
     struct graph *graph; /* canonical */
     struct parts parts;
+    struct hf_form form;
     float rotary_base;
-    const float *rotary_factors; /* [head_size / 2], or NULL */
-    float query_factor; /* what makes the scale of the scores head_size^-0.5, the readers' only one */
+    const float *rotary_factors; /* [frequencies], or NULL */
+    struct hf_weights weights;
     const struct encoding *encoding;
     struct gguf file;
 };
-
-/* What the readers' architecture "llama" is. */
-static enum status check_form(const struct parts *p, struct trace *trace)
-{
-    const struct {
-        bool holds;
-        const char *what;
-    } facts[] = {
-        {p->norm_kind == DECODER_RMSNORM && !p->norm.bias, "layer norms"},
-        {p->is_gated && p->activation == ACTIVATION_SILU, "an MLP that is not silu(gate) * up"},
-        {!p->is_parallel, "attention and MLP side by side"},
-        {!p->has_head_norms, "normalised queries and keys"},
-        {p->frequencies && !p->positions, "positions that are no rotary embedding"},
-        {p->embedding_scale == 1, "a scaled embedding"},
-        {p->window == 0, "attention with a window"},
-        {!p->frequencies || 2 * p->frequencies->view.dims[0] == p->head_size,
-         "heads that are rotated in part"},
-    };
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        if (!facts[i].holds)
-            return status_fail(trace, UNSUPPORTED, "architecture llama has no place for %s", facts[i].what);
-    return OK;
-}
 
 /* Frequencies that are no powers of one base are those of some base, divided by stored factors. */
 static void find_rotary(struct gguf_model *m)
@@ -60,19 +39,35 @@ static void find_rotary(struct gguf_model *m)
     m->rotary_factors = factors;
 }
 
-static enum status prepare(struct gguf_model *m, const struct graph *graph, struct trace *trace)
+static enum status set_rotary(struct gguf_model *m, struct trace *trace)
 {
-    m->graph = graph_canonicalise(graph);
-    TRY(parts_find(&m->parts, m->graph, trace));
-    TRY(check_form(&m->parts, trace));
-    TRY(parts_find_query_factor(&m->query_factor, &m->parts, trace));
-    if (m->parts.frequencies->view.base)
+    if (!m->parts.frequencies || !m->parts.frequencies->view.base)
+        return OK;
+    if (m->form.architecture->fields.has_factors) {
         find_rotary(m);
-    return OK;
+        return OK;
+    }
+    m->rotary_base = m->form.rotary.base;
+    return m->form.rotary.scaling == SCALING_LLAMA3
+               ? status_fail(trace, UNSUPPORTED,
+                             "architecture %s has no place for the rotary frequencies of Llama 3.1",
+                             m->form.architecture->name)
+               : OK;
+}
+
+static enum status prepare(struct gguf_model *m, const struct graph *graph, enum emit_missing missing,
+                           struct trace *trace)
+{
+    struct hf_table table = {gguf_architectures, gguf_architecture_count};
+    m->graph = graph_canonicalise(graph);
+    TRY(parts_find(&m->parts, m->graph, missing == EMIT_FILLS_MISSING ? PARTS_FILLED : PARTS_WHOLE, trace));
+    TRY(hf_form_choose(&m->form, &m->parts, table, trace));
+    return set_rotary(m, trace);
 }
 
 static void release(struct gguf_model *m)
 {
+    hf_weights_release(&m->weights);
     gguf_release(&m->file);
     parts_release(&m->parts);
     graph_destroy(m->graph);
@@ -81,106 +76,117 @@ static void release(struct gguf_model *m)
 /* ---- weights ---- */
 
 /* Vectors stay f32; rows that blocks do not divide fall back to halves. */
-static const struct encoding *encoding_of(const struct gguf_model *m, const struct tensor_view *view)
+static const struct encoding *encoding_of(const struct gguf_model *m, const struct safetensors_entry *entry)
 {
-    if (view->rank < 2)
+    if (entry->rank < 2)
         return &encoding_f32;
-    return view->dims[view->rank - 1] % m->encoding->block == 0 ? m->encoding : &encoding_f16;
+    return entry->dims[1] % m->encoding->block == 0 ? m->encoding : &encoding_f16;
 }
 
-static void add_view(struct gguf_model *m, const char *name, const struct tensor_view *view, float factor)
+static void add_entry(struct gguf_model *m, const struct safetensors_entry *entry)
 {
-    struct gguf_tensor tensor = {name, *view, factor, encoding_of(m, view)};
+    struct gguf_tensor tensor = {*entry, encoding_of(m, entry)};
     gguf_add_tensor(&m->file, &tensor);
 }
 
 /* Rows of a head as the reader pairs them: row 2i and 2i + 1 rotate together, where ours are i and i + f. */
-static struct tensor_view interleaved(struct gguf_model *m, const struct tensor_view *view)
+static const struct tensor *interleaved(struct gguf_model *m, const struct tensor *tensor)
 {
-    uint32_t rows = (uint32_t)view->dims[0], head = (uint32_t)m->parts.head_size;
+    if (!tensor)
+        return NULL;
+    uint32_t rows = (uint32_t)tensor->view.dims[0], head = (uint32_t)m->parts.head_size;
     uint32_t *order = ARENA_ARRAY(&m->file.arena, uint32_t, rows);
+    struct tensor *copy = ARENA_NEW(&m->file.arena, struct tensor);
     for (uint32_t i = 0; i < rows; i++)
         order[i] = i / head * head + i % 2 * (head / 2) + i % head / 2;
-    return tensor_view_take(view, &m->file.arena, 0, order, rows);
+    *copy = *tensor;
+    copy->view = tensor_view_take(&tensor->view, &m->file.arena, 0, order, rows);
+    return copy;
 }
 
-static void add_part(struct gguf_model *m, const char *name, const char *part, const struct tensor *tensor,
-                     bool is_rotated, float factor)
+static void interleave(struct gguf_model *m)
 {
-    struct tensor_view view = is_rotated ? interleaved(m, &tensor->view) : tensor->view;
-    add_view(m, arena_printf(&m->file.arena, "%s.%s", name, part), &view, factor);
+    for (uint32_t i = 0; i < m->parts.layers.count; i++) {
+        struct parts_layer *layer = &m->parts.layers.items[i];
+        layer->q.weight = interleaved(m, layer->q.weight);
+        layer->q.bias = interleaved(m, layer->q.bias);
+        layer->k.weight = interleaved(m, layer->k.weight);
+        layer->k.bias = interleaved(m, layer->k.bias);
+    }
 }
 
-static void add_linear(struct gguf_model *m, uint32_t layer, const char *role,
-                       const struct part_linear *linear, bool is_rotated, float factor)
+static void add_factors(struct gguf_model *m)
 {
-    const char *name = arena_printf(&m->file.arena, "blk.%" PRIu32 ".%s", layer, role);
-    add_part(m, name, "weight", linear->weight, is_rotated, factor);
-    if (linear->bias)
-        add_part(m, name, "bias", linear->bias, is_rotated, factor);
-}
-
-static void add_layer(struct gguf_model *m, uint32_t i, const struct parts_layer *layer)
-{
-    struct arena *arena = &m->file.arena;
-    add_view(m, arena_printf(arena, "blk.%" PRIu32 ".attn_norm.weight", i),
-             &layer->attention_norm.weight->view, 1);
-    add_linear(m, i, "attn_q", &layer->q, true, m->query_factor);
-    add_linear(m, i, "attn_k", &layer->k, true, 1);
-    add_linear(m, i, "attn_v", &layer->v, false, 1);
-    add_linear(m, i, "attn_output", &layer->o, false, 1);
-    add_view(m, arena_printf(arena, "blk.%" PRIu32 ".ffn_norm.weight", i), &layer->mlp_norm.weight->view, 1);
-    add_linear(m, i, "ffn_gate", &layer->gate, false, 1);
-    add_linear(m, i, "ffn_up", &layer->up, false, 1);
-    add_linear(m, i, "ffn_down", &layer->down, false, 1);
+    int64_t count = m->parts.frequencies->view.dims[0];
+    struct safetensors_piece *piece = ARENA_NEW(&m->file.arena, struct safetensors_piece);
+    piece->factor = 1;
+    piece->view = (struct tensor_view){.base = (const uint8_t *)m->rotary_factors,
+                                       .base_size = (size_t)count * sizeof *m->rotary_factors,
+                                       .dtype = DTYPE_F32,
+                                       .rank = 1,
+                                       .dims = {count},
+                                       .strides = {1}};
+    add_entry(m, &(struct safetensors_entry){"rope_freqs.weight", 1, {count, 0}, piece, 1});
 }
 
 static void add_weights(struct gguf_model *m)
 {
-    const struct parts *l = &m->parts;
-    add_view(m, "token_embd.weight", &l->embed->view, 1);
-    for (uint32_t i = 0; i < l->layers.count; i++)
-        add_layer(m, i, &l->layers.items[i]);
-    if (m->rotary_factors) {
-        int64_t count = l->head_size / 2;
-        struct tensor_view view = {.base = (const uint8_t *)m->rotary_factors,
-                                   .base_size = (size_t)count * sizeof *m->rotary_factors,
-                                   .dtype = DTYPE_F32,
-                                   .rank = 1,
-                                   .dims = {count},
-                                   .strides = {1}};
-        add_view(m, "rope_freqs.weight", &view, 1);
-    }
-    add_view(m, "output_norm.weight", &l->norm.weight->view, 1);
-    if (l->head)
-        add_view(m, "output.weight", &l->head->view, 1);
+    if (m->form.architecture->form.rotates_neighbours)
+        interleave(m);
+    m->weights.parts = &m->parts;
+    m->weights.form = &m->form;
+    hf_weights_add(&m->weights);
+    for (uint32_t i = 0; i < m->weights.entries.count; i++)
+        add_entry(m, &m->weights.entries.items[i]);
+    if (m->rotary_factors)
+        add_factors(m);
 }
 
 /* ---- keys ---- */
 
+static const char *key_of(struct gguf_model *m, const char *key)
+{
+    return arena_printf(&m->file.arena, "%s.%s", m->form.architecture->name, key);
+}
+
 static void add_size(struct gguf_model *m, const char *key, int64_t size)
 {
-    gguf_add_u32(&m->file, key, (uint32_t)size);
+    gguf_add_u32(&m->file, key_of(m, key), (uint32_t)size);
+}
+
+static void add_rotary_keys(struct gguf_model *m)
+{
+    if (!m->parts.frequencies)
+        return;
+    add_size(m, "rope.dimension_count", 2 * m->parts.frequencies->view.dims[0]);
+    gguf_add_f32(&m->file, key_of(m, "rope.freq_base"), m->rotary_base);
+    if (m->form.rotary.scaling != SCALING_LINEAR)
+        return;
+    gguf_add_text(&m->file, key_of(m, "rope.scaling.type"), STR("linear"));
+    gguf_add_f32(&m->file, key_of(m, "rope.scaling.factor"), m->form.rotary.factor);
 }
 
 static void add_keys(struct gguf_model *m, const struct emit_gguf_options *options)
 {
-    const struct parts *l = &m->parts;
-    gguf_add_text(&m->file, "general.architecture", STR("llama"));
-    add_size(m, "general.alignment", GGUF_ALIGNMENT);
-    add_size(m, "general.file_type", m->encoding->gguf_file);
-    add_size(m, "llama.block_count", l->layers.count);
-    add_size(m, "llama.context_length", options->context > 0 ? options->context : GGUF_DEFAULT_CONTEXT);
-    add_size(m, "llama.embedding_length", l->hidden);
-    add_size(m, "llama.feed_forward_length", l->ffn);
-    add_size(m, "llama.attention.head_count", l->heads);
-    add_size(m, "llama.attention.head_count_kv", l->kv_heads);
-    add_size(m, "llama.attention.key_length", l->head_size);
-    add_size(m, "llama.attention.value_length", l->head_size);
-    gguf_add_f32(&m->file, "llama.attention.layer_norm_rms_epsilon", l->epsilon);
-    add_size(m, "llama.rope.dimension_count", l->head_size);
-    gguf_add_f32(&m->file, "llama.rope.freq_base", m->rotary_base);
-    add_size(m, "llama.vocab_size", l->vocabulary);
+    const struct parts *p = &m->parts;
+    const struct hf_architecture *a = m->form.architecture;
+    int64_t context = options->context > 0 ? options->context : GGUF_DEFAULT_CONTEXT;
+    gguf_add_text(&m->file, "general.architecture", str_from(a->name));
+    gguf_add_u32(&m->file, "general.alignment", GGUF_ALIGNMENT);
+    gguf_add_u32(&m->file, "general.file_type", m->encoding->gguf_file);
+    add_size(m, "block_count", p->layers.count);
+    add_size(m, "context_length", p->positions ? p->positions->view.dims[0] - p->first_position : context);
+    add_size(m, "embedding_length", p->hidden);
+    add_size(m, "feed_forward_length", p->ffn);
+    add_size(m, "attention.head_count", p->heads);
+    add_size(m, "attention.head_count_kv", p->kv_heads);
+    add_size(m, "attention.key_length", p->head_size);
+    add_size(m, "attention.value_length", p->head_size);
+    gguf_add_f32(&m->file, key_of(m, a->fields.epsilon), p->epsilon);
+    if (a->fields.parallel)
+        gguf_add_bool(&m->file, key_of(m, a->fields.parallel), p->is_parallel);
+    add_rotary_keys(m);
+    add_size(m, "vocab_size", p->vocabulary);
 }
 
 /* ---- the file ---- */
@@ -214,8 +220,10 @@ enum status emit_gguf(struct emitted *out, const char *path, const struct graph 
         status = status_fail(trace, INVALID,
                              "the type of weights: expected f32, f16, bf16 or q8_0, found \"%s\"", type);
     if (status == OK)
-        status = prepare(&m, graph, trace);
-    if (status == OK && !m.parts.frequencies->view.base)
+        status = prepare(&m, graph, options->missing, trace);
+    if (status == OK)
+        parts_note_filled(&m.parts);
+    if (status == OK && m.parts.frequencies && !m.parts.frequencies->view.base)
         status = status_fail(trace, INVALID, "the rotary frequencies have no content");
     if (status == OK)
         status = write_file(&m, out, path, options, trace);
@@ -225,10 +233,10 @@ enum status emit_gguf(struct emitted *out, const char *path, const struct graph 
     return status;
 }
 
-enum status emit_gguf_check(const struct graph *graph, struct trace *trace)
+enum status emit_gguf_check(const struct graph *graph, enum emit_missing missing, struct trace *trace)
 {
     struct gguf_model m = {.encoding = &encoding_f32};
-    enum status status = prepare(&m, graph, trace);
+    enum status status = prepare(&m, graph, missing, trace);
     release(&m);
     if (status != OK)
         trace_add(trace, "as a GGUF file");

@@ -94,7 +94,7 @@ void gguf_add_i32s(struct gguf *gguf, const char *key, const int32_t *values, ui
 
 void gguf_add_tensor(struct gguf *gguf, const struct gguf_tensor *tensor)
 {
-    assert(strlen(tensor->name) <= GGUF_MAX_NAME);
+    assert(strlen(tensor->entry.name) <= GGUF_MAX_NAME);
     *VEC_PUSH(&gguf->arena, &gguf->tensors) = *tensor;
 }
 
@@ -105,17 +105,17 @@ static uint64_t aligned(uint64_t offset)
 
 static uint64_t content_bytes(const struct gguf_tensor *tensor)
 {
-    uint64_t count = (uint64_t)tensor_view_count(&tensor->view);
+    uint64_t count = safetensors_bytes(&tensor->entry) / sizeof(float);
     assert(count % tensor->encoding->block == 0);
     return count / tensor->encoding->block * tensor->encoding->bytes;
 }
 
 static void put_info(struct builder *out, const struct gguf_tensor *tensor, uint64_t offset)
 {
-    put_text(out, str_from(tensor->name));
-    put_u32(out, tensor->view.rank);
-    for (uint32_t a = tensor->view.rank; a-- > 0;)
-        put_u64(out, (uint64_t)tensor->view.dims[a]);
+    put_text(out, str_from(tensor->entry.name));
+    put_u32(out, tensor->entry.rank);
+    for (uint32_t a = tensor->entry.rank; a-- > 0;)
+        put_u64(out, (uint64_t)tensor->entry.dims[a]);
     put_u32(out, tensor->encoding->gguf_type);
     put_u64(out, offset);
 }
@@ -141,11 +141,16 @@ static enum status write_header(struct output_file *file, const struct gguf *ggu
 static enum status write_content(struct output_file *file, const struct gguf_tensor *tensor,
                                  struct trace *trace)
 {
-    if (!tensor->view.base)
-        TRY(output_pad(file, content_bytes(tensor), trace));
-    else
-        TRY_WITH(trace, output_add_weight(file, &tensor->view, tensor->factor, tensor->encoding, trace),
-                 "while writing the weight %s", tensor->name);
+    const struct encoding *encoding = tensor->encoding;
+    for (uint32_t i = 0; i < tensor->entry.piece_count; i++) {
+        const struct safetensors_piece *piece = &tensor->entry.pieces[i];
+        uint64_t zeros = (uint64_t)piece->zeros / encoding->block * encoding->bytes;
+        if (piece->view.rank == 0)
+            TRY(output_pad(file, zeros, trace));
+        else
+            TRY_WITH(trace, output_add_weight(file, &piece->view, piece->factor, encoding, trace),
+                     "while writing the weight %s", tensor->entry.name);
+    }
     return output_pad(file, aligned(output_length(file)) - output_length(file), trace);
 }
 

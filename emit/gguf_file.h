@@ -7,14 +7,12 @@
 
 #include "base/arena.h"
 #include "base/vec.h"
-#include "emit/output.h"
+#include "emit/safetensors.h"
 
 enum { GGUF_VERSION = 3, GGUF_ALIGNMENT = 32, GGUF_MAX_NAME = 63 };
 
 struct gguf_tensor {
-    const char *name;        /* at most GGUF_MAX_NAME bytes */
-    struct tensor_view view; /* base NULL: zeros of the shape of rank 1 */
-    float factor;            /* of every element */
+    struct safetensors_entry entry; /* its name has at most GGUF_MAX_NAME bytes */
     const struct encoding *encoding;
 };
 

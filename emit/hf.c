@@ -26,11 +26,16 @@ struct hf_writer {
 };
 
 /* A graph that is only checked may have frequencies without content. */
-static enum status prepare(struct hf_writer *w, const struct graph *graph, struct trace *trace)
+static enum status prepare(struct hf_writer *w, const struct graph *graph, enum emit_missing missing,
+                           struct trace *trace)
 {
+    enum parts_missing parts = missing == EMIT_FILLS_MISSING ? PARTS_FILLED : PARTS_WHOLE;
     w->graph = graph_canonicalise(graph);
-    TRY_WITH(trace, parts_find(&w->parts, w->graph, trace), "as a model of Hugging Face's");
-    TRY_WITH(trace, hf_form_choose(&w->form, &w->parts, trace), "as a model of Hugging Face's");
+    TRY_WITH(trace, parts_find(&w->parts, w->graph, parts, trace), "as a model of Hugging Face's");
+    TRY_WITH(trace,
+             hf_form_choose(&w->form, &w->parts, (struct hf_table){hf_architectures, hf_architecture_count},
+                            trace),
+             "as a model of Hugging Face's");
     return OK;
 }
 
@@ -184,7 +189,8 @@ static enum status check_place(const char *place, struct trace *trace)
 static enum status write_folder(struct hf_writer *w, struct emitted *list, const struct graph *graph,
                                 struct trace *trace)
 {
-    TRY(prepare(w, graph, trace));
+    TRY(prepare(w, graph, w->options->missing, trace));
+    parts_note_filled(&w->parts);
     if (w->parts.frequencies && !w->parts.frequencies->view.base)
         return status_fail(trace, INVALID, "Hugging Face export: the rotary frequencies have no content");
     TRY(check_place(w->place, trace));
@@ -226,10 +232,10 @@ enum status emit_hf(struct emitted *out, const char *directory, const struct gra
     return status;
 }
 
-enum status emit_hf_check(const struct graph *graph, struct trace *trace)
+enum status emit_hf_check(const struct graph *graph, enum emit_missing missing, struct trace *trace)
 {
     struct hf_writer w = {0};
-    enum status status = prepare(&w, graph, trace);
+    enum status status = prepare(&w, graph, missing, trace);
     release(&w);
     return status;
 }

@@ -88,12 +88,15 @@ static void add_sizes(struct lines *lines, const struct parts *p, const struct h
     add_size(lines, names[HF_HIDDEN], p->hidden);
     add_size(lines, names[HF_LAYERS], p->layers.count);
     add_size(lines, names[HF_HEADS], p->heads);
-    add_size(lines, names[HF_FFN], p->ffn);
-    add_size(lines, names[HF_CONTEXT], p->positions ? p->positions->view.dims[0] : context_of(options));
-    add_text(lines, names[HF_ACTIVATION], activation);
+    if (names[HF_FFN])
+        add_size(lines, names[HF_FFN], p->ffn);
+    add_size(lines, names[HF_CONTEXT],
+             p->positions ? p->positions->view.dims[0] - p->first_position : context_of(options));
+    if (names[HF_ACTIVATION])
+        add_text(lines, names[HF_ACTIVATION], activation);
     add_size(lines, "vocab_size", p->vocabulary);
-    if (a->fields.has_kv_heads)
-        add_size(lines, "num_key_value_heads", p->kv_heads);
+    if (a->fields.kv_heads)
+        add_size(lines, a->fields.kv_heads, p->kv_heads);
     if (a->fields.has_head_dim)
         add_size(lines, "head_dim", p->head_size);
 }
@@ -104,6 +107,8 @@ static void add_rotary(struct lines *lines, const struct parts *p, const struct 
     bool is_short = a->fields.has_short_rotary;
     if (!p->frequencies)
         return;
+    if (a->fields.has_local_rotary)
+        add_float(lines, "rope_local_base_freq", form->local_base > 0 ? form->local_base : form->rotary.base);
     add_float(lines, is_short ? "rotary_emb_base" : "rope_theta", form->rotary.base);
     if (form->rotary.scaling == SCALING_LINEAR)
         add(lines, "rope_scaling",
@@ -120,24 +125,92 @@ static void add_rotary(struct lines *lines, const struct parts *p, const struct 
                      2 * p->frequencies->view.dims[0], p->head_size);
 }
 
-static void add_switches(struct lines *lines, const struct parts *p, const struct hf_architecture *a)
+/* A word a layer, `times` NULL, or [[words, 1]]. */
+static void add_layer_words(struct lines *lines, const struct parts *p, const char *key,
+                            const char *with_window, const char *full, const char *times)
 {
-    if (a->form.qkv_bias == BIAS_CONFIGURED)
-        add_flag(lines, a->fields.qkv_bias ? a->fields.qkv_bias : "attention_bias",
-                 p->has_qkv_bias || p->has_o_bias);
-    if (a->form.mlp_bias == BIAS_CONFIGURED)
-        add_flag(lines, "mlp_bias", p->has_mlp_bias);
-    if (a->defaults.parallel)
-        add_flag(lines, "use_parallel_residual", p->is_parallel);
-    if (a->defaults.window != WINDOW_NONE && p->window > 0)
-        add(lines, "sliding_window", arena_printf(&lines->arena, "%" PRId64, p->window));
-    else if (a->defaults.window == WINDOW_ALWAYS)
-        add(lines, "sliding_window", "null");
-    if (a->defaults.window == WINDOW_SWITCHED) {
+    struct builder list = {0};
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        builder_printf(&list, "%s\"%s\"", i > 0 ? ", " : "",
+                       p->layers.items[i].window > 0 ? with_window : full);
+    add(lines, key, arena_printf(&lines->arena, times ? "[[[%s], %s]]" : "[%s]", builder_text(&list), times));
+    builder_release(&list);
+}
+
+static void add_windows(struct lines *lines, const struct parts *p, const struct hf_architecture *a)
+{
+    const char *field = a->fields.window ? a->fields.window : "sliding_window";
+    enum hf_window kind = a->defaults.window;
+    if (kind == WINDOW_NONE)
+        return;
+    if (p->window > 0)
+        add(lines, field, arena_printf(&lines->arena, "%" PRId64, p->window));
+    else if (kind == WINDOW_ALWAYS)
+        add(lines, field, "null");
+    if (kind == WINDOW_SWITCHED) {
         add_flag(lines, "use_sliding_window", p->window > 0);
-        if (p->window > 0)
+        if (p->window > 0 && !p->has_windows_apart)
             add(lines, "max_window_layers", "0"); /* the first layer that has the window */
     }
+    if (a->fields.layers == LAYERS_COUNTED)
+        add_layer_words(lines, p, "attention_types", "local", "global", "1");
+    else if (a->fields.layers == LAYERS_TYPED && (p->has_windows_apart || kind == WINDOW_PATTERN))
+        add_layer_words(lines, p, "layer_types", "sliding_attention", "full_attention", NULL);
+}
+
+static void add_bare_layers(struct lines *lines, const struct parts *p)
+{
+    struct builder list = {0};
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        builder_printf(&list, "%s%d", i > 0 ? ", " : "",
+                       p->layers.items[i].frequencies != NULL || !p->layers.items[i].attention);
+    add(lines, "no_rope_layers", arena_printf(&lines->arena, "[%s]", builder_text(&list)));
+    builder_release(&list);
+}
+
+static void add_cap(struct lines *lines, const char *key, float cap)
+{
+    if (cap > 0)
+        add_float(lines, key, cap);
+    else
+        add(lines, key, "null");
+}
+
+/* The scale of the scores is this to the power of -1/2. */
+static void add_query_scalar(struct lines *lines, float scale)
+{
+    double scalar = 1 / ((double)scale * (double)scale);
+    if (fabs(scalar / round(scalar) - 1) < 1e-6) {
+        add_size(lines, "query_pre_attn_scalar", (int64_t)round(scalar));
+        return;
+    }
+    add(lines, "query_pre_attn_scalar", arena_printf(&lines->arena, "%.17g", scalar));
+}
+
+static void add_scores(struct lines *lines, const struct parts *p, const struct hf_architecture *a)
+{
+    add_windows(lines, p, a);
+    if (a->fields.has_bare_layers)
+        add_bare_layers(lines, p);
+    if (a->fields.has_caps) {
+        add_cap(lines, "attn_logit_softcapping", p->softcap);
+        add_cap(lines, "final_logit_softcapping", p->logit_softcap);
+    }
+    if (a->fields.has_query_scalar)
+        add_query_scalar(lines, p->scale);
+}
+
+static void add_switches(struct lines *lines, const struct parts *p, const struct hf_architecture *a)
+{
+    bool any = p->has_qkv_bias || p->has_o_bias || (a->fields.has_one_bias && p->has_mlp_bias);
+    if (a->form.qkv_bias == BIAS_CONFIGURED)
+        add_flag(lines, a->fields.qkv_bias ? a->fields.qkv_bias : "attention_bias", any);
+    if (a->form.mlp_bias == BIAS_CONFIGURED && !a->fields.has_one_bias)
+        add_flag(lines, "mlp_bias", p->has_mlp_bias);
+    if (a->fields.parallel)
+        add_flag(lines, a->fields.parallel, p->is_parallel);
+    for (size_t i = 0; i < HF_MOST_SWITCHES && a->fields.switches[i].name; i++)
+        add_flag(lines, a->fields.switches[i].name, a->fields.switches[i].value);
     add_flag(lines, "tie_word_embeddings", !p->head);
 }
 
@@ -156,9 +229,11 @@ void hf_config_print(struct builder *out, const struct parts *parts, const struc
     add_text(&lines, "torch_dtype", "float32");
     add_id(&lines, "bos_token_id", options->bos);
     add_id(&lines, "eos_token_id", options->eos);
-    add_float(&lines, a->fields.epsilon, parts->epsilon);
+    if (a->fields.epsilon)
+        add_float(&lines, a->fields.epsilon, parts->epsilon);
     add_sizes(&lines, parts, a, options);
     add_rotary(&lines, parts, form);
+    add_scores(&lines, parts, a);
     add_switches(&lines, parts, a);
     qsort(lines.items.items, lines.items.count, sizeof *lines.items.items, compare_keys);
     for (uint32_t i = 0; i < lines.items.count; i++)

@@ -10,12 +10,18 @@
 struct hf_form {
     const struct hf_architecture *architecture;
     struct rotary_form rotary; /* zeroed where the frequencies have no content */
+    float local_base;          /* of the frequencies of layers with a window; 0: as the others */
     float query_factor;        /* of the queries' weights and biases, or of the weight of their norm */
     float embedding_factor;    /* of the embedding's rows; a tied head's final norm is divided by it */
 };
 
 /* Of those that can hold it the one that leaves least to be made up for. UNSUPPORTED names the fields that
  * the nearest ones lack. */
-enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct trace *trace) MUST_CHECK;
+struct hf_table {
+    const struct hf_architecture *items;
+    size_t count;
+};
+enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct hf_table table,
+                           struct trace *trace) MUST_CHECK;
 
 #endif

@@ -88,6 +88,8 @@ static void add_vector(struct hf_weights *w, enum weight_role role, int64_t laye
 static void add_norm(struct hf_weights *w, enum weight_role role, int64_t layer, const struct part_norm *norm,
                      float factor)
 {
+    if (!norm->weight || form_of(w)->norms_are_bare)
+        return;
     add_vector(w, role, layer, PART_WEIGHT, norm->weight, factor);
     if (norm->bias) {
         add_vector(w, role, layer, PART_BIAS, norm->bias, factor);
@@ -185,16 +187,76 @@ static bool writes_bias(enum decoder_bias bias, bool has_bias)
     return bias == BIAS_ALWAYS || (bias == BIAS_CONFIGURED && has_bias);
 }
 
+/* Where one field says it of all linear layers, of them too. */
+static bool any_attention_bias(const struct hf_weights *w)
+{
+    const struct parts *p = w->parts;
+    return p->has_qkv_bias || p->has_o_bias ||
+           (w->form->architecture->fields.has_one_bias && p->has_mlp_bias);
+}
+
+/* A linear layer, or a norm (columns 0), of zeros: the branch adds nothing. */
+static void add_zero_weight(struct hf_weights *w, enum weight_role role, int64_t layer, int64_t rows,
+                            int64_t columns, bool has_bias)
+{
+    bool is_turned = form_of(w)->is_transposed && columns > 0;
+    if (!weight_name(&w->arena, form_of(w)->naming, role, layer, PART_WEIGHT))
+        return;
+    struct run run = begin(w, role, layer, PART_WEIGHT);
+    add_zeros(&run, rows * (columns > 0 ? columns : 1));
+    finish(&run, columns > 0 ? 2 : 1, is_turned ? columns : rows, is_turned ? rows : columns);
+    if (!has_bias)
+        return;
+    run = begin(w, role, layer, PART_BIAS);
+    add_zeros(&run, rows);
+    finish(&run, 1, rows, 0);
+}
+
+static void add_zero_norms(struct hf_weights *w, int64_t i, enum weight_role before, enum weight_role after)
+{
+    bool has_bias = form_of(w)->norm == DECODER_LAYERNORM;
+    if (form_of(w)->norms_are_bare)
+        return;
+    if (form_of(w)->norms != NORMS_AFTER)
+        add_zero_weight(w, before, i, w->parts->hidden, 0, has_bias);
+    if (form_of(w)->norms != NORMS_BEFORE)
+        add_zero_weight(w, after, i, w->parts->hidden, 0, has_bias);
+}
+
+static void add_zero_attention(struct hf_weights *w, int64_t i)
+{
+    const struct decoder_form *form = form_of(w);
+    const struct parts *p = w->parts;
+    int64_t wide = p->heads * p->head_size, narrow = p->kv_heads * p->head_size;
+    bool any = any_attention_bias(w), has_bias = writes_bias(form->qkv_bias, any),
+         is_whole = form->head_norms == HEAD_NORMS_WHOLE;
+    add_zero_norms(w, i, ROLE_attention_norm, ROLE_attention_post_norm);
+    if (form->packing != PACKING_APART) {
+        add_zero_weight(w, ROLE_qkv, i, wide + 2 * narrow, p->hidden, has_bias);
+    } else {
+        add_zero_weight(w, ROLE_q, i, wide, p->hidden, has_bias);
+        add_zero_weight(w, ROLE_k, i, narrow, p->hidden, has_bias);
+        add_zero_weight(w, ROLE_v, i, narrow, p->hidden, has_bias);
+    }
+    if (form->head_norms != HEAD_NORMS_NONE) {
+        add_zero_weight(w, ROLE_q_norm, i, is_whole ? wide : p->head_size, 0, false);
+        add_zero_weight(w, ROLE_k_norm, i, is_whole ? narrow : p->head_size, 0, false);
+    }
+    add_zero_weight(w, ROLE_o, i, p->hidden, wide, writes_bias(form->o_bias, any));
+}
+
 static void add_attention(struct hf_weights *w, int64_t i, const struct parts_layer *layer)
 {
     const struct decoder_form *form = form_of(w);
     const struct parts *p = w->parts;
     /* One field says whether there are any, where it says so. */
-    bool any = p->has_qkv_bias || p->has_o_bias, has_bias = writes_bias(form->qkv_bias, any);
-    float query_factor = form->has_head_norms ? 1 : w->form->query_factor;
+    bool any = any_attention_bias(w), has_bias = writes_bias(form->qkv_bias, any);
+    float query_factor = form->head_norms != HEAD_NORMS_NONE ? 1 : w->form->query_factor;
     struct packed packed = {{&layer->q, &layer->k, &layer->v}, {query_factor, 1, 1}, 3, 1};
     if (form->packing == PACKING_BY_HEAD)
         packed.turns = p->heads;
+    if (form->packing == PACKING_BY_GROUP)
+        packed.turns = p->kv_heads;
     if (form->packing != PACKING_APART) {
         add_packed(w, ROLE_qkv, i, &packed, has_bias);
     } else {
@@ -202,17 +264,26 @@ static void add_attention(struct hf_weights *w, int64_t i, const struct parts_la
         add_linear(w, ROLE_k, i, &layer->k, has_bias, 1);
         add_linear(w, ROLE_v, i, &layer->v, has_bias, 1);
     }
-    if (form->has_head_norms) {
+    if (form->head_norms != HEAD_NORMS_NONE) {
         add_vector(w, ROLE_q_norm, i, PART_WEIGHT, layer->q_norm, w->form->query_factor);
         add_vector(w, ROLE_k_norm, i, PART_WEIGHT, layer->k_norm, 1);
     }
     add_linear(w, ROLE_o, i, &layer->o, writes_bias(form->o_bias, any), 1);
+    add_norm(w, ROLE_attention_norm, i, &layer->attention_norm, 1);
+    add_norm(w, ROLE_attention_post_norm, i, &layer->attention_post_norm, 1);
+}
+
+static bool mlp_has_bias(const struct hf_weights *w)
+{
+    return writes_bias(form_of(w)->mlp_bias,
+                       w->parts->has_mlp_bias ||
+                           (w->form->architecture->fields.has_one_bias && any_attention_bias(w)));
 }
 
 static void add_mlp(struct hf_weights *w, int64_t i, const struct parts_layer *layer)
 {
     const struct decoder_form *form = form_of(w);
-    bool has_bias = writes_bias(form->mlp_bias, w->parts->has_mlp_bias);
+    bool has_bias = mlp_has_bias(w);
     if (form->packs_gate) {
         add_packed(w, ROLE_gate_up, i, &(struct packed){{&layer->gate, &layer->up}, {1, 1}, 2, 1}, has_bias);
     } else {
@@ -221,6 +292,52 @@ static void add_mlp(struct hf_weights *w, int64_t i, const struct parts_layer *l
         add_linear(w, ROLE_up, i, &layer->up, has_bias, 1);
     }
     add_linear(w, ROLE_down, i, &layer->down, has_bias, 1);
+    if (!w->parts->is_parallel || !form->shares_norm)
+        add_norm(w, ROLE_mlp_norm, i, &layer->mlp_norm, 1);
+    add_norm(w, ROLE_mlp_post_norm, i, &layer->mlp_post_norm, 1);
+}
+
+/* The row of the first position is where the form has it: nobody reads those before. */
+static void add_positions(struct hf_weights *w)
+{
+    const struct parts *p = w->parts;
+    struct run run = begin(w, ROLE_positions, 0, PART_WEIGHT);
+    int64_t first = form_of(w)->first_position, columns = p->positions->view.dims[1],
+            skipped = p->first_position > first ? p->first_position - first : 0,
+            missing = first > p->first_position ? first - p->first_position : 0,
+            rows = p->positions->view.dims[0] - skipped;
+    struct tensor_view view = rows_of(&p->positions->view, skipped, rows);
+    if (missing > 0)
+        add_zeros(&run, missing * columns);
+    add_view(&run, &view, 1);
+    finish(&run, 2, missing + rows, columns);
+}
+
+static void add_head_bias(struct hf_weights *w)
+{
+    const struct parts *p = w->parts;
+    struct run run = begin(w, ROLE_head, 0, PART_BIAS);
+    if (p->head_bias)
+        add_view(&run, &p->head_bias->view, 1);
+    else
+        add_zeros(&run, p->vocabulary);
+    finish(&run, 1, p->vocabulary, 0);
+}
+
+static void add_zero_mlp(struct hf_weights *w, int64_t i)
+{
+    const struct decoder_form *form = form_of(w);
+    const struct parts *p = w->parts;
+    bool has_bias = mlp_has_bias(w);
+    add_zero_norms(w, i, ROLE_mlp_norm, ROLE_mlp_post_norm);
+    if (form->packs_gate) {
+        add_zero_weight(w, ROLE_gate_up, i, 2 * p->ffn, p->hidden, has_bias);
+    } else {
+        if (form->is_gated)
+            add_zero_weight(w, ROLE_gate, i, p->ffn, p->hidden, has_bias);
+        add_zero_weight(w, ROLE_up, i, p->ffn, p->hidden, has_bias);
+    }
+    add_zero_weight(w, ROLE_down, i, p->hidden, p->ffn, has_bias);
 }
 
 void hf_weights_add(struct hf_weights *w)
@@ -229,16 +346,23 @@ void hf_weights_add(struct hf_weights *w)
     float factor = w->form->embedding_factor;
     add_matrix(w, ROLE_embed, p->embed, factor);
     if (p->positions)
-        add_matrix(w, ROLE_positions, p->positions, 1);
+        add_positions(w);
     if (p->head)
         add_matrix(w, ROLE_head, p->head, 1);
+    if (form_of(w)->has_head_bias)
+        add_head_bias(w);
+    add_norm(w, ROLE_embed_norm, 0, &p->embed_norm, 1);
     add_norm(w, ROLE_norm, 0, &p->norm, p->head ? 1 : 1 / factor);
     for (uint32_t i = 0; i < p->layers.count; i++) {
         const struct parts_layer *layer = &p->layers.items[i];
-        add_norm(w, ROLE_attention_norm, i, &layer->attention_norm, 1);
-        add_attention(w, i, layer);
-        add_norm(w, ROLE_mlp_norm, i, &layer->mlp_norm, 1);
-        add_mlp(w, i, layer);
+        if (layer->attention)
+            add_attention(w, i, layer);
+        else
+            add_zero_attention(w, i);
+        if (layer->down.weight)
+            add_mlp(w, i, layer);
+        else
+            add_zero_mlp(w, i);
     }
 }
 

@@ -110,6 +110,24 @@ const char *onnx_lower_mask(struct onnx_lower *l, int64_t window)
     return l->window_mask = mask;
 }
 
+const char *onnx_lower_distances(struct onnx_lower *l)
+{
+    struct onnx_graph *g = l->onnx;
+    if (l->distances)
+        return l->distances;
+    const char *positions = onnx_lower_positions(l);
+    const char *keys = onnx_lower_unsqueeze(l, positions, 0, onnx_graph_name(g, STR("distances/keys")));
+    const char *queries = onnx_lower_unsqueeze(l, positions, 1, onnx_graph_name(g, STR("distances/queries")));
+    const char *apart =
+        onnx_lower_apply(l, "Sub", keys, queries, onnx_graph_name(g, STR("distances/integers")));
+    l->distances = onnx_graph_name(g, STR("distances"));
+    onnx_graph_add(g, &(struct onnx_node){.op = "Cast",
+                                          .inputs = {apart},
+                                          .outputs = {l->distances},
+                                          .attributes = {{.name = "to", .values = {ONNX_FLOAT}}}});
+    return l->distances;
+}
+
 /* A tensor that only multiplies from the right as the transpose of itself is stored as that transpose. */
 static bool is_linear_only(const struct graph *graph, uint32_t value)
 {

@@ -19,6 +19,7 @@ struct onnx_lower {
     const char
         *window_mask; /* the same for positions i - window + 1 .. i, the last window that was asked for */
     int64_t window;
+    const char *distances;   /* key less query [s, s], as numbers; NULL until somebody asks */
     const struct node *node; /* the one that is being lowered */
     const char *prefix;      /* of the names of what it is made of */
 };
@@ -43,6 +44,7 @@ const char *onnx_lower_transpose(struct onnx_lower *l, const char *x, uint32_t r
 const char *onnx_lower_unsqueeze(struct onnx_lower *l, const char *x, int64_t axis, const char *output);
 const char *onnx_lower_positions(struct onnx_lower *l);
 const char *onnx_lower_mask(struct onnx_lower *l, int64_t window); /* 0: all before */
+const char *onnx_lower_distances(struct onnx_lower *l);
 
 #define ONNX_LOWERING(op, function) enum status function(struct onnx_lower *l, struct trace *trace);
 #include "emit/onnx_lowerings.def"

@@ -115,13 +115,26 @@ static const char *repeat_heads(struct onnx_lower *l, const char *x, const struc
 /* softcap * tanh(scores / softcap), where there is a soft cap */
 static const char *bend(struct onnx_lower *l, const char *scores)
 {
-    float softcap = node_real(l->node, ATTRIBUTE_softcap);
+    float softcap = node_softcap(l->node);
     if (softcap == 0)
         return scores;
     const char *size = onnx_graph_float(l->onnx, softcap);
     const char *part = onnx_lower_apply(l, "Div", scores, size, onnx_lower_part(l, "part"));
     const char *bent = onnx_lower_apply(l, "Tanh", part, NULL, onnx_lower_part(l, "bent"));
     return onnx_lower_apply(l, "Mul", bent, size, onnx_lower_part(l, "capped"));
+}
+
+/* scores [b, heads, s, s] plus slope times (key less query), where heads have slopes */
+static const char *lean(struct onnx_lower *l, const char *scores)
+{
+    uint32_t input = op_constant_input(l->node->op);
+    if (input == UINT32_MAX)
+        return scores;
+    const char *slopes = onnx_lower_reshape(l, onnx_lower_input(l, input), 3, (const int64_t[]){-1, 1, 1},
+                                            onnx_lower_part(l, "slopes"));
+    const char *losses =
+        onnx_lower_apply(l, "Mul", slopes, onnx_lower_distances(l), onnx_lower_part(l, "losses"));
+    return onnx_lower_apply(l, "Add", scores, losses, onnx_lower_part(l, "leaning"));
 }
 
 /* q, k [b, s, heads, h] -> softmax(q k' * scale + mask) [b, heads, s, s] */
@@ -135,7 +148,7 @@ static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k
     const char *scores =
         onnx_lower_apply(l, "Mul", products, onnx_graph_float(l->onnx, node_real(l->node, ATTRIBUTE_scale)),
                          onnx_lower_part(l, "scores"));
-    scores = bend(l, scores);
+    scores = lean(l, bend(l, scores));
     if (node_integer(l->node, ATTRIBUTE_causal))
         scores =
             onnx_lower_apply(l, "Add", scores, onnx_lower_mask(l, node_integer(l->node, ATTRIBUTE_window)),

@@ -1,6 +1,7 @@
 /* See emit/parts.h. The graph is walked from the logits down the residual stream to the embedding; what has
  * no place in a layer stops the walk with the node's name. */
 #include "emit/parts.h"
+#include "base/log.h"
 #include "emit/parts_check.h"
 #include <inttypes.h>
 #include <math.h>
@@ -111,11 +112,28 @@ static bool match_gated(const struct matcher *m, uint32_t y, uint32_t *gate, uin
     return false;
 }
 
-/* value = down(activation(gate(n)) * up(n)) or down(activation(up(n))), n = norm(stream) */
-static bool match_mlp(struct matcher *m, uint32_t value, uint32_t *stream, struct parts_layer *layer)
+/* n = norm(stream), or the stream itself */
+static bool match_read(struct matcher *m, uint32_t n, uint32_t stream, struct part_norm *norm)
+{
+    uint32_t x;
+    *norm = (struct part_norm){0};
+    return n == stream || (match_norm(m, n, &x, norm) && x == stream);
+}
+
+/* *y = norm(y below), where there is one. */
+static void match_given(struct matcher *m, uint32_t *y, struct part_norm *norm)
+{
+    if (!match_norm(m, *y, y, norm))
+        *norm = (struct part_norm){0};
+}
+
+/* value = down(activation(gate(n)) * up(n)) or down(activation(up(n))), perhaps normalised, of n =
+ * norm(stream) or the stream */
+static bool match_mlp(struct matcher *m, uint32_t value, uint32_t stream, struct parts_layer *layer)
 {
     uint32_t x, n_gate, n_up, gate, up;
     enum decoder_activation activation;
+    match_given(m, &value, &layer->mlp_post_norm);
     if (!match_linear(m, value, &x, &layer->down))
         return false;
     bool is_gated = match_gated(m, x, &gate, &up, &activation);
@@ -126,7 +144,7 @@ static bool match_mlp(struct matcher *m, uint32_t value, uint32_t *stream, struc
     if (is_gated && (!match_linear(m, gate, &n_gate, &layer->gate) || n_gate != n_up))
         return false;
     struct mlp_kind kind = {is_gated, activation};
-    if (!match_norm(m, n_up, stream, &layer->mlp_norm))
+    if (!match_read(m, n_up, stream, &layer->mlp_norm))
         return false;
     *VEC_PUSH(&m->parts->arena, &m->mlps) = kind;
     return true;
@@ -136,7 +154,7 @@ static bool match_mlp(struct matcher *m, uint32_t value, uint32_t *stream, struc
 
 /* value = rotated, normalised, projected n; each of the first two may be missing. */
 static bool match_query(struct matcher *m, uint32_t value, uint32_t *n, struct part_linear *out,
-                        const struct tensor **norm)
+                        const struct tensor **norm, const struct node **rotation)
 {
     const struct node *rope = any_producer(m, value), *inner;
     bool is_rotated = rope && (rope->op == OP_rope || rope->op == OP_rope_part);
@@ -149,38 +167,55 @@ static bool match_query(struct matcher *m, uint32_t value, uint32_t *n, struct p
         value = inner->inputs[0];
         *VEC_PUSH(&m->parts->arena, &m->norms) = inner;
     }
-    *VEC_PUSH(&m->parts->arena, &m->ropes) = is_rotated ? rope : NULL;
+    *rotation = is_rotated ? rope : NULL;
     return match_linear(m, value, n, out);
 }
 
-/* value = o(attention(q(n), k(n), v(n))), n = norm(stream) */
-static bool match_attention(struct matcher *m, uint32_t value, uint32_t *stream, struct parts_layer *layer)
+static const struct tensor *slopes_of(const struct matcher *m, const struct node *attention)
+{
+    uint32_t input = op_constant_input(attention->op);
+    return input == UINT32_MAX ? NULL : tensor_of(m, attention->inputs[input], 1);
+}
+
+/* value = o(attention(q(n), k(n), v(n))), perhaps normalised, of n = norm(stream) or the stream */
+static bool match_attention(struct matcher *m, uint32_t value, uint32_t stream, struct parts_layer *layer)
 {
     uint32_t x, n, n_k, n_v;
-    const struct node *attention =
-        match_linear(m, value, &x, &layer->o) ? producer(m, x, OP_attention) : NULL;
-    if (!attention || !match_query(m, attention->inputs[0], &n, &layer->q, &layer->q_norm) ||
-        !match_query(m, attention->inputs[1], &n_k, &layer->k, &layer->k_norm) ||
+    match_given(m, &value, &layer->attention_post_norm);
+    const struct node *attention = match_linear(m, value, &x, &layer->o) ? any_producer(m, x) : NULL;
+    if (!attention || !op_is_attention(attention->op) ||
+        !match_query(m, attention->inputs[0], &n, &layer->q, &layer->q_norm, &layer->ropes[0]) ||
+        !match_query(m, attention->inputs[1], &n_k, &layer->k, &layer->k_norm, &layer->ropes[1]) ||
         !match_linear(m, attention->inputs[2], &n_v, &layer->v))
         return false;
-    *VEC_PUSH(&m->parts->arena, &m->attentions) = attention;
-    return n == n_k && n == n_v && match_norm(m, n, stream, &layer->attention_norm);
+    layer->attention = attention;
+    layer->slopes = slopes_of(m, attention);
+    return n == n_k && n == n_v && match_read(m, n, stream, &layer->attention_norm);
 }
 
 /* ---- layers ---- */
 
-typedef bool branch(struct matcher *m, uint32_t value, uint32_t *stream, struct parts_layer *layer);
+/* What was noted of nodes while a match was tried that came to nothing is forgotten. */
+static void forget(struct matcher *m, const struct matcher *before)
+{
+    m->norms.count = before->norms.count;
+    m->mlps.count = before->mlps.count;
+}
+
+typedef bool branch(struct matcher *m, uint32_t value, uint32_t stream, struct parts_layer *layer);
 
 /* *x = add(stream, branch(stream)) in either order; steps down to the stream. */
 static bool match_branch(struct matcher *m, uint32_t *x, branch *match, struct parts_layer *layer)
 {
     const struct node *add = producer(m, *x, OP_add);
-    uint32_t stream;
-    for (uint32_t i = 0; add && i < 2; i++)
-        if (match(m, add->inputs[i], &stream, layer) && stream == add->inputs[1 - i]) {
-            *x = stream;
+    struct matcher before = *m;
+    for (uint32_t i = 0; add && i < 2; i++) {
+        if (match(m, add->inputs[i], add->inputs[1 - i], layer)) {
+            *x = add->inputs[1 - i];
             return true;
         }
+        forget(m, &before);
+    }
     return false;
 }
 
@@ -194,24 +229,16 @@ static bool match_parallel(struct matcher *m, uint32_t *x, struct parts_layer *l
             continue;
         uint32_t parts[3] = {outer->inputs[1 - i], inner->inputs[0], inner->inputs[1]};
         for (uint32_t k = 0; k < 6; k++) { /* orders of three */
-            uint32_t a = k / 2, b = k % 2 == 0 ? (a + 1) % 3 : (a + 2) % 3, below_a, below_b;
-            if (match_attention(m, parts[a], &below_a, layer) && match_mlp(m, parts[b], &below_b, layer) &&
-                below_a == below_b && below_a == parts[3 - a - b]) {
-                *x = below_a;
+            uint32_t a = k / 2, b = k % 2 == 0 ? (a + 1) % 3 : (a + 2) % 3, stream = parts[3 - a - b];
+            struct matcher before = *m;
+            if (match_attention(m, parts[a], stream, layer) && match_mlp(m, parts[b], stream, layer)) {
+                *x = stream;
                 return true;
             }
+            forget(m, &before);
         }
     }
     return false;
-}
-
-/* What was noted of nodes while a match was tried that came to nothing is forgotten. */
-static void forget(struct matcher *m, const struct matcher *before)
-{
-    m->attentions.count = before->attentions.count;
-    m->norms.count = before->norms.count;
-    m->ropes.count = before->ropes.count;
-    m->mlps.count = before->mlps.count;
 }
 
 static enum status match_layer(struct matcher *m, uint32_t *x, struct parts_layer *layer)
@@ -224,25 +251,41 @@ static enum status match_layer(struct matcher *m, uint32_t *x, struct parts_laye
     }
     forget(m, &before);
     *layer = (struct parts_layer){0};
-    if (!match_branch(m, x, match_mlp, layer))
-        return parts_refuse(
-            m, *x, "a residual MLP (down(activation(up(norm)))), gated or not, which every layer must have");
-    if (!match_branch(m, x, match_attention, layer))
-        return parts_refuse(m, *x, "residual attention, which every layer must have");
+    struct parts_layer mlp = {0}, attention = {0};
+    bool has_mlp = match_branch(m, x, match_mlp, &mlp), fills = m->missing == PARTS_FILLED;
+    if (!has_mlp && !fills)
+        return parts_refuse(m, *x,
+                            "a residual MLP (down(activation(up(norm)))), gated or not, in every layer");
+    bool has_attention = match_branch(m, x, match_attention, &attention);
+    if (!has_attention && !(fills && has_mlp))
+        return parts_refuse(m, *x, "residual attention in every layer");
+    if (has_attention)
+        *layer = attention;
+    if (has_mlp) {
+        layer->mlp_norm = mlp.mlp_norm;
+        layer->mlp_post_norm = mlp.mlp_post_norm;
+        layer->gate = mlp.gate;
+        layer->up = mlp.up;
+        layer->down = mlp.down;
+    }
     return OK;
 }
 
-/* The embedding below the first layer: rows picked, scaled, plus positions. NULL when x is something else. */
+/* The embedding below the first layer: rows picked, scaled, normalised, plus positions. NULL when x is
+ * something else. */
 static const struct node *match_embedding(struct matcher *m, uint32_t x)
 {
     const struct node *sum = producer(m, x, OP_add_positions);
-    if (sum && node_integer(sum, ATTRIBUTE_start) != 0)
-        return NULL;
+    uint32_t norms = m->norms.count;
+    m->parts->first_position = sum ? node_integer(sum, ATTRIBUTE_start) : 0;
     m->parts->positions = sum ? tensor_of(m, sum->inputs[1], 2) : NULL;
     x = sum ? sum->inputs[0] : x;
+    match_given(m, &x, &m->parts->embed_norm);
     const struct node *scale = producer(m, x, OP_scale);
     m->parts->embedding_scale = scale ? node_real(scale, ATTRIBUTE_scale) : 1;
-    return producer(m, scale ? scale->inputs[0] : x, OP_embed);
+    const struct node *embed = producer(m, scale ? scale->inputs[0] : x, OP_embed);
+    m->norms.count = embed ? m->norms.count : norms;
+    return embed;
 }
 
 static enum status match_layers(struct matcher *m, uint32_t x)
@@ -271,20 +314,44 @@ static enum status check_interface(const struct matcher *m, uint32_t logits)
     return OK;
 }
 
-enum status parts_find(struct parts *out, const struct graph *graph, struct trace *trace)
+/* cap * tanh(logits / cap) */
+static void match_cap(struct matcher *m, uint32_t *logits)
+{
+    const struct node *outer = producer(m, *logits, OP_scale);
+    const struct node *bent = outer ? producer(m, outer->inputs[0], OP_tanh) : NULL;
+    const struct node *inner = bent ? producer(m, bent->inputs[0], OP_scale) : NULL;
+    float cap = outer ? node_real(outer, ATTRIBUTE_scale) : 0;
+    if (!inner || !(fabsf(cap * node_real(inner, ATTRIBUTE_scale) - 1) < 0x1p-21f))
+        return;
+    m->parts->logit_softcap = cap;
+    *logits = inner->inputs[0];
+}
+
+enum status parts_find(struct parts *out, const struct graph *graph, enum parts_missing missing,
+                       struct trace *trace)
 {
     *out = (struct parts){0};
-    struct matcher m = {.graph = graph, .parts = out, .trace = trace};
+    struct matcher m = {.graph = graph, .parts = out, .missing = missing, .trace = trace};
     struct part_linear head;
     uint32_t logits = graph_find_output(graph, "logits"), x;
     TRY(check_interface(&m, logits));
-    if (!match_linear(&m, logits, &x, &head) || head.bias)
-        return parts_refuse(&m, logits, "logits from a linear layer without a bias");
+    match_cap(&m, &logits);
+    if (!match_linear(&m, logits, &x, &head))
+        return parts_refuse(&m, logits, "logits from a linear layer");
+    out->head_bias = head.bias;
     if (!match_norm(&m, x, &x, &out->norm))
         return parts_refuse(&m, x, "a norm before the head");
     TRY(match_layers(&m, x));
     out->head = head.weight == out->embed ? NULL : head.weight;
     return parts_check(&m);
+}
+
+void parts_note_filled(const struct parts *parts)
+{
+    for (uint32_t i = 0; i < parts->layers.count; i++)
+        if (!parts->layers.items[i].attention || !parts->layers.items[i].down.weight)
+            log_note("note: layer %" PRIu32 " has no %s; zeros are written for it", i,
+                     parts->layers.items[i].attention ? "MLP" : "attention");
 }
 
 void parts_release(struct parts *parts)
@@ -293,9 +360,11 @@ void parts_release(struct parts *parts)
     *parts = (struct parts){0};
 }
 
-enum status parts_find_query_factor(float *out, const struct parts *parts, struct trace *trace)
+enum status parts_find_query_factor(float *out, const struct parts *parts, double usual, struct trace *trace)
 {
-    double usual = 1 / sqrt((double)parts->head_size), scale = (double)parts->scale;
+    double scale = (double)parts->scale;
+    if (usual == 0)
+        usual = 1 / sqrt((double)parts->head_size);
     if (!(scale > 0) || !isfinite(scale))
         return status_fail(trace, UNSUPPORTED, "attention scale %.9g", scale);
     /* Half a unit in the last place is rounding; a whole one more, that of another way to compute it. */

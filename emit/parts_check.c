@@ -24,31 +24,51 @@ static enum status differs(const struct matcher *m, const char *field, double a,
                        "a configuration has one %s for all layers, found %.9g and %.9g", field, a, b);
 }
 
+/* The first layer that has its attention, or its MLP. */
+static const struct parts_layer *first_with(const struct parts *p, bool has_attention)
+{
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        if (has_attention ? p->layers.items[i].attention != NULL : p->layers.items[i].down.weight != NULL)
+            return &p->layers.items[i];
+    return NULL;
+}
+
+static enum status check_attention(struct matcher *m, struct parts_layer *layer)
+{
+    struct parts *p = m->parts;
+    const struct node *node = layer->attention;
+    int64_t heads = node_integer(node, ATTRIBUTE_heads), groups = node_integer(node, ATTRIBUTE_kv_heads),
+            window = node_integer(node, ATTRIBUTE_window);
+    if (heads != p->heads)
+        return differs(m, "num_attention_heads", (double)p->heads, (double)heads);
+    if (groups != p->kv_heads)
+        return differs(m, "num_key_value_heads", (double)p->kv_heads, (double)groups);
+    if (node_real(node, ATTRIBUTE_scale) != p->scale)
+        return differs(m, "attention scale", (double)p->scale, (double)node_real(node, ATTRIBUTE_scale));
+    if (node_softcap(node) != p->softcap)
+        return differs(m, "attn_logit_softcapping", (double)p->softcap, (double)node_softcap(node));
+    if (window > 0 && p->window > 0 && window != p->window)
+        return differs(m, "sliding_window", (double)p->window, (double)window);
+    if (!node_integer(node, ATTRIBUTE_causal))
+        return parts_refuse(m, node->results[0], "causal attention");
+    p->window = window > 0 ? window : p->window;
+    layer->window = window;
+    return OK;
+}
+
 static enum status check_attentions(struct matcher *m)
 {
-    const struct node *first = m->attentions.items[0];
     struct parts *p = m->parts;
-    p->heads = node_integer(first, ATTRIBUTE_heads);
-    p->kv_heads = node_integer(first, ATTRIBUTE_kv_heads);
-    p->scale = node_real(first, ATTRIBUTE_scale);
-    for (uint32_t i = 0; i < m->attentions.count; i++) {
-        const struct node *node = m->attentions.items[i];
-        int64_t heads = node_integer(node, ATTRIBUTE_heads), groups = node_integer(node, ATTRIBUTE_kv_heads);
-        if (heads != p->heads)
-            return differs(m, "num_attention_heads", (double)p->heads, (double)heads);
-        if (groups != p->kv_heads)
-            return differs(m, "num_key_value_heads", (double)p->kv_heads, (double)groups);
-        if (node_real(node, ATTRIBUTE_scale) != p->scale)
-            return differs(m, "attention scale", (double)p->scale, (double)node_real(node, ATTRIBUTE_scale));
-        if (node_real(node, ATTRIBUTE_softcap) != 0)
-            return parts_refuse(m, node->results[0], "attention without a soft cap");
-        int64_t window = node_integer(node, ATTRIBUTE_window);
-        if (i > 0 && window != p->window)
-            return differs(m, "sliding_window", (double)p->window, (double)window);
-        p->window = window;
-        if (!node_integer(node, ATTRIBUTE_causal))
-            return parts_refuse(m, node->results[0], "causal attention");
-    }
+    const struct parts_layer *first = first_with(p, true);
+    if (!first || !first_with(p, false))
+        return status_fail(m->trace, UNSUPPORTED, "no layer has %s", first ? "an MLP" : "attention");
+    p->heads = node_integer(first->attention, ATTRIBUTE_heads);
+    p->kv_heads = node_integer(first->attention, ATTRIBUTE_kv_heads);
+    p->scale = node_real(first->attention, ATTRIBUTE_scale);
+    p->softcap = node_softcap(first->attention);
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        if (p->layers.items[i].attention)
+            TRY(check_attention(m, &p->layers.items[i]));
     return OK;
 }
 
@@ -68,26 +88,77 @@ static enum status check_norms(struct matcher *m)
     return OK;
 }
 
+/* The stored frequencies of a rotation's table, or NULL. */
+static const struct tensor *frequencies_of(const struct matcher *m, const struct node *rope)
+{
+    const struct value *table = graph_value(m->graph, rope->inputs[1]);
+    const struct node *node = table->origin == VALUE_NODE ? &m->graph->nodes.items[table->source] : NULL;
+    const struct value *w =
+        node && node->op == OP_rotary_table ? graph_value(m->graph, node->inputs[1]) : NULL;
+    return w && w->origin == VALUE_TENSOR && !node_integer(rope, ATTRIBUTE_inverse)
+               ? &m->graph->tensors.items[w->source]
+               : NULL;
+}
+
+/* Queries and keys of a layer alike; layers with a window may have frequencies of their own. */
 static enum status check_ropes(struct matcher *m)
 {
-    const struct tensor **frequencies = &m->parts->frequencies;
-    for (uint32_t i = 0; i < m->ropes.count; i++) {
-        const struct node *rope = m->ropes.items[i];
-        if (!rope != !m->ropes.items[0])
-            return parts_refuse(m, m->attentions.items[0]->results[0],
-                                "queries and keys of all layers rotated, or of none");
-        if (!rope)
+    struct parts *p = m->parts;
+    for (uint32_t i = 0; i < p->layers.count; i++) {
+        struct parts_layer *layer = &p->layers.items[i];
+        const struct node *query = layer->ropes[0], *key = layer->ropes[1];
+        if (!layer->attention)
             continue;
-        const struct value *table = graph_value(m->graph, rope->inputs[1]);
-        const struct node *node = table->origin == VALUE_NODE ? &m->graph->nodes.items[table->source] : NULL;
-        const struct value *w =
-            node && node->op == OP_rotary_table ? graph_value(m->graph, node->inputs[1]) : NULL;
-        const struct tensor *found =
-            w && w->origin == VALUE_TENSOR ? &m->graph->tensors.items[w->source] : NULL;
-        *frequencies = i == 0 ? found : *frequencies;
-        if (!found || found != *frequencies || node_integer(rope, ATTRIBUTE_inverse))
-            return parts_refuse(m, rope->results[0], "one rotary table of stored frequencies for all layers");
+        layer->frequencies = query ? frequencies_of(m, query) : NULL;
+        if (!query != !key ||
+            (query && (!layer->frequencies || frequencies_of(m, key) != layer->frequencies)))
+            return parts_refuse(m, layer->attention->results[0],
+                                "queries and keys rotated by one table of stored frequencies, or neither");
+        const struct tensor **place = layer->window > 0 ? &p->local_frequencies : &p->frequencies;
+        if (layer->frequencies && *place && *place != layer->frequencies)
+            return parts_refuse(m, query->results[0],
+                                "one rotary table of stored frequencies for all layers");
+        *place = layer->frequencies ? layer->frequencies : *place;
+        p->has_bare_layers |= !layer->frequencies;
     }
+    if (!p->frequencies)
+        p->frequencies = p->local_frequencies;
+    if (p->local_frequencies == p->frequencies)
+        p->local_frequencies = NULL;
+    p->has_bare_layers &= p->frequencies != NULL;
+    return OK;
+}
+
+/* Where a branch has norms. */
+static enum decoder_norms place_of(const struct part_norm *before, const struct part_norm *after)
+{
+    return !after->weight ? NORMS_BEFORE : before->weight ? NORMS_AROUND : NORMS_AFTER;
+}
+
+static bool place_fits(const struct parts *p, const struct part_norm *before, const struct part_norm *after)
+{
+    return (before->weight || after->weight) && place_of(before, after) == p->norms;
+}
+
+/* The norms of a layer stand where those of the others do. */
+static enum status check_norms_of(struct matcher *m, const struct parts_layer *layer)
+{
+    struct parts *p = m->parts;
+    const struct parts_layer *first = first_with(p, true);
+    if ((layer->attention && !place_fits(p, &layer->attention_norm, &layer->attention_post_norm)) ||
+        (layer->down.weight && !place_fits(p, &layer->mlp_norm, &layer->mlp_post_norm)))
+        return status_fail(m->trace, UNSUPPORTED,
+                           "its branches have norms in other places than those of others");
+    p->shares_norm &= layer->attention && layer->down.weight &&
+                      layer->attention_norm.weight == layer->mlp_norm.weight &&
+                      layer->attention_norm.bias == layer->mlp_norm.bias;
+    if (!layer->attention)
+        return OK;
+    if (!layer->q_norm != !first->q_norm || !layer->k_norm != !first->q_norm)
+        return status_fail(m->trace, UNSUPPORTED, "queries and keys are normalised in some places only");
+    if (!layer->slopes != !first->slopes)
+        return status_fail(m->trace, UNSUPPORTED, "scores fall with the distance in some layers only");
+    p->has_windows_apart |= (layer->window > 0) != (first->window > 0);
     return OK;
 }
 
@@ -97,7 +168,10 @@ static enum status check_kinds(struct matcher *m)
     p->is_gated = m->mlps.items[0].is_gated;
     p->activation = m->mlps.items[0].activation;
     p->is_parallel = m->parallel > 0;
-    p->has_head_norms = p->layers.items[0].q_norm;
+    const struct parts_layer *first = first_with(p, true);
+    p->has_slopes = first->slopes != NULL;
+    p->norms = place_of(&first->attention_norm, &first->attention_post_norm);
+    p->shares_norm = true;
     if (m->parallel != 0 && m->parallel != p->layers.count)
         return status_fail(m->trace, UNSUPPORTED,
                            "a configuration has one use_parallel_residual for all layers, found both kinds");
@@ -106,12 +180,8 @@ static enum status check_kinds(struct matcher *m)
             return status_fail(
                 m->trace, UNSUPPORTED,
                 "a configuration has one hidden_act for all layers, found MLPs of several kinds");
-    for (uint32_t i = 0; i < p->layers.count; i++) {
-        const struct parts_layer *layer = &p->layers.items[i];
-        if (!layer->q_norm != !p->has_head_norms || !layer->k_norm != !p->has_head_norms)
-            return status_fail(m->trace, UNSUPPORTED,
-                               "queries and keys are normalised in some places only, layer %" PRIu32, i);
-    }
+    for (uint32_t i = 0; i < p->layers.count; i++)
+        TRY_WITH(m->trace, check_norms_of(m, &p->layers.items[i]), "while looking at layer %" PRIu32, i);
     return OK;
 }
 
@@ -130,7 +200,7 @@ static enum status check_linear(struct matcher *m, const struct part_linear *lin
         field, rows, columns, dims[0], dims[1]);
 }
 
-static enum status check_layer(struct matcher *m, const struct parts_layer *layer)
+static enum status check_attention_sizes(struct matcher *m, const struct parts_layer *layer)
 {
     struct parts *p = m->parts;
     int64_t wide = p->heads * p->head_size, narrow = p->kv_heads * p->head_size;
@@ -138,24 +208,44 @@ static enum status check_layer(struct matcher *m, const struct parts_layer *laye
     TRY(check_linear(m, &layer->k, narrow, p->hidden, "head_dim"));
     TRY(check_linear(m, &layer->v, narrow, p->hidden, "head_dim"));
     TRY(check_linear(m, &layer->o, p->hidden, wide, "head_dim"));
+    enum decoder_head_norms kind = !layer->q_norm                                ? HEAD_NORMS_NONE
+                                   : layer->q_norm->view.dims[0] == p->head_size ? HEAD_NORMS_EACH
+                                                                                 : HEAD_NORMS_WHOLE;
+    p->head_norms = layer == first_with(p, true) ? kind : p->head_norms;
+    if (kind != p->head_norms)
+        return status_fail(m->trace, UNSUPPORTED, "queries and keys are normalised in two ways");
+    p->has_qkv_bias |= layer->q.bias || layer->k.bias || layer->v.bias;
+    p->has_o_bias |= layer->o.bias != NULL;
+    return OK;
+}
+
+static enum status check_mlp_sizes(struct matcher *m, const struct parts_layer *layer)
+{
+    struct parts *p = m->parts;
     if (p->is_gated)
         TRY(check_linear(m, &layer->gate, p->ffn, p->hidden, "intermediate_size"));
     TRY(check_linear(m, &layer->up, p->ffn, p->hidden, "intermediate_size"));
     TRY(check_linear(m, &layer->down, p->hidden, p->ffn, "intermediate_size"));
-    p->has_qkv_bias |= layer->q.bias || layer->k.bias || layer->v.bias;
-    p->has_o_bias |= layer->o.bias != NULL;
     p->has_mlp_bias |= layer->gate.bias || layer->up.bias || layer->down.bias;
+    return OK;
+}
+
+static enum status check_layer(struct matcher *m, const struct parts_layer *layer)
+{
+    if (layer->attention)
+        TRY(check_attention_sizes(m, layer));
+    if (layer->down.weight)
+        TRY(check_mlp_sizes(m, layer));
     return OK;
 }
 
 static enum status check_sizes(struct matcher *m)
 {
     struct parts *p = m->parts;
-    const struct parts_layer *first = &p->layers.items[0];
     p->vocabulary = p->embed->view.dims[0];
     p->hidden = p->embed->view.dims[1];
-    p->head_size = first->q.weight->view.dims[0] / p->heads;
-    p->ffn = first->up.weight->view.dims[0];
+    p->head_size = first_with(p, true)->q.weight->view.dims[0] / p->heads;
+    p->ffn = first_with(p, false)->up.weight->view.dims[0];
     if (p->head && p->head->view.dims[0] != p->vocabulary)
         return status_fail(m->trace, UNSUPPORTED,
                            "a configuration has one vocab_size, found %" PRId64

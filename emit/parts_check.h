@@ -13,8 +13,8 @@ struct matcher {
     const struct graph *graph;
     struct parts *parts;
     VEC(struct parts_layer) upwards; /* layers as they are met, the last one first */
-    VEC(const struct node *) attentions, norms;
-    VEC(const struct node *) ropes; /* of queries and keys; NULL where they are not rotated */
+    VEC(const struct node *) norms;
+    enum parts_missing missing;
     VEC(struct mlp_kind) mlps;
     uint32_t parallel; /* layers whose branches are added to the same x */
     struct trace *trace;

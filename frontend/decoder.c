@@ -7,7 +7,7 @@
 
 enum status decoder_check(const struct decoder_config *c, struct trace *trace)
 {
-    bool rotates = !c->form->has_positions;
+    bool rotates = c->form->has_rotary, has_table = c->form->has_positions;
     const struct {
         const char *name;
         int64_t size, most;
@@ -20,7 +20,7 @@ enum status decoder_check(const struct decoder_config *c, struct trace *trace)
         {"MLP channels", c->ffn, DECODER_MAX_SIZE},
         {"words", c->vocab, DECODER_MAX_SIZE},
         {"rotated channels", rotates ? c->rotary.size : 1, c->head_dim},
-        {"positions", rotates ? 1 : c->positions, DECODER_MAX_SIZE},
+        {"positions", has_table ? c->positions : 1, DECODER_MAX_SIZE},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].size < 1 || sizes[i].size > sizes[i].most)
@@ -52,12 +52,15 @@ static enum status add_norm(struct decoder *d, uint32_t *out, enum weight_role r
 {
     const struct decoder_config *c = d->config;
     struct term term = {.kind = TERM_RMSNORM, .x = x, .size = c->hidden, .number = c->epsilon};
-    bool is_centred = c->form->norm == DECODER_LAYERNORM;
+    bool is_centred = c->form->norm == DECODER_LAYERNORM, is_bare = c->form->norms_are_bare;
     if (is_centred)
         term.x = add(d, (struct term){.kind = TERM_CENTRED, .x = x, .size = c->hidden});
-    TRY(decoder_take_norm(d, &term.weight, role, layer, c->hidden));
+    if (is_bare)
+        term.kind = TERM_NORMAL;
+    else
+        TRY(decoder_take_norm(d, &term.weight, role, layer, c->hidden));
     *out = add(d, term);
-    if (!is_centred)
+    if (!is_centred || is_bare)
         return OK;
     struct term bias = {.kind = TERM_BIAS, .x = *out, .size = c->hidden};
     TRY(decoder_take_vector(d, &bias.weight, role, layer, PART_BIAS, c->hidden));
@@ -97,8 +100,21 @@ static struct decoder_rows projection_rows(const struct decoder_config *c, enum 
                                      .head = 3 * c->head_dim,
                                      .first = place * c->head_dim,
                                      .count = c->head_dim};
-    rows.is_paired = c->rotates_neighbours && role != ROLE_v;
+    else if (c->form->packing == PACKING_BY_GROUP) {
+        int64_t queries = c->heads / c->kv_heads * c->head_dim, group = queries + 2 * c->head_dim;
+        rows = (struct decoder_rows){.role = ROLE_qkv,
+                                     .total = c->kv_heads * group,
+                                     .head = group,
+                                     .first = place == 0 ? 0 : queries + (place - 1) * c->head_dim,
+                                     .count = place == 0 ? queries : c->head_dim};
+    }
+    rows.is_paired = c->form->rotates_neighbours && role != ROLE_v;
     return rows;
+}
+
+static int64_t window_of(const struct decoder_config *c, int64_t layer)
+{
+    return c->has_full_window && c->has_full_window[layer] ? 0 : c->window;
 }
 
 /* Queries or keys: projected, normalised head by head, rotated. */
@@ -108,26 +124,41 @@ static enum status add_query(struct decoder *d, uint32_t *out, enum weight_role 
     const struct decoder_config *c = d->config;
     int64_t heads = role == ROLE_q ? c->heads : c->kv_heads;
     TRY(add_linear(d, out, projection_rows(c, role), layer, n, c->has_qkv_bias));
-    if (c->form->has_head_norms) {
+    if (c->form->head_norms != HEAD_NORMS_NONE) {
+        bool is_whole = c->form->head_norms == HEAD_NORMS_WHOLE;
         struct term norm = {.kind = TERM_RMSNORM,
                             .x = *out,
                             .size = heads * c->head_dim,
-                            .groups = heads > 1 ? heads : 0,
+                            .groups = heads > 1 && !is_whole ? heads : 0,
                             .number = c->epsilon};
         enum weight_role norm_role = role == ROLE_q ? ROLE_q_norm : ROLE_k_norm;
-        TRY(decoder_take_norm(d, &norm.weight, norm_role, layer, c->head_dim));
+        TRY(decoder_take_norm(d, &norm.weight, norm_role, layer, is_whole ? norm.size : c->head_dim));
         *out = add(d, norm);
     }
-    if (!c->form->has_positions)
+    bool is_local = c->local.size > 0 && window_of(c, layer) > 0;
+    if (c->form->has_rotary && !(c->is_bare && c->is_bare[layer]))
         *out = add(d, (struct term){.kind = TERM_ROPE,
                                     .x = *out,
-                                    .index = d->frequencies,
+                                    .index = is_local ? d->local_frequencies : d->frequencies,
                                     .size = heads * c->head_dim,
                                     .groups = heads});
     return OK;
 }
 
-static enum status add_attention(struct decoder *d, uint32_t *out, uint32_t x, int64_t layer)
+/* The norm of what a branch reads; NORMS_AFTER: that itself. */
+static enum status add_norm_before(struct decoder *d, uint32_t *out, enum weight_role role, int64_t layer,
+                                   uint32_t x)
+{
+    *out = x;
+    return d->config->form->norms == NORMS_AFTER ? OK : add_norm(d, out, role, layer, x);
+}
+
+static enum status add_norm_after(struct decoder *d, uint32_t *out, enum weight_role role, int64_t layer)
+{
+    return d->config->form->norms == NORMS_BEFORE ? OK : add_norm(d, out, role, layer, *out);
+}
+
+static enum status add_attention(struct decoder *d, uint32_t *out, uint32_t n, int64_t layer)
 {
     const struct decoder_config *c = d->config;
     int64_t wide = c->heads * c->head_dim;
@@ -136,14 +167,15 @@ static enum status add_attention(struct decoder *d, uint32_t *out, uint32_t x, i
                          .size = wide,
                          .heads = c->heads,
                          .groups = c->kv_heads,
-                         .number = 1 / sqrt((double)c->head_dim)};
-    mixed.window = c->has_full_window && c->has_full_window[layer] ? 0 : c->window;
-    uint32_t n;
-    TRY(add_norm(d, &n, ROLE_attention_norm, layer, x));
+                         .number = c->scale > 0 ? c->scale : 1 / sqrt((double)c->head_dim)};
+    mixed.window = window_of(c, layer);
+    mixed.softcap = c->softcap;
+    mixed.index = d->slopes;
     TRY(add_query(d, &mixed.x, ROLE_q, layer, n));
     TRY(add_query(d, &mixed.y, ROLE_k, layer, n));
     TRY(add_linear(d, &mixed.z, projection_rows(c, ROLE_v), layer, n, c->has_qkv_bias));
-    return add_linear(d, out, o_rows, layer, add(d, mixed), c->has_o_bias);
+    TRY(add_linear(d, out, o_rows, layer, add(d, mixed), c->has_o_bias));
+    return add_norm_after(d, out, ROLE_attention_post_norm, layer);
 }
 
 /* ---- MLP ---- */
@@ -168,40 +200,44 @@ static uint32_t add_pair(struct decoder *d, enum term_kind kind, uint32_t x, uin
     return add(d, (struct term){.kind = kind, .x = x < y ? x : y, .y = x < y ? y : x, .size = size});
 }
 
-static enum status add_mlp(struct decoder *d, uint32_t *out, uint32_t x, int64_t layer)
+static enum status add_mlp(struct decoder *d, uint32_t *out, uint32_t n, int64_t layer)
 {
     const struct decoder_config *c = d->config;
     bool is_packed = c->form->packs_gate;
     struct decoder_rows gate_rows = decoder_rows_all(ROLE_gate, c->ffn),
                         up_rows = decoder_rows_all(ROLE_up, c->ffn),
                         down_rows = decoder_rows_all(ROLE_down, c->hidden);
-    uint32_t n, gate, up, inner;
+    uint32_t gate, up, inner;
     if (is_packed) {
         gate_rows = decoder_rows_some(ROLE_gate_up, 2 * c->ffn, 0, c->ffn);
         up_rows = decoder_rows_some(ROLE_gate_up, 2 * c->ffn, c->ffn, c->ffn);
     }
-    TRY(add_norm(d, &n, ROLE_mlp_norm, layer, x));
     if (c->form->is_gated)
         TRY(add_linear(d, &gate, gate_rows, layer, n, c->has_mlp_bias));
     TRY(add_linear(d, &up, up_rows, layer, n, c->has_mlp_bias));
     inner =
         c->form->is_gated ? add_pair(d, TERM_MULTIPLY, add_activation(d, gate), up) : add_activation(d, up);
-    return add_linear(d, out, down_rows, layer, inner, c->has_mlp_bias);
+    TRY(add_linear(d, out, down_rows, layer, inner, c->has_mlp_bias));
+    return add_norm_after(d, out, ROLE_mlp_post_norm, layer);
 }
 
 /* ---- the model ---- */
 
 static enum status add_layer(struct decoder *d, uint32_t *x, int64_t layer)
 {
-    uint32_t attention, mlp;
-    TRY(add_attention(d, &attention, *x, layer));
+    uint32_t attention, mlp, n;
+    TRY(add_norm_before(d, &n, ROLE_attention_norm, layer, *x));
+    TRY(add_attention(d, &attention, n, layer));
     if (d->config->is_parallel) {
-        TRY(add_mlp(d, &mlp, *x, layer));
+        if (!d->config->form->shares_norm)
+            TRY(add_norm_before(d, &n, ROLE_mlp_norm, layer, *x));
+        TRY(add_mlp(d, &mlp, n, layer));
         *x = add_pair(d, TERM_ADD, *x, add_pair(d, TERM_ADD, mlp, attention));
         return OK;
     }
     *x = add_pair(d, TERM_ADD, *x, attention);
-    TRY(add_mlp(d, &mlp, *x, layer));
+    TRY(add_norm_before(d, &n, ROLE_mlp_norm, layer, *x));
+    TRY(add_mlp(d, &mlp, n, layer));
     *x = add_pair(d, TERM_ADD, *x, mlp);
     return OK;
 }
@@ -218,10 +254,13 @@ static enum status add_embedding(struct decoder *d, uint32_t *out, uint32_t *wei
     *out = add(d, embed);
     if (c->form->scales_embedding)
         *out = term_scale(&d->im.terms, *out, (double)(float)sqrt((double)c->hidden), TERM_NONE);
+    if (c->form->has_embedding_norm)
+        TRY(add_norm(d, out, ROLE_embed_norm, 0, *out));
     if (!c->form->has_positions)
         return OK;
     struct term sum = {.kind = TERM_POSITIONS, .x = *out, .size = c->hidden};
-    rows = decoder_rows_all(ROLE_positions, c->positions);
+    sum.index = (uint32_t)c->form->first_position;
+    rows = decoder_rows_all(ROLE_positions, c->positions + c->form->first_position);
     rows.is_table = true;
     TRY(decoder_take_rows(d, &sum.weight, &rows, 0, PART_WEIGHT, c->hidden));
     *out = add(d, sum);
@@ -243,26 +282,58 @@ static enum status add_head(struct decoder *d, uint32_t *logits, uint32_t x, uin
             "tensor '%s' differs from the embedding, which the configuration says is the head too",
             decoder_weight_name(d, ROLE_head, 0, PART_WEIGHT));
     *logits = add(d, head);
+    if (c->form->has_head_bias) {
+        struct term bias = {.kind = TERM_BIAS, .x = *logits, .size = c->vocab};
+        TRY(decoder_take_vector(d, &bias.weight, ROLE_head, 0, PART_BIAS, c->vocab));
+        *logits = add(d, bias);
+    }
+    if (c->logit_softcap > 0) {
+        struct term_set *terms = &d->im.terms;
+        struct term tangent = {.kind = TERM_TANH, .size = c->vocab};
+        tangent.x = term_scale(terms, *logits, 1 / c->logit_softcap, TERM_NONE);
+        *logits = term_scale(terms, add(d, tangent), c->logit_softcap, TERM_NONE);
+    }
     return OK;
 }
 
-/* On the model's arena: the graph's tensor will be a view of them. */
-static void add_frequencies(struct decoder *d)
+/* On the model's arena: the graph's tensors will be views of them. */
+static uint32_t add_frequencies(struct decoder *d, const struct decoder_rotary *rotary)
+{
+    struct frequencies f = {.count = rotary->size / 2};
+    f.values = ARENA_ARRAY(&d->im.model->arena, float, (size_t)f.count);
+    decoder_frequencies(f.values, rotary);
+    *VEC_PUSH(d->im.arena, &d->im.frequencies) = f;
+    return d->im.frequencies.count - 1;
+}
+
+static void add_slopes(struct decoder *d)
 {
     const struct decoder_config *c = d->config;
-    struct frequencies f = {.count = c->rotary.size / 2};
-    if (c->form->has_positions)
-        return;
-    f.values = ARENA_ARRAY(&d->im.model->arena, float, (size_t)f.count);
-    decoder_frequencies(f.values, &c->rotary);
-    d->frequencies = d->im.frequencies.count;
-    *VEC_PUSH(d->im.arena, &d->im.frequencies) = f;
+    struct frequencies slopes = {.count = c->heads};
+    slopes.values = ARENA_ARRAY(&d->im.model->arena, float, (size_t)c->heads);
+    slopes_usual(slopes.values, c->heads);
+    float factor = c->form->slopes == SLOPES_SCALED ? (float)(1 / sqrt((double)c->head_dim)) : 1;
+    for (int64_t i = 0; i < c->heads; i++)
+        slopes.values[i] *= factor;
+    *VEC_PUSH(d->im.arena, &d->im.slopes) = slopes;
+    d->slopes = d->im.slopes.count;
+}
+
+static void add_tables(struct decoder *d)
+{
+    const struct decoder_config *c = d->config;
+    if (c->form->has_rotary)
+        d->frequencies = add_frequencies(d, &c->rotary);
+    if (c->local.size > 0)
+        d->local_frequencies = add_frequencies(d, &c->local);
+    if (c->form->slopes != SLOPES_NONE)
+        add_slopes(d);
 }
 
 static enum status build(struct decoder *d, struct graph **graph)
 {
     uint32_t logits = TERM_NONE, x, embedding;
-    add_frequencies(d);
+    add_tables(d);
     decoder_find_prefix(d);
     TRY(add_embedding(d, &x, &embedding));
     for (int64_t layer = 0; layer < d->config->layers; layer++)

@@ -24,15 +24,17 @@ struct decoder_rotary {
 struct decoder_config {
     const struct decoder_form *form;
     int64_t layers, hidden, heads, kv_heads, head_dim, ffn, vocab;
-    int64_t positions;           /* rows of the table of positions, where the form has one */
-    int64_t window;              /* of attention; 0: none */
-    const bool *has_full_window; /* [layers]: layers without the window; NULL: none */
+    int64_t positions;             /* that the table of positions has rows for, where the form has one */
+    int64_t window;                /* of attention; 0: none */
+    const bool *has_full_window;   /* [layers]: layers without the window; NULL: none */
+    const bool *is_bare;           /* [layers]: layers that rotate nothing; NULL: none */
+    double scale;                  /* of the scores; 0: head_dim^-0.5 */
+    double softcap, logit_softcap; /* 0: none */
     double epsilon;
     bool tied, has_qkv_bias, has_o_bias, has_mlp_bias;
     bool is_parallel; /* attention and MLP are added to the same x */
     enum decoder_activation activation;
-    struct decoder_rotary rotary;
-    bool rotates_neighbours; /* the rows of q and k are stored so that rows 2i and 2i + 1 rotate together */
+    struct decoder_rotary rotary, local; /* local: of layers with a window; size 0: as the others */
 };
 
 struct decoder_source {

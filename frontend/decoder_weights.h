@@ -10,7 +10,8 @@ struct decoder {
     const struct decoder_config *config;
     struct weight_set *weights;
     size_t prefix; /* characters that the file's names lack in front */
-    uint32_t frequencies;
+    uint32_t frequencies, local_frequencies;
+    uint32_t slopes; /* 1 + number; 0: none */
     struct trace *trace;
 };
 

@@ -2,22 +2,9 @@
 #include "frontend/gguf.h"
 #include "frontend/data_file.h"
 #include "frontend/decoder.h"
+#include "ir/hf_architecture.h"
 #include <inttypes.h>
 #include <string.h>
-
-enum pairs { PAIRS_HALVES, PAIRS_NEIGHBOURS };
-
-static const struct architecture {
-    const char *name;
-    enum pairs pairs;
-    struct decoder_form form;
-} architectures[] = {
-// clang-format off
-#define FORM(...) {__VA_ARGS__}
-#define GGUF_ARCHITECTURE(name, pairs, form) {name, pairs, form},
-// clang-format on
-#include "frontend/gguf_architectures.def"
-};
 
 /* Keys of an architecture that do not change the logits of a prompt. */
 static const char *const ignored[] = {"context_length", "vocab_size", "rope.scaling.original_context_length",
@@ -27,7 +14,7 @@ struct reader {
     struct imported_model *model;
     struct gguf_file file;
     struct weight_set weights;
-    const struct architecture *architecture;
+    const struct hf_architecture *architecture;
     struct arena arena;
     struct trace *trace;
 };
@@ -39,10 +26,10 @@ static enum status find_architecture(struct reader *r)
     struct str name;
     if (!entry || !gguf_text(entry, &name))
         return status_fail(r->trace, INVALID, "no text \"general.architecture\"");
-    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
-        builder_printf(&known, "%s%s", i > 0 ? ", " : "", architectures[i].name);
-        if (str_is(name, architectures[i].name))
-            r->architecture = &architectures[i];
+    for (size_t i = 0; i < gguf_architecture_read_count; i++) {
+        builder_printf(&known, "%s%s", i > 0 ? ", " : "", gguf_architectures[i].name);
+        if (str_is(name, gguf_architectures[i].name))
+            r->architecture = &gguf_architectures[i];
     }
     enum status status = OK;
     if (!r->architecture)
@@ -145,7 +132,6 @@ static enum status read_config(struct reader *r, struct decoder_config *c)
 {
     const struct stored_weight *embed = weight_set_find(&r->weights, STR("token_embd.weight"));
     c->form = &r->architecture->form;
-    c->rotates_neighbours = r->architecture->pairs == PAIRS_NEIGHBOURS;
     c->activation = ACTIVATION_SILU;
     c->vocab = embed && embed->rank == 2 ? embed->dims[0] : 0;
     TRY(read_size(r, &c->layers, "block_count", 0));

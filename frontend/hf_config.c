@@ -1,19 +1,23 @@
 /* See frontend/hf_config.h. The fields are first read as the table says, then put together. */
 #include "frontend/hf_config.h"
+#include "frontend/hf_layers.h"
 #include "frontend/json_object.h"
 #include "ir/hf_architecture.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* The fields as they stand in the file, or by the architecture's defaults; 0 and NULL where there is none. */
 struct fields {
-    const json_t *architectures, *layer_types;
+    const json_t *architectures, *layer_types, *attention_types, *rotated_layers;
     const char *model_type, *activation, *rotary_type;
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, full_layers,
-        original_context;
-    double epsilon, theta, factor, low_factor, high_factor, rotary_fraction;
-    bool has_window, attention_bias, mlp_bias, tied, parallel, scaled;
+        original_context, window_pattern, bare_interval, embedding, parallel_norms;
+    double epsilon, theta, factor, low_factor, high_factor, rotary_fraction, local_theta, softcap,
+        logit_softcap, query_scalar;
+    bool has_window, attention_bias, mlp_bias, tied, parallel, fixed;
+    const char *local_rotary_type;
     const json_t *rotary;
 };
 
@@ -26,6 +30,9 @@ enum field_kind {
     FIELD_ROTARY,
     FIELD_LIST,
     FIELD_TRUE,
+    FIELD_SWITCH,
+    FIELD_CAP,
+    FIELD_LOCAL,
     FIELD_IGNORED
 };
 
@@ -43,6 +50,7 @@ struct field_list {
 static const struct field model_fields[] = {
 #define HF_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
 #define ROTARY_FIELD(name, kind, member)
+#define LOCAL_FIELD(name, kind, member)
 #define HF_IGNORED(name) {name, FIELD_IGNORED, 0},
 #include "frontend/hf_fields.def"
 };
@@ -50,6 +58,15 @@ static const struct field model_fields[] = {
 static const struct field rotary_fields[] = {
 #define HF_FIELD(name, kind, member)
 #define ROTARY_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
+#define LOCAL_FIELD(name, kind, member)
+#define HF_IGNORED(name)
+#include "frontend/hf_fields.def"
+};
+
+static const struct field local_fields[] = {
+#define HF_FIELD(name, kind, member)
+#define ROTARY_FIELD(name, kind, member)
+#define LOCAL_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
 #define HF_IGNORED(name)
 #include "frontend/hf_fields.def"
 };
@@ -63,6 +80,9 @@ static const char *const expected[] = {
     [FIELD_ROTARY] = "an object",
     [FIELD_LIST] = "a list",
     [FIELD_TRUE] = "true",
+    [FIELD_SWITCH] = "true or false",
+    [FIELD_CAP] = "a positive number",
+    [FIELD_LOCAL] = "an object",
 };
 
 static const struct field *find_field(struct field_list list, const char *name)
@@ -88,6 +108,7 @@ static bool read_value(void *place, enum field_kind kind, const json_t *value)
     case FIELD_COUNT:
         return json_read_integer(value, 0, place);
     case FIELD_REAL:
+    case FIELD_CAP:
         *(double *)place = json_number_value(value);
         return is_positive;
     case FIELD_FLAG:
@@ -101,7 +122,10 @@ static bool read_value(void *place, enum field_kind kind, const json_t *value)
     case FIELD_LIST:
         *(const json_t **)place = value;
         return json_is_array(value);
+    case FIELD_SWITCH:
+        return json_is_boolean(value);
     case FIELD_ROTARY:
+    case FIELD_LOCAL:
         *(const json_t **)place = value;
         return json_is_object(value);
     case FIELD_IGNORED:
@@ -122,38 +146,77 @@ static enum status read_fields(struct fields *out, struct field_list list, const
             return status_fail(
                 trace, UNSUPPORTED,
                 "the field \"%.100s\" is not understood, and may change what the model computes", name);
+        if (field && field->kind == FIELD_CAP && json_is_null(value))
+            *(double *)((char *)out + field->offset) = 0; /* the default may be another */
         if (!field || json_is_null(value))
             continue;
         if (!read_value((char *)out + field->offset, field->kind, value))
             return status_fail(trace, INVALID, "the field \"%s\": expected %s", name, expected[field->kind]);
+        struct field_list inner = {0};
         if (field->kind == FIELD_ROTARY)
-            TRY_WITH(
-                trace,
-                read_fields(out,
-                            (struct field_list){rotary_fields, sizeof rotary_fields / sizeof *rotary_fields},
-                            value, trace),
-                "while reading the field \"%s\"", name);
+            inner = (struct field_list){rotary_fields, sizeof rotary_fields / sizeof *rotary_fields};
+        else if (field->kind == FIELD_LOCAL)
+            inner = (struct field_list){local_fields, sizeof local_fields / sizeof *local_fields};
+        if (inner.count > 0)
+            TRY_WITH(trace, read_fields(out, inner, value, trace), "while reading the field \"%s\"", name);
     }
     return OK;
 }
 
-static enum status find_architecture(const struct hf_architecture **out, const json_t *list,
+/* Is it the row of what the file says? */
+static bool switches_fit(const struct hf_architecture *a, const json_t *root)
+{
+    for (size_t i = 0; i < HF_MOST_SWITCHES && a->fields.switches[i].name; i++) {
+        const struct hf_switch *s = &a->fields.switches[i];
+        const json_t *found = json_object_get(root, s->name);
+        if ((found && !json_is_null(found) ? json_is_true(found) : s->usual) != s->value)
+            return false;
+    }
+    return true;
+}
+
+static enum status refuse_switches(const char *name, struct trace *trace)
+{
+    struct builder known = {0};
+    for (size_t i = 0; i < hf_architecture_count; i++) {
+        const struct hf_architecture *a = &hf_architectures[i];
+        if (strcmp(a->name, name) != 0)
+            continue;
+        builder_printf(&known, "%s", known.length > 0 ? "; " : "");
+        for (size_t k = 0; k < HF_MOST_SWITCHES && a->fields.switches[k].name; k++)
+            builder_printf(&known, "%s%s %s", k > 0 ? ", " : "", a->fields.switches[k].name,
+                           a->fields.switches[k].value ? "true" : "false");
+    }
+    enum status status =
+        status_fail(trace, UNSUPPORTED, "%s is supported with %s only", name, builder_text(&known));
+    builder_release(&known);
+    return status;
+}
+
+static enum status find_architecture(const struct hf_architecture **out, const json_t *root,
                                      struct trace *trace)
 {
+    const json_t *list = json_object_get(root, "architectures");
     const char *name = json_string_value(json_array_get(list, 0));
     if (!name || json_array_size(list) != 1)
         return status_fail(trace, INVALID, "the field \"architectures\": expected a list of one name");
     struct builder known = {0};
+    bool is_known = false;
     *out = NULL;
     for (size_t i = 0; i < hf_architecture_count; i++) {
-        builder_printf(&known, "%s%s", i > 0 ? ", " : "", hf_architectures[i].name);
-        if (strcmp(hf_architectures[i].name, name) == 0)
-            *out = &hf_architectures[i];
+        const struct hf_architecture *a = &hf_architectures[i];
+        if (i == 0 || strcmp(a->name, hf_architectures[i - 1].name) != 0)
+            builder_printf(&known, "%s%s", i > 0 ? ", " : "", a->name);
+        is_known |= strcmp(a->name, name) == 0;
+        if (strcmp(a->name, name) == 0 && switches_fit(a, root))
+            *out = a;
     }
     enum status status = OK;
     if (!*out)
-        status = status_fail(trace, UNSUPPORTED, "architecture \"%.100s\" is not supported; these are: %s",
-                             name, builder_text(&known));
+        status = is_known ? refuse_switches(name, trace)
+                          : status_fail(trace, UNSUPPORTED,
+                                        "architecture \"%.100s\" is not supported; these are: %s", name,
+                                        builder_text(&known));
     builder_release(&known);
     return status;
 }
@@ -165,6 +228,15 @@ static struct fields fields_of(const struct hf_defaults *defaults)
                            .head_dim = defaults->head_dim,
                            .tied = defaults->tied,
                            .attention_bias = defaults->attention_bias,
+                           .epsilon = defaults->epsilon,
+                           .softcap = defaults->softcap,
+                           .logit_softcap = defaults->logit_softcap,
+                           .query_scalar = defaults->query_scalar,
+                           .theta = defaults->theta,
+                           .local_theta = defaults->local_theta,
+                           .window = defaults->window_size,
+                           .window_pattern = defaults->window_pattern,
+                           .bare_interval = defaults->bare_interval,
                            .parallel = defaults->parallel};
 }
 
@@ -187,12 +259,25 @@ static enum status set_sizes(struct decoder_config *out, const struct fields *f,
     out->ffn = f->ffn > 0 ? f->ffn : f->hidden <= DECODER_MAX_SIZE ? f->hidden * a->defaults.ffn_factor : 0;
     out->layers = f->layers;
     out->heads = f->heads;
-    out->kv_heads = f->kv_heads > 0 ? f->kv_heads : f->heads;
+    out->kv_heads = a->fields.kv_heads && f->kv_heads > 0 ? f->kv_heads : f->heads;
+    if (a->form.has_one_group)
+        out->kv_heads = 1;
     out->vocab = f->vocab;
     out->positions = f->context;
     out->epsilon = f->epsilon;
     out->tied = f->tied;
     out->head_dim = f->head_dim;
+    out->softcap = f->softcap;
+    out->logit_softcap = f->logit_softcap;
+    out->scale = a->form.is_unscaled ? 1 : f->query_scalar > 0 ? 1 / sqrt(f->query_scalar) : 0;
+    if (f->embedding > 0 && f->embedding != f->hidden)
+        return status_fail(trace, UNSUPPORTED,
+                           "the field \"word_embed_proj_dim\" is %" PRId64
+                           ", expected the hidden size %" PRId64,
+                           f->embedding, f->hidden);
+    if (f->parallel_norms > 0 && f->parallel_norms != (a->form.shares_norm ? 1 : 2))
+        return status_fail(trace, UNSUPPORTED, "the field \"num_ln_in_parallel_attn\" is %" PRId64,
+                           f->parallel_norms);
     if (f->head_dim == 0 && f->hidden % f->heads != 0)
         return status_fail(trace, INVALID,
                            "%" PRId64 " heads do not divide the hidden size %" PRId64
@@ -220,7 +305,7 @@ static enum status set_biases(struct decoder_config *out, const struct fields *f
             f->attention_bias && form->qkv_bias != BIAS_CONFIGURED ? "attention_bias" : "mlp_bias", a->name);
     out->has_qkv_bias = has_bias(form->qkv_bias, f->attention_bias);
     out->has_o_bias = has_bias(form->o_bias, f->attention_bias);
-    out->has_mlp_bias = has_bias(form->mlp_bias, f->mlp_bias);
+    out->has_mlp_bias = has_bias(form->mlp_bias, a->fields.has_one_bias ? f->attention_bias : f->mlp_bias);
     return OK;
 }
 
@@ -270,40 +355,14 @@ static enum status set_rotary(struct decoder_rotary *out, const struct fields *f
     return OK;
 }
 
-/* Which layers have the window: layer_types says so, else the architecture. */
-static enum status set_window(struct decoder_config *out, const struct fields *f,
-                              const struct hf_architecture *a, struct imported_model *model,
-                              struct trace *trace)
+/* Gemma 3: layers with a window turn with a base of their own, and without scaling. */
+static enum status set_local_rotary(struct decoder_config *out, const struct fields *f, struct trace *trace)
 {
-    bool is_switched = a->defaults.window == WINDOW_SWITCHED,
-         is_used = f->window > 0 && (a->defaults.window == WINDOW_ALWAYS || (is_switched && f->has_window));
-    size_t types = json_array_size(f->layer_types);
-    if (f->window > INT32_MAX || out->layers > DECODER_MAX_LAYERS)
-        return status_fail(trace, INVALID,
-                           "the field \"sliding_window\" is %" PRId64 " with %" PRId64 " layers", f->window,
-                           out->layers);
-    if (f->layer_types && types != (size_t)out->layers)
-        return status_fail(trace, INVALID, "the field \"layer_types\" has %zu entries for %" PRId64 " layers",
-                           types, out->layers);
-    bool *full = ARENA_ARRAY(&model->arena, bool, (size_t)out->layers + 1);
-    for (int64_t i = 0; i < out->layers; i++) {
-        const char *name = json_string_value(json_array_get(f->layer_types, (size_t)i));
-        bool is_full = name && strcmp(name, "full_attention") == 0;
-        if (f->layer_types && !is_full && (!name || strcmp(name, "sliding_attention") != 0))
-            return status_fail(trace, UNSUPPORTED,
-                               "the field \"layer_types\": layer %" PRId64
-                               " is neither full_attention nor sliding_attention",
-                               i);
-        if (f->layer_types && !is_full && (f->window == 0 || a->defaults.window == WINDOW_NONE))
-            return status_fail(
-                trace, UNSUPPORTED,
-                "the field \"layer_types\": layer %" PRId64
-                " is sliding_attention, which needs sliding_window and an architecture that has it",
-                i);
-        full[i] = f->layer_types ? is_full : !is_used || (is_switched && i < f->full_layers);
-        out->window = full[i] ? out->window : f->window;
-    }
-    out->has_full_window = full;
+    if (f->local_rotary_type && strcmp(f->local_rotary_type, "default") != 0)
+        return status_fail(trace, UNSUPPORTED,
+                           "rotary scaling of type \"%.40s\" for layers with a window is not supported",
+                           f->local_rotary_type);
+    out->local = (struct decoder_rotary){.theta = f->local_theta, .size = out->rotary.size};
     return OK;
 }
 
@@ -315,17 +374,27 @@ static enum status set_all(struct decoder_config *out, const struct fields *f,
     TRY(set_sizes(out, f, a, trace));
     TRY(set_biases(out, f, a, trace));
     TRY(set_activation(out, f, a, trace));
-    if (!a->form.has_positions)
+    if (a->form.has_rotary)
         TRY(set_rotary(&out->rotary, f, a, out->head_dim, trace));
+    if (a->fields.has_local_rotary)
+        TRY(set_local_rotary(out, f, trace));
     TRY(decoder_check(out, trace));
-    return set_window(out, f, a, model, trace);
+    const struct hf_layer_fields layers = {.layer_types = f->layer_types,
+                                           .attention_types = f->attention_types,
+                                           .rotated_layers = f->rotated_layers,
+                                           .window = f->window,
+                                           .full_layers = f->full_layers,
+                                           .pattern = f->window_pattern,
+                                           .bare_interval = f->bare_interval,
+                                           .has_window = f->has_window};
+    return hf_layers_set(out, &layers, a, &model->arena, trace);
 }
 
 static enum status read_root(struct decoder_config *out, struct imported_model *model, const json_t *root,
                              struct trace *trace)
 {
     const struct hf_architecture *architecture;
-    TRY(find_architecture(&architecture, json_object_get(root, "architectures"), trace));
+    TRY(find_architecture(&architecture, root, trace));
     struct fields fields = fields_of(&architecture->defaults);
     TRY(read_fields(&fields, (struct field_list){model_fields, sizeof model_fields / sizeof *model_fields},
                     root, trace));

@@ -63,8 +63,9 @@ struct importer {
     VEC(struct mix *) mixes;
     VEC(struct rotary_table) tables;
     VEC(struct frequencies) frequencies;
-    VEC(struct array *) masks; /* [sequence, sequence] at each probe: entry 2 * n + probe */
-    int64_t narrowed;          /* channels in lists of kept ones */
+    VEC(struct frequencies) slopes; /* of attention, one a head */
+    VEC(struct array *) masks;      /* [heads or 1, sequence, sequence] at each probe: entry 2 * n + probe */
+    int64_t narrowed;               /* channels in lists of kept ones */
     struct mask_history *mask_history;
     VEC(int64_t) mask_windows; /* of each mask, as far as the probes do not show it */
     VEC(struct checked_mask) checked_masks;
@@ -219,6 +220,7 @@ RULE(MultiHeadAttention);
 RULE(FastGelu);
 RULE(BiasGelu);
 RULE(MatMulNBits);
+RULE(GatherBlockQuantized);
 RULE(DequantizeLinear);
 #undef RULE
 

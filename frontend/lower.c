@@ -62,10 +62,10 @@ static uint32_t add_tensor(struct lowering *l, uint32_t weight, const char *name
     return build_tensor(l->graph, str_from(unique_name(l, name)), view, axes);
 }
 
-static enum status add_node(struct lowering *l, uint32_t *out, uint32_t term, enum op op, uint32_t a,
-                            uint32_t b, uint32_t c, const struct attribute *attributes)
+static enum status add_node(struct lowering *l, uint32_t *out, uint32_t term, enum op op,
+                            const uint32_t *inputs, const struct attribute *attributes)
 {
-    uint32_t inputs[3] = {a, b, c}, results[NODE_MAX_RESULTS];
+    uint32_t results[NODE_MAX_RESULTS];
     if (build_node(l->graph, op, inputs, attributes, results, l->trace) != OK) {
         char text[512];
         snprintf(text, sizeof text, "does not fit its operands: %.400s", l->trace ? l->trace->text : "");
@@ -77,6 +77,13 @@ static enum status add_node(struct lowering *l, uint32_t *out, uint32_t term, en
         (struct str){arena_copy_string(&l->graph->arena, name, strlen(name)), strlen(name)};
     *out = results[0];
     return OK;
+}
+
+static enum status add_step(struct lowering *l, uint32_t *out, uint32_t term, enum op op, uint32_t a,
+                            uint32_t b, const struct attribute *attributes)
+{
+    uint32_t inputs[] = {a, b};
+    return add_node(l, out, term, op, inputs, attributes);
 }
 
 static struct attribute real(enum attribute_key key, double value)
@@ -104,7 +111,20 @@ static enum status lower_linear(struct lowering *l, uint32_t *out, uint32_t term
     } else {
         weight = add_tensor(l, t->weight, name);
     }
-    return add_node(l, out, term, OP_matmul_nt, l->values[t->x], weight, 0, NULL);
+    return add_step(l, out, term, OP_matmul_nt, l->values[t->x], weight, NULL);
+}
+
+/* `values` live as long as the model. */
+static uint32_t add_vector(struct lowering *l, const float *values, int64_t count, const char *name)
+{
+    struct tensor_view view = {.base = (const uint8_t *)values,
+                               .base_size = (size_t)count * sizeof *values,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {count},
+                               .strides = {1}};
+    uint32_t axis = dims_leaf(&l->graph->dims, count);
+    return build_tensor(l->graph, str_from(unique_name(l, name)), &view, &axis);
 }
 
 static enum status lower_table(struct lowering *l, uint32_t index, uint32_t term)
@@ -112,15 +132,8 @@ static enum status lower_table(struct lowering *l, uint32_t index, uint32_t term
     if (l->tables[index] != ID_NONE)
         return OK;
     const struct frequencies *f = &l->im->frequencies.items[index];
-    struct tensor_view view = {.base = (const uint8_t *)f->values,
-                               .base_size = (size_t)f->count * sizeof *f->values,
-                               .dtype = DTYPE_F32,
-                               .rank = 1,
-                               .dims = {f->count},
-                               .strides = {1}};
-    uint32_t axis = dims_leaf(&l->graph->dims, f->count);
-    uint32_t weight = build_tensor(l->graph, str_from(unique_name(l, "inv_freq")), &view, &axis);
-    return add_node(l, &l->tables[index], term, OP_rotary_table, l->graph->inputs.items[0].value, weight, 0,
+    uint32_t weight = add_vector(l, f->values, f->count, "inv_freq");
+    return add_step(l, &l->tables[index], term, OP_rotary_table, l->graph->inputs.items[0].value, weight,
                     NULL);
 }
 
@@ -130,14 +143,7 @@ static uint32_t add_ones(struct lowering *l, int64_t size, const char *name)
     float *ones = ARENA_ARRAY(&l->im->model->arena, float, (size_t)size);
     for (int64_t i = 0; i < size; i++)
         ones[i] = 1;
-    struct tensor_view view = {.base = (const uint8_t *)ones,
-                               .base_size = (size_t)size * sizeof *ones,
-                               .dtype = DTYPE_F32,
-                               .rank = 1,
-                               .dims = {size},
-                               .strides = {1}};
-    uint32_t axis = dims_leaf(&l->graph->dims, size);
-    return build_tensor(l->graph, str_from(unique_name(l, name)), &view, &axis);
+    return add_vector(l, ones, size, name);
 }
 
 /* With or without weight, of all channels or of each head, its mean subtracted or not. */
@@ -149,8 +155,8 @@ static enum status lower_norm(struct lowering *l, uint32_t *out, uint32_t term, 
     uint32_t weight = t->kind == TERM_RMSNORM ? add_tensor(l, t->weight, name) : add_ones(l, size, name);
     struct attribute attributes[] = {integer(ATTRIBUTE_heads, t->groups), real(ATTRIBUTE_epsilon, t->number)};
     if (t->groups > 0)
-        return add_node(l, out, term, OP_head_rmsnorm, x, weight, 0, attributes);
-    return add_node(l, out, term, is_centred ? OP_layernorm : OP_rmsnorm, x, weight, 0, attributes + 1);
+        return add_step(l, out, term, OP_head_rmsnorm, x, weight, attributes);
+    return add_step(l, out, term, is_centred ? OP_layernorm : OP_rmsnorm, x, weight, attributes + 1);
 }
 
 static enum status lower_rope(struct lowering *l, uint32_t *out, uint32_t term, uint32_t x)
@@ -159,7 +165,7 @@ static enum status lower_rope(struct lowering *l, uint32_t *out, uint32_t term, 
     struct attribute attributes[] = {integer(ATTRIBUTE_heads, t->groups), integer(ATTRIBUTE_inverse, 0)};
     TRY(lower_table(l, t->index, term));
     bool is_whole = l->im->frequencies.items[t->index].count * 2 == t->size / t->groups;
-    return add_node(l, out, term, is_whole ? OP_rope : OP_rope_part, x, l->tables[t->index], 0,
+    return add_step(l, out, term, is_whole ? OP_rope : OP_rope_part, x, l->tables[t->index],
                     attributes + is_whole);
 }
 
@@ -172,31 +178,31 @@ static enum status lower_step(struct lowering *l, uint32_t *out, uint32_t term, 
     case TERM_BIAS:
     case TERM_GAIN:
         name = name ? arena_printf(l->im->arena, t->kind == TERM_BIAS ? "%s.bias" : "%s.gain", name) : NULL;
-        return add_node(l, out, term, t->kind == TERM_BIAS ? OP_add : OP_mul, x,
-                        add_tensor(l, t->weight, name), 0, NULL);
+        return add_step(l, out, term, t->kind == TERM_BIAS ? OP_add : OP_mul, x,
+                        add_tensor(l, t->weight, name), NULL);
     case TERM_SCALE:
         attribute = real(ATTRIBUTE_scale, t->number);
-        return add_node(l, out, term, OP_scale, x, 0, 0, &attribute);
+        return add_step(l, out, term, OP_scale, x, 0, &attribute);
     case TERM_POSITIONS:
         attribute = integer(ATTRIBUTE_start, t->index);
-        return add_node(l, out, term, OP_add_positions, x, add_tensor(l, t->weight, name), 0, &attribute);
+        return add_step(l, out, term, OP_add_positions, x, add_tensor(l, t->weight, name), &attribute);
     case TERM_ROPE:
         return lower_rope(l, out, term, x);
     case TERM_NORMAL:
     case TERM_RMSNORM:
         return lower_norm(l, out, term, x, name);
     case TERM_SQUARE:
-        return add_node(l, out, term, OP_mul, x, x, 0, NULL);
+        return add_step(l, out, term, OP_mul, x, x, NULL);
     case TERM_SILU:
-        return add_node(l, out, term, OP_silu, x, 0, 0, NULL);
+        return add_step(l, out, term, OP_silu, x, 0, NULL);
     case TERM_RELU:
-        return add_node(l, out, term, OP_relu, x, 0, 0, NULL);
+        return add_step(l, out, term, OP_relu, x, 0, NULL);
     case TERM_GELU:
-        return add_node(l, out, term, OP_gelu, x, 0, 0, NULL);
+        return add_step(l, out, term, OP_gelu, x, 0, NULL);
     case TERM_GELU_TANH:
-        return add_node(l, out, term, OP_gelu_tanh, x, 0, 0, NULL);
+        return add_step(l, out, term, OP_gelu_tanh, x, 0, NULL);
     case TERM_TANH:
-        return add_node(l, out, term, OP_tanh, x, 0, 0, NULL);
+        return add_step(l, out, term, OP_tanh, x, 0, NULL);
     default:
         return fail_at(l, term, "is left that no rule understands");
     }
@@ -229,11 +235,19 @@ static enum status lower_projection(struct lowering *l, uint32_t *out, uint32_t 
     return OK;
 }
 
+/* Each layer has its own, so that its heads can be pruned apart from those of others. */
+static uint32_t add_slopes(struct lowering *l, uint32_t term)
+{
+    const struct frequencies *slopes = &l->im->slopes.items[get(l, term)->index - 1];
+    return add_vector(l, slopes->values, slopes->count,
+                      arena_printf(l->im->arena, "layers.%u.slopes", l->roles.layers[term] - 1));
+}
+
 static enum status lower_attention(struct lowering *l, uint32_t term)
 {
     const struct term *t = get(l, term);
     static const char *const parts[] = {"q", "k", "v"};
-    uint32_t terms[] = {t->x, t->y, t->z}, values[3];
+    uint32_t terms[] = {t->x, t->y, t->z}, values[4];
     for (uint32_t i = 0; i < 3; i++) {
         const char *name = arena_printf(l->im->arena, "layers.%u.%s", l->roles.layers[term] - 1, parts[i]);
         TRY(lower_projection(l, &values[i], terms[i], name));
@@ -243,7 +257,10 @@ static enum status lower_attention(struct lowering *l, uint32_t term)
         real(ATTRIBUTE_scale, t->number),     integer(ATTRIBUTE_causal, 1),
         integer(ATTRIBUTE_window, t->window), real(ATTRIBUTE_softcap, t->softcap),
     };
-    return add_node(l, &l->values[term], term, OP_attention, values[0], values[1], values[2], attributes);
+    if (t->index > 0)
+        values[3] = add_slopes(l, term);
+    return add_node(l, &l->values[term], term, t->index > 0 ? OP_sloped_attention : OP_attention, values,
+                    attributes);
 }
 
 /* Sums and products commute; the operand that is nearer to the tokens comes first. */
@@ -257,13 +274,13 @@ static enum status lower_pair(struct lowering *l, uint32_t term, enum op op)
         uint32_t activation = t->x == up ? t->y : t->x;
         TRY(lower_step(l, &value, activation, value, NULL));
         TRY(lower_projection(l, &other, up, arena_printf(l->im->arena, "layers.%u.up", layer)));
-        return add_node(l, &l->values[term], term, op, value, other, 0, NULL);
+        return add_step(l, &l->values[term], term, op, value, other, NULL);
     }
     if (l->heights[second] < l->heights[first]) {
         first = t->y;
         second = t->x;
     }
-    return add_node(l, &l->values[term], term, op, l->values[first], l->values[second], 0, NULL);
+    return add_step(l, &l->values[term], term, op, l->values[first], l->values[second], NULL);
 }
 
 static enum status lower_term(struct lowering *l, uint32_t term)
@@ -280,7 +297,7 @@ static enum status lower_term(struct lowering *l, uint32_t term)
             l->embedding = add_tensor(l, t->weight, name);
             l->embedding_weight = t->weight;
         }
-        return add_node(l, out, term, OP_embed, l->embedding, l->values[t->x], 0, NULL);
+        return add_step(l, out, term, OP_embed, l->embedding, l->values[t->x], NULL);
     case TERM_LINEAR:
         return lower_linear(l, out, term, name);
     case TERM_ADD:

@@ -80,10 +80,14 @@ static bool is_hidden_number(struct importer *im, struct import_value *value, do
     return fabs(*number) >= LEAST_HIDDEN && fabs(*number) < 0x1p31 && floor(*number) == *number;
 }
 
+static bool same_shape(const struct array *a, const struct array *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0;
+}
+
 static bool same_array(const struct array *a, const struct array *b)
 {
-    return a == b || (a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0 &&
-                      memcmp(a->data, b->data, (size_t)a->count * sizeof *a->data) == 0);
+    return a == b || (same_shape(a, b) && memcmp(a->data, b->data, (size_t)a->count * sizeof *a->data) == 0);
 }
 
 /* Carries a node out at the last probe with what was replaced; false when it cannot be. */
@@ -145,7 +149,8 @@ static bool changes_mask(struct mask_history *h, const struct array **out, uint3
     }
     const struct array *usual_mask = im->values.items[mask].at[PROBES - 1];
     *out = h->by[mask] ? h->by[mask] : usual_mask;
-    return !same_array(*out, usual_mask);
+    return same_shape(*out, usual_mask) &&
+           !same_array(*out, usual_mask); /* else it does not fit the scores */
 }
 
 /* How many positions each row of [.., n, n] shows: element (i, j) is as (0, 0) where i - j is less, and j <=
@@ -221,19 +226,37 @@ static enum status check_numbers(struct mask_history *h, struct rule *rule, uint
     return OK;
 }
 
-/* A stored [.., rows, columns] is the same band everywhere. */
+/* Each row of a table with one row a head is a straight line, as far as bfloat16 is one. */
+static bool is_straight(const double *values, int64_t count, int64_t columns)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const double *row = values + i / columns * columns;
+        double step = row[1] - row[0], error = row[i % columns] - row[0] - step * (double)(i % columns);
+        if (!(fabs(error) <= fabs(step) * 0x1p-6 * (double)(i % columns + 1)))
+            return false;
+    }
+    return true;
+}
+
+/* A stored [.., rows, columns] is the same band everywhere; [.., 1, columns], of more positions than the
+ * probes show, straight. */
 static enum status check_stored(struct rule *rule, const struct onnx_data *data, int64_t *window)
 {
     int64_t columns = data->rank >= 2 ? data->dims[data->rank - 1] : 0,
             rows = data->rank >= 2 ? data->dims[data->rank - 2] : 0;
-    if (rows < 2 || columns < 2 || data->count <= 0 || data->count > ARRAY_MAX_COUNT)
+    bool is_line = data->rank >= 3 && rows == 1 && columns > probes[PROBES - 1].sequence;
+    if ((rows < 2 && !is_line) || columns < 2 || data->count <= 0 || data->count > ARRAY_MAX_COUNT)
         return OK;
     double *values = malloc((size_t)data->count * sizeof *values);
     if (!values)
         BUG("out of memory");
     enum status status = onnx_data_decode(values, data, rule->trace);
-    int64_t width = status == OK ? band_of(values, data->count, rows, columns) : 0;
-    if (status == OK && (width == 0 || (width < rows && !keep_window(window, width))))
+    if (status == OK && is_line && !is_straight(values, data->count, columns))
+        status = rule_refuse(
+            rule, "the stored tensor '%s', which is added to scores, is no straight line of positions",
+            data->name.data);
+    int64_t width = status == OK && !is_line ? band_of(values, data->count, rows, columns) : 1;
+    if (status == OK && !is_line && (width == 0 || (width < rows && !keep_window(window, width))))
         status = rule_refuse(
             rule, "attention mask is not causal: the stored tensor '%s' is neither a triangle nor one band",
             data->name.data);

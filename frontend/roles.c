@@ -1,6 +1,7 @@
 /* Names for weights: an attention's operands are q, k, v; what reads an attention is o; what reads a gated
  * product is down; a norm is called after what reads it. */
 #include "frontend/lower.h"
+#include <string.h>
 
 enum { PROJECTION_MAX_STEPS = 8 };
 
@@ -45,19 +46,22 @@ static uint32_t plain_mlp(const struct term_set *terms, uint32_t term)
     return roles_is_activation(t->kind) ? roles_projection(terms, t->x) : TERM_NONE;
 }
 
-/* The norm that a linear layer reads, and its bias. */
-static void name_norm(struct roles *roles, const struct importer *im, uint32_t linear, const char *name)
+enum norm_name { NAME_IF_NONE, NAME_ANYWAY };
+
+/* The norm that a linear layer reads, and its bias. One that several read is called after attention. */
+static void name_norm(struct roles *roles, const struct importer *im, uint32_t linear, const char *name,
+                      enum norm_name when)
 {
     const struct term_set *terms = &im->terms;
     if (linear == TERM_NONE)
         return;
     uint32_t x = term_get(terms, linear)->x;
     if (term_get(terms, x)->kind == TERM_BIAS) {
-        roles->names[x] = roles->names[x] ? roles->names[x] : name;
+        roles->names[x] = roles->names[x] && when == NAME_IF_NONE ? roles->names[x] : name;
         x = term_get(terms, x)->x;
     }
     enum term_kind kind = term_get(terms, x)->kind;
-    if ((kind == TERM_RMSNORM || kind == TERM_NORMAL) && !roles->names[x])
+    if ((kind == TERM_RMSNORM || kind == TERM_NORMAL) && (when == NAME_ANYWAY || !roles->names[x]))
         roles->names[x] = name;
 }
 
@@ -73,9 +77,10 @@ static void name_parts(struct roles *roles, struct importer *im, uint32_t number
     const struct term *t = term_get(terms, number);
     uint32_t gate, up, plain;
     if (t->kind == TERM_ATTENTION)
-        name_norm(roles, im, roles_projection(terms, t->x), layer_name(im, layer, "attention_norm"));
+        name_norm(roles, im, roles_projection(terms, t->x), layer_name(im, layer, "attention_norm"),
+                  NAME_ANYWAY);
     if (roles_gated(terms, number, &gate, &up))
-        name_norm(roles, im, roles_projection(terms, gate), layer_name(im, layer, "mlp_norm"));
+        name_norm(roles, im, roles_projection(terms, gate), layer_name(im, layer, "mlp_norm"), NAME_IF_NONE);
     if (t->kind != TERM_LINEAR)
         return;
     if (term_get(terms, t->x)->kind == TERM_ATTENTION)
@@ -85,7 +90,7 @@ static void name_parts(struct roles *roles, struct importer *im, uint32_t number
     if ((plain = plain_mlp(terms, t->x)) != TERM_NONE) {
         roles->names[number] = layer_name(im, layer, "down");
         roles->names[plain] = layer_name(im, layer, "up");
-        name_norm(roles, im, plain, layer_name(im, layer, "mlp_norm"));
+        name_norm(roles, im, plain, layer_name(im, layer, "mlp_norm"), NAME_IF_NONE);
     }
 }
 
@@ -119,6 +124,26 @@ static void name_biases(struct roles *roles, const struct importer *im)
     }
 }
 
+/* A norm of what a branch gives, or of the embedding. */
+static void name_norms_after(struct roles *roles, struct importer *im)
+{
+    const struct term_set *terms = &im->terms;
+    for (uint32_t i = 0; i < terms->terms.count; i++) {
+        const struct term *t = term_get(terms, i), *x;
+        if ((t->kind != TERM_RMSNORM && t->kind != TERM_NORMAL) || roles->names[i])
+            continue;
+        uint32_t inner = t->x;
+        while ((x = term_get(terms, inner))->kind == TERM_CENTRED || x->kind == TERM_BIAS)
+            inner = x->x;
+        const char *name = roles->names[inner], *part = name ? strrchr(name, '.') : NULL;
+        if (x->kind == TERM_EMBED)
+            roles->names[i] = "embed_norm";
+        else if (x->kind == TERM_LINEAR && part && (strcmp(part, ".o") == 0 || strcmp(part, ".down") == 0))
+            roles->names[i] = arena_printf(im->arena, "%.*s.%s_post_norm", (int)(part - name), name,
+                                           part[1] == 'o' ? "attention" : "mlp");
+    }
+}
+
 void roles_find(struct roles *out, struct importer *im, uint32_t logits)
 {
     const struct term_set *terms = &im->terms;
@@ -126,10 +151,13 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
     out->names = ARENA_ARRAY(im->arena, const char *, count);
     out->layers = ARENA_ARRAY(im->arena, uint32_t, count);
     out->mlps = ARENA_ARRAY(im->arena, uint32_t, count);
-    out->head = roles_projection(terms, logits);
+    uint32_t bent = logits;
+    while (term_get(terms, bent)->kind == TERM_SCALE || term_get(terms, bent)->kind == TERM_TANH)
+        bent = term_get(terms, bent)->x; /* a soft cap */
+    out->head = roles_projection(terms, bent);
     if (out->head != TERM_NONE)
         out->names[out->head] = "head";
-    name_norm(out, im, out->head, "norm");
+    name_norm(out, im, out->head, "norm", NAME_IF_NONE);
     for (uint32_t i = 0; i < count; i++) {
         const struct term *t = term_get(terms, i);
         uint32_t operands[] = {t->x, t->y, t->z};
@@ -148,5 +176,6 @@ void roles_find(struct roles *out, struct importer *im, uint32_t logits)
         out->mlps[i] += t->kind == TERM_LINEAR &&
                         (roles_gated(terms, t->x, &gate, &up) || plain_mlp(terms, t->x) != TERM_NONE);
     }
+    name_norms_after(out, im);
     name_biases(out, im);
 }

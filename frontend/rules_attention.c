@@ -1,14 +1,11 @@
 /* Rules of attention: queries times keys, masks, softmax, weights times values. Which key head a query head
  * reads is proved from the atoms of the stacked axes; that the mask is causal, from its elements at the
  * probes. */
-#include "frontend/importer.h"
+#include "frontend/masks.h"
 #include "frontend/mix.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-/* What counts as minus infinity in a mask: exp() of it is 0 whatever the scores. */
-static const double masked_below = -1e4;
 
 /* Query heads against key heads: groups that both have, then repeats that only the queries have. */
 struct pairing {
@@ -166,178 +163,17 @@ enum status rule_scores(struct rule *rule)
     return OK;
 }
 
-/* The mask as [sequence, sequence], when it is the same for every batch item and head. `map` turns an element
- * into what is added to the score. */
-static enum status read_mask(struct rule *rule, struct array **out, const struct array *mask,
-                             const struct view *view, uint32_t probe, const double map[2])
-{
-    struct shape shape = view_shape(view);
-    int64_t length = probes[probe].sequence, dims[2] = {length, length};
-    int64_t strides[ONNX_MAX_RANK], index[ONNX_MAX_RANK] = {0}, total = 1;
-    if (!array_broadcast(mask, shape.rank, shape.dims[probe], strides))
-        return rule_refuse(rule, "the attention mask does not fit the scores");
-    TRY(array_create(out, &rule->im->room, ONNX_FLOAT, 2, dims, rule->trace));
-    bool *seen = ARENA_ARRAY(rule->im->arena, bool, (size_t)(length * length));
-    for (uint32_t axis = 0; axis < shape.rank; axis++) {
-        /* Axes that the mask is broadcast along need one pass, except positions and keys. */
-        if (strides[axis] == 0 && !view_axis_is(view, axis, ATOM_SEQUENCE) &&
-            !view_axis_is(view, axis, ATOM_KEYS))
-            shape.dims[probe][axis] = 1;
-        total *= shape.dims[probe][axis];
-    }
-    for (int64_t i = 0; i < total; i++) {
-        int64_t at = 0, row = -1, column = -1;
-        for (uint32_t axis = 0; axis < shape.rank; axis++) {
-            at += strides[axis] * index[axis];
-            row = view_axis_is(view, axis, ATOM_SEQUENCE) ? index[axis] : row;
-            column = view_axis_is(view, axis, ATOM_KEYS) ? index[axis] : column;
-        }
-        if (row < 0 || column < 0)
-            return rule_refuse(rule, "the scores have no separate axes of positions and keys");
-        double value = map ? map[mask->data[at] != 0] : mask->data[at];
-        double *place = &(*out)->data[row * length + column];
-        if (seen[row * length + column] && !(*place == value))
-            return rule_refuse(rule, "the attention mask differs between batch items or heads");
-        *place = value;
-        seen[row * length + column] = true;
-        array_next(index, shape.rank, shape.dims[probe]);
-    }
-    return OK;
-}
-
-static enum status add_mask(struct rule *rule, const struct import_value *scores, uint32_t slot,
-                            const double map[2])
-{
-    struct importer *im = rule->im;
-    struct array *read[PROBES];
-    TRY(import_materialise(im, rule->inputs[slot], rule->trace));
-    int64_t window;
-    TRY(mask_check_limits(rule, rule->inputs[slot], &window));
-    for (uint32_t p = 0; p < PROBES; p++)
-        TRY(read_mask(rule, &read[p], rule->inputs[slot]->at[p], &scores->view, p, map));
-    struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};
-    term.index = im->masks.count / PROBES;
-    for (uint32_t p = 0; p < PROBES; p++)
-        *VEC_PUSH(im->arena, &im->masks) = read[p];
-    *VEC_PUSH(im->arena, &im->mask_windows) = window;
-    rule_set(rule, 0, rule_term(rule, term), &scores->view);
-    return OK;
-}
-
-enum status rule_add_mask(struct rule *rule, const struct import_value *scores, uint32_t mask_slot)
-{
-    return add_mask(rule, scores, mask_slot, NULL);
-}
-
-enum status rule_select_mask(struct rule *rule)
-{
-    double fill;
-    uint32_t slot = rule_is_activation(rule, 1) ? 1 : 2;
-    if (!rule_is_activation(rule, slot) || !view_has_keys(&rule->inputs[slot]->view) ||
-        !rule_number(rule, 3 - slot, &fill))
-        return rule_refuse(rule, "only attention scores and one number can be selected by a mask");
-    double map[2] = {slot == 1 ? fill : 0, slot == 1 ? 0 : fill};
-    return add_mask(rule, rule->inputs[slot], 0, map);
-}
-
-/* What lies between the softmax and the scores. */
-struct masking {
-    uint32_t scores;
-    double scale, softcap;
-    int64_t window;       /* the smallest of the masks', as far as the probes do not show it */
-    double *sums[PROBES]; /* of the masks */
-};
-
-static enum status add_sums(struct rule *rule, struct masking *m, uint32_t mask)
-{
-    const struct importer *im = rule->im;
-    int64_t window = im->mask_windows.items[mask];
-    if (m->softcap != 0)
-        return rule_refuse(rule, "scores are masked before they are bent by a soft cap");
-    if (window > 0 && (m->window == 0 || window < m->window))
-        m->window = window;
-    for (uint32_t p = 0; p < PROBES; p++)
-        for (int64_t i = 0; i < probes[p].sequence * probes[p].sequence; i++) {
-            double value = im->masks.items[mask * PROBES + p]->data[i];
-            m->sums[p][i] += value == 0 ? 0 : value * m->scale;
-        }
-    return OK;
-}
-
-static enum status collect_masks(struct rule *rule, uint32_t term, struct masking *m)
-{
-    const struct importer *im = rule->im;
-    const struct term *t;
-    *m = (struct masking){.scale = 1};
-    for (uint32_t p = 0; p < PROBES; p++)
-        m->sums[p] = ARENA_ARRAY(im->arena, double, (size_t)(probes[p].sequence * probes[p].sequence));
-    while ((t = term_get(&im->terms, term))->kind != TERM_SCORES) {
-        if (t->kind == TERM_SCALE) {
-            m->scale *= t->number;
-        } else if (t->kind == TERM_MASKED) {
-            TRY(add_sums(rule, m, t->index));
-        } else if (t->kind == TERM_TANH && m->softcap == 0 && m->scale > 0) {
-            m->softcap = m->scale; /* what is below, times it, is the scale as it would be without */
-        } else {
-            return rule_refuse(rule, "the softmax is taken of %s, expected attention scores",
-                               term_kind_name(t->kind));
-        }
-        term = t->x;
-    }
-    m->scores = term;
-    return OK;
-}
-
-/* The window that the last probe shows is the smallest of the masks', or there is none. */
-static void see_window(struct masking *m)
-{
-    int64_t length = probes[PROBES - 1].sequence, seen = 0;
-    const double *last = m->sums[PROBES - 1] + length * (length - 1);
-    while (seen < length && last[length - 1 - seen] == 0)
-        seen++;
-    if (seen > 0 && seen < length && (m->window == 0 || seen < m->window))
-        m->window = seen;
-}
-
-static enum status check_causal(struct rule *rule, const struct masking *m)
-{
-    for (uint32_t p = 0; p < PROBES; p++) {
-        int64_t length = probes[p].sequence;
-        for (int64_t i = 0; i < length * length; i++) {
-            int64_t row = i / length, column = i % length;
-            bool is_hidden = m->window > 0 && row - column >= m->window;
-            if (column > row && !(m->sums[p][i] <= masked_below))
-                return rule_refuse(rule,
-                                   "attention mask is not causal: in %" PRId64 " positions, position %" PRId64
-                                   " sees the later position %" PRId64 " (mask %g)",
-                                   length, row, column, m->sums[p][i]);
-            if (is_hidden && !(m->sums[p][i] <= masked_below))
-                return rule_refuse(rule,
-                                   "attention mask is no window: in %" PRId64 " positions, position %" PRId64
-                                   " sees position %" PRId64 " (mask %g), beyond the last %" PRId64,
-                                   length, row, column, m->sums[p][i], m->window);
-            if (column <= row && !is_hidden && !(m->sums[p][i] == 0))
-                return rule_refuse(rule,
-                                   "attention mask is not causal: in %" PRId64 " positions, position %" PRId64
-                                   " does not see position %" PRId64 " (mask %g)",
-                                   length, row, column, m->sums[p][i]);
-        }
-    }
-    return OK;
-}
-
 /* Masked scores become weights: the masks are summed and must be causal, with a window or without. The scores
  * below a soft cap are divided by it: softcap * tanh(scale * x / softcap). */
 static enum status normalise(struct rule *rule, const struct import_value *x)
 {
     struct masking m;
-    TRY(collect_masks(rule, x->term, &m));
-    see_window(&m);
-    TRY(check_causal(rule, &m));
+    TRY(masks_collect(&m, rule, x->term));
     const struct term *t = term_get(&rule->im->terms, m.scores);
     struct term term = {.kind = TERM_SOFTMAX, .x = m.scores, .size = t->size, .number = m.scale};
     term.softcap = m.softcap;
     term.window = m.window;
+    term.index = m.slopes;
     rule_set(rule, 0, rule_term(rule, term), &x->view);
     return OK;
 }
@@ -388,6 +224,7 @@ enum status rule_weigh(struct rule *rule)
     struct term term = {.kind = TERM_ATTENTION, .x = scores->x, .y = scores->y, .z = v->term};
     term.softcap = softmax->softcap;
     term.window = softmax->window;
+    term.index = softmax->index;
     term.heads = scores->heads;
     term.groups = scores->groups;
     term.size = scores->heads * head;
@@ -431,26 +268,6 @@ static enum status repeat_heads(struct rule *rule, struct view *out, const struc
         if (axis == 1)
             view_append(out, (struct atom){ATOM_REPEAT, sizes[0] / sizes[1], 0});
     }
-    return OK;
-}
-
-static enum status add_triangle(struct rule *rule, const struct import_value *scores, int64_t window)
-{
-    struct importer *im = rule->im;
-    struct term term = {.kind = TERM_MASKED, .x = scores->term, .size = rule_get(rule, scores)->size};
-    term.index = im->masks.count / PROBES;
-    for (uint32_t p = 0; p < PROBES; p++) {
-        int64_t length = probes[p].sequence, dims[2] = {length, length};
-        struct array *mask;
-        TRY(array_create(&mask, &im->room, ONNX_FLOAT, 2, dims, rule->trace));
-        for (int64_t i = 0; i < mask->count; i++) {
-            int64_t back = i / length - i % length;
-            mask->data[i] = back < 0 || (window > 0 && back >= window) ? -INFINITY : 0;
-        }
-        *VEC_PUSH(im->arena, &im->masks) = mask;
-    }
-    *VEC_PUSH(im->arena, &im->mask_windows) = window;
-    rule_set(rule, 0, rule_term(rule, term), &scores->view);
     return OK;
 }
 
@@ -536,11 +353,11 @@ enum status rule_attend(struct rule *rule, const struct attention_operands *oper
     if (mask) {
         TRY(import_materialise(rule->im, mask, rule->trace));
         inner->inputs[1] = mask;
-        TRY(add_mask(inner, &scores, 1, mask->at[0]->type == ONNX_BOOL ? visible : NULL));
+        TRY(masks_add(inner, &scores, 1, mask->at[0]->type == ONNX_BOOL ? visible : NULL));
         scores = inner->outputs[0];
     }
     if (operands->is_causal) {
-        TRY(add_triangle(inner, &scores, operands->window));
+        TRY(masks_add_triangle(inner, &scores, operands->window));
         scores = inner->outputs[0];
     }
     TRY(normalise(inner, &scores));

@@ -58,7 +58,7 @@ static enum status finish(struct rule *rule, struct rows *r, struct import_value
                              rule->trace);
 }
 
-/* ---- MatMulNBits ---- */
+/* ---- blocks along rows: MatMulNBits ---- */
 
 /* onnxruntime's docs/ContribOperators.md: row n is cut into blocks of `block` elements with a scale each;
  * elements are `bits` wide, low ones first in a byte, and stand for (q - zero) * scale. */
@@ -87,14 +87,12 @@ static void decode_row(const struct blocks *b, struct rows *r, int64_t n)
     }
 }
 
-static enum status read_blocks(struct rule *rule, struct blocks *b, struct rows *r)
+/* The sizes are known; scales and zero points are inputs from `scales` on, the elements input `data`. */
+static enum status read_blocks(struct rule *rule, struct blocks *b, const struct rows *r, uint32_t data,
+                               uint32_t scales)
 {
     int64_t found, zeros;
     int32_t type;
-    r->rows = onnx_integer(rule->node, "N", 0);
-    r->columns = onnx_integer(rule->node, "K", 0);
-    b->bits = onnx_integer(rule->node, "bits", 4);
-    b->block = onnx_integer(rule->node, "block_size", 0);
     if (r->rows < 1 || r->columns < 1 || r->rows > MOST_AXIS || r->columns > MOST_AXIS || b->block < 16 ||
         b->block > MOST_AXIS || (b->block & (b->block - 1)) != 0)
         return status_fail(rule->trace, INVALID, "N = %" PRId64 ", K = %" PRId64 ", block_size = %" PRId64,
@@ -102,20 +100,19 @@ static enum status read_blocks(struct rule *rule, struct blocks *b, struct rows 
     if (b->bits != 4 && b->bits != 8)
         return rule_refuse(rule, "%" PRId64 " bits, only 4 and 8 are supported", b->bits);
     b->count = (r->columns + b->block - 1) / b->block;
-    b->bytes = stored_bytes(rule, 1, &found, &type);
+    b->bytes = stored_bytes(rule, data, &found, &type);
     if (!b->bytes || type != ONNX_UINT8 || found != r->rows * b->count * (b->block * b->bits / 8))
-        return rule_refuse(rule, "input 1 is not a stored tensor of %" PRId64 " bytes",
+        return rule_refuse(rule, "input %u is not a stored tensor of %" PRId64 " bytes", data,
                            r->rows * b->count * (b->block * b->bits / 8));
-    if (!stored_floats(rule, 2, r->rows * b->count, &b->scales))
-        return rule_refuse(rule, "input 2 is not a stored tensor of %" PRId64 " scales", r->rows * b->count);
-    if (is_there(rule, 3)) {
-        b->zeros = stored_bytes(rule, 3, &zeros, &type);
+    if (!stored_floats(rule, scales, r->rows * b->count, &b->scales))
+        return rule_refuse(rule, "input %u is not a stored tensor of %" PRId64 " scales", scales,
+                           r->rows * b->count);
+    if (is_there(rule, scales + 1)) {
+        b->zeros = stored_bytes(rule, scales + 1, &zeros, &type);
         if (!b->zeros || type != ONNX_UINT8 || zeros != r->rows * ((b->count * b->bits + 7) / 8))
-            return rule_refuse(rule, "input 3 is not a stored tensor of zero points of %" PRId64 " bits",
-                               b->bits);
+            return rule_refuse(rule, "input %u is not a stored tensor of zero points of %" PRId64 " bits",
+                               scales + 1, b->bits);
     }
-    if (is_there(rule, 4))
-        return rule_refuse(rule, "input 4 (an order of the channels) is not supported");
     return OK;
 }
 
@@ -128,20 +125,19 @@ static enum status decode_blocks(struct rule *rule, const struct blocks *b, stru
     return OK;
 }
 
-static enum status decode_weight(struct rule *rule, struct import_value *out)
+static enum status decode_weight(struct rule *rule, const struct blocks *blocks, struct rows *r,
+                                 struct import_value *out)
 {
-    struct blocks b = {0};
-    struct rows r = {0};
+    struct blocks b = *blocks;
     struct arena scratch = {0};
-    TRY(read_blocks(rule, &b, &r));
-    r.row = ARENA_ARRAY(&scratch, float, (size_t)r.columns);
+    r->row = ARENA_ARRAY(&scratch, float, (size_t)r->columns);
     b.row_scales = ARENA_ARRAY(&scratch, float, (size_t)b.count);
-    enum status status = decoded_open(&r.file, rule->trace);
+    enum status status = decoded_open(&r->file, rule->trace);
     if (status == OK)
-        status = decode_blocks(rule, &b, &r);
+        status = decode_blocks(rule, &b, r);
     if (status == OK)
-        status = finish(rule, &r, out);
-    decoded_close(&r.file);
+        status = finish(rule, r, out);
+    decoded_close(&r->file);
     arena_release(&scratch);
     note(rule, b.bits == 4 ? "weights of 4 bits in blocks" : "weights of 8 bits in blocks");
     return status;
@@ -150,9 +146,15 @@ static enum status decode_weight(struct rule *rule, struct import_value *out)
 enum status rule_MatMulNBits(struct rule *rule)
 {
     struct import_value weight;
+    struct blocks b = {.bits = onnx_integer(rule->node, "bits", 4),
+                       .block = onnx_integer(rule->node, "block_size", 0)};
+    struct rows r = {.rows = onnx_integer(rule->node, "N", 0), .columns = onnx_integer(rule->node, "K", 0)};
     if (rule->input_count < 3 || !rule_is_activation(rule, 0))
         return rule_refuse(rule, "expected an activation times a quantised weight");
-    TRY(decode_weight(rule, &weight));
+    TRY(read_blocks(rule, &b, &r, 1, 2));
+    if (is_there(rule, 4))
+        return rule_refuse(rule, "input 4 (an order of the channels) is not supported");
+    TRY(decode_weight(rule, &b, &r, &weight));
     TRY(rule_linear(rule, rule->inputs[0], &weight));
     if (!is_there(rule, 5))
         return OK;
@@ -161,6 +163,34 @@ enum status rule_MatMulNBits(struct rule *rule)
     if (!rule_vector(rule, 5, term.size, &term.weight))
         return rule_refuse(rule, "input 5 is not a stored vector of %" PRId64 " elements", term.size);
     rule_set(rule, 0, rule_term(rule, term), &product.view);
+    return OK;
+}
+
+/* ---- GatherBlockQuantized ---- */
+
+/* Rows of a table that is stored so, picked by ids: [rows, bytes of a row], scales [rows, blocks]. */
+enum status rule_GatherBlockQuantized(struct rule *rule)
+{
+    struct import_value table;
+    const struct onnx_data *data = rule_is_concrete(rule, 0) ? rule->inputs[0]->data : NULL;
+    struct blocks b = {.bits = onnx_integer(rule->node, "bits", 4),
+                       .block = onnx_integer(rule->node, "block_size", 128)};
+    int64_t axis = onnx_integer(rule->node, "gather_axis", 0),
+            along = onnx_integer(rule->node, "quantize_axis", 1);
+    if (!data || data->rank != 2 || data->dims[1] > MOST_AXIS || axis != 0 || (along != 1 && along != -1))
+        return rule_refuse(rule, "only rows of a stored matrix whose blocks lie along its rows are gathered");
+    struct rows r = {.rows = data->dims[0], .columns = b.bits == 4 ? 2 * data->dims[1] : data->dims[1]};
+    if (b.block > 0 && r.columns % b.block != 0)
+        return rule_refuse(rule, "rows of %" PRId64 " elements are no multiple of block_size = %" PRId64,
+                           r.columns, b.block);
+    TRY(read_blocks(rule, &b, &r, 0, 2));
+    TRY(decode_weight(rule, &b, &r, &table));
+    struct rule *inner = ARENA_NEW(rule->im->arena, struct rule);
+    *inner = (struct rule){.im = rule->im, .node = rule->node, .trace = rule->trace, .input_count = 2};
+    inner->inputs[0] = &table;
+    inner->inputs[1] = rule->inputs[1];
+    TRY(rule_Gather(inner));
+    rule->outputs[0] = inner->outputs[0];
     return OK;
 }
 

@@ -44,9 +44,9 @@ enum term_kind {
     TERM_ROPE,      /* index: frequencies; groups: heads of x */
     TERM_SCORES,    /* x: queries, y: keys; channels are the query heads */
     TERM_MASKED,    /* x + mask number `index` */
-    TERM_SOFTMAX,   /* of scores x times number, causal; bent by softcap; window */
+    TERM_SOFTMAX, /* of scores x times number, causal; bent by softcap; window; index: 1 + slopes, 0: none */
     TERM_IS_NAN,
-    TERM_ATTENTION, /* x: queries, y: keys, z: values, number: scale */
+    TERM_ATTENTION, /* x: queries, y: keys, z: values, number: scale; the rest as of the softmax */
 };
 
 /* Compared byte by byte: no padding may differ, so every term starts zeroed. */

@@ -22,6 +22,35 @@ const char *weight_name(struct arena *arena, enum weight_naming naming, enum wei
                         ending);
 }
 
+/* Of 0 < x < 1, by Newton's iteration. */
+static double root(double x)
+{
+    double y = 1;
+    for (int i = 0; i < 64; i++)
+        y = (y + x / y) / 2;
+    return y;
+}
+
+static void add_powers(float *out, float base, int64_t count, int64_t step)
+{
+    double power = (double)base;
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = (float)power;
+        for (int64_t k = 0; k < step; k++)
+            power *= (double)base;
+    }
+}
+
+void slopes_usual(float *out, int64_t heads)
+{
+    int64_t whole = 1;
+    double base = 0x1p-8; /* 2^(-8 / whole) */
+    for (; 2 * whole <= heads; whole *= 2)
+        base = root(base);
+    add_powers(out, (float)base, whole, 1);
+    add_powers(out + whole, (float)root(base), heads - whole, 2);
+}
+
 /* The first of an activation's words is the one that is written. */
 static const struct {
     const char *name;

@@ -60,15 +60,31 @@ float node_real(const struct node *node, enum attribute_key key)
     return find_attribute(node, key)->real;
 }
 
-/* Rotary frequencies are tables, not something that was learned. */
+float node_softcap(const struct node *node)
+{
+    for (uint32_t i = 0; i < node->attribute_count; i++)
+        if (node->attributes[i].key == ATTRIBUTE_softcap)
+            return node->attributes[i].real;
+    return 0;
+}
+
+bool node_reads_constant(const struct node *node, uint32_t value)
+{
+    uint32_t input = op_constant_input(node->op);
+    return input != UINT32_MAX && node->inputs[input] == value;
+}
+
+/* Tables such as rotary frequencies are not something that was learned. */
 int64_t graph_parameters(const struct graph *graph)
 {
     struct arena scratch = {0};
     bool *is_table = ARENA_ARRAY(&scratch, bool, graph->values.count);
     int64_t total = 0;
-    for (uint32_t n = 0; n < graph->nodes.count; n++)
-        if (graph->nodes.items[n].op == OP_rotary_table)
-            is_table[graph->nodes.items[n].inputs[1]] = true;
+    for (uint32_t n = 0; n < graph->nodes.count; n++) {
+        uint32_t input = op_constant_input(graph->nodes.items[n].op);
+        if (input != UINT32_MAX)
+            is_table[graph->nodes.items[n].inputs[input]] = true;
+    }
     for (uint32_t i = 0; i < graph->tensors.count; i++)
         if (!is_table[graph->tensors.items[i].value])
             total += tensor_view_count(&graph->tensors.items[i].view);

@@ -85,8 +85,11 @@ uint32_t graph_find_input(const struct graph *graph, const char *name);  /* valu
 uint32_t graph_find_output(const struct graph *graph, const char *name); /* value id or ID_NONE */
 int64_t node_integer(const struct node *node, enum attribute_key key);   /* asserts that the op has it */
 float node_real(const struct node *node, enum attribute_key key);
+float node_softcap(const struct node *node); /* of an attention; 0 where it has none */
+/* Is the value the node's input of constants (op_constant_input)? */
+bool node_reads_constant(const struct node *node, uint32_t value);
 
-/* Number of elements of all weights, shared ones once; rotary frequencies are not counted. */
+/* Number of elements of all weights, shared ones once; constants (op_constant_input) are not counted. */
 int64_t graph_parameters(const struct graph *graph);
 
 #endif

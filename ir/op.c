@@ -42,6 +42,20 @@ bool attribute_from_name(struct str name, enum attribute_key *out)
     return false;
 }
 
+uint32_t op_constant_input(enum op op)
+{
+    switch (op) {
+    case OP_rotary_table:
+        return 1;
+    case OP_sloped_attention:
+        return 3;
+    case OP_sloped_attention_grad:
+        return 6;
+    default:
+        return UINT32_MAX;
+    }
+}
+
 uint32_t op_attributes(enum op op, enum attribute_key keys[OP_MAX_ATTRIBUTES])
 {
     uint32_t count = 0;

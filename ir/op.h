@@ -52,6 +52,15 @@ bool attribute_is_integer(enum attribute_key key);
 bool attribute_is_option(enum attribute_key key);
 bool attribute_from_name(struct str name, enum attribute_key *out);
 
+static inline bool op_is_attention(enum op op)
+{
+    return op == OP_attention || op == OP_sloped_attention;
+}
+
+/* The input that holds constants, which are no parameters and are not trained (rotary frequencies, slopes of
+ * attention); UINT32_MAX where the op has none. */
+uint32_t op_constant_input(enum op op);
+
 /* Keys of an op in the order of its row; returns the count. */
 uint32_t op_attributes(enum op op, enum attribute_key keys[OP_MAX_ATTRIBUTES]);
 

@@ -47,8 +47,13 @@ typedef double count_function(const struct node *node, const struct place *place
 
 /* Ops made of products. */
 static count_function *const counts[OP_COUNT] = {
-    [OP_matmul_nt] = linear, [OP_matmul_nn] = linear,           [OP_matmul_tn] = transposed,
-    [OP_attention] = attend, [OP_attention_grad] = attend_back,
+    [OP_matmul_nt] = linear,
+    [OP_matmul_nn] = linear,
+    [OP_matmul_tn] = transposed,
+    [OP_attention] = attend,
+    [OP_sloped_attention] = attend,
+    [OP_attention_grad] = attend_back,
+    [OP_sloped_attention_grad] = attend_back,
 };
 
 struct work work_of(const struct node *node, const struct place *places)

@@ -9,7 +9,6 @@
 /* The model without its output; yields the values in `to` of the head's operands. */
 struct head {
     uint32_t hidden, weight; /* logits = matmul_nt(hidden, weight) */
-    uint32_t bias;           /* plus this, or ID_NONE */
     struct logit_tail tail;  /* of that */
 };
 
@@ -17,18 +16,6 @@ static const struct node *producer(const struct graph *model, uint32_t value)
 {
     const struct value *v = value == ID_NONE ? NULL : graph_value(model, value);
     return v && v->origin == VALUE_NODE ? &model->nodes.items[v->source] : NULL;
-}
-
-/* The stored vector that a sum adds, or ID_NONE; *other is the other operand. */
-static uint32_t find_bias(const struct graph *model, const struct node *sum, uint32_t *other)
-{
-    for (uint32_t i = 0; sum && sum->op == OP_add && i < 2; i++) {
-        const struct value *v = graph_value(model, sum->inputs[i]);
-        *other = sum->inputs[1 - i];
-        if (v->origin == VALUE_TENSOR && v->rank == 1)
-            return sum->inputs[i];
-    }
-    return ID_NONE;
 }
 
 static enum status copy_body(struct head *out, struct graph *to, const struct graph *model,
@@ -39,9 +26,7 @@ static enum status copy_body(struct head *out, struct graph *to, const struct gr
     if (logits != ID_NONE)
         tail = logit_tail_find(model, logits);
     logits = tail.product;
-    const struct node *sum = producer(model, logits);
-    uint32_t bias = find_bias(model, sum, &logits);
-    const struct node *node = bias == ID_NONE ? sum : producer(model, logits);
+    const struct node *node = producer(model, logits);
     if (!node || node->op != OP_matmul_nt)
         return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
     struct graph_copy copy = graph_copy_begin(to, model);
@@ -50,11 +35,10 @@ static enum status copy_body(struct head *out, struct graph *to, const struct gr
     for (uint32_t i = 0; i < model->tensors.count; i++)
         graph_copy_tensor(&copy, i);
     for (uint32_t i = 0; i < model->nodes.count; i++)
-        if (&model->nodes.items[i] != node && (&model->nodes.items[i] != sum || bias == ID_NONE) &&
-            !logit_tail_has(&tail, model->nodes.items[i].results[0]))
+        if (&model->nodes.items[i] != node && !logit_tail_has(&tail, model->nodes.items[i].results[0]))
             TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
-    *out = (struct head){copy.values[node->inputs[0]], copy.values[node->inputs[1]],
-                         bias == ID_NONE ? ID_NONE : copy.values[bias], tail};
+    logit_tail_move(&tail, copy.values);
+    *out = (struct head){copy.values[node->inputs[0]], copy.values[node->inputs[1]], tail};
     return OK;
 }
 
@@ -68,8 +52,6 @@ static struct chunk add_chunk(struct graph *g, struct head head, uint32_t labels
 {
     struct build_attributes range = {.start = start, .rows = rows};
     uint32_t logits = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &head.hidden, &range), head.weight);
-    if (head.bias != ID_NONE)
-        logits = build_binary(g, OP_add, logits, head.bias);
     uint32_t kept[LOGIT_TAIL_MAX];
     logits = logit_tail_apply(&head.tail, g, logits, kept);
     uint32_t y = build_op(g, OP_items, &labels, &range), w = build_op(g, OP_items, &weights, &range);

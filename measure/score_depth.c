@@ -94,7 +94,7 @@ static enum status build_without(struct scorer *s, struct candidate *c, struct t
         bool depends = false;
         for (uint32_t i = 0; i < node->input_count; i++)
             depends = depends || changed[node->inputs[i]];
-        if (!depends || n == s->head_node)
+        if (!depends || n == s->head_node || logit_tail_has(&s->tail, node->results[0]))
             continue;
         status = graph_copy_node(&copy, node, trace);
         for (uint32_t i = 0; i < node->result_count; i++)
@@ -113,7 +113,9 @@ static uint32_t plus(struct graph *graph, uint32_t sum, uint32_t term)
 static uint32_t chunk_logits(struct scorer *s, uint32_t hidden, const struct build_attributes *range)
 {
     uint32_t weight = s->copy.values[s->model->nodes.items[s->head_node].inputs[1]];
-    return build_binary(s->graph, OP_matmul_nt, build_op(s->graph, OP_rows, &hidden, range), weight);
+    uint32_t kept[LOGIT_TAIL_MAX],
+        product = build_binary(s->graph, OP_matmul_nt, build_op(s->graph, OP_rows, &hidden, range), weight);
+    return logit_tail_apply(&s->tail, s->graph, product, kept);
 }
 
 static uint32_t chunk_loss(struct scorer *s, uint32_t logits, const struct build_attributes *range)

@@ -96,7 +96,7 @@ static enum status copy_model(struct scorer *s, struct trace *trace)
         graph_copy_tensor(&s->copy, i);
     for (uint32_t n = 0; n < model->nodes.count; n++) {
         const struct node *node = &model->nodes.items[n];
-        if (n == s->head_node)
+        if (n == s->head_node || (s->head_node != ID_NONE && logit_tail_has(&s->tail, node->results[0])))
             continue;
         if (s->options->energy && scorer_is_stream_norm(s, node))
             measure_energy(s, node);
@@ -119,11 +119,13 @@ static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
     for (int64_t start = 0; start < tokens; start += CHUNK) {
         struct build_attributes range = {.start = start,
                                          .rows = tokens - start < CHUNK ? tokens - start : CHUNK};
-        uint32_t logits = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &hidden, &range), weight);
+        uint32_t product = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &hidden, &range), weight);
+        uint32_t kept[LOGIT_TAIL_MAX], dbias, logits = logit_tail_apply(&s->tail, g, product, kept);
         uint32_t inputs[3] = {logits, build_op(g, OP_items, &s->labels, &range),
                               build_op(g, OP_items, &s->weights, &range)};
         uint32_t loss = build_op(g, OP_ce_rows, inputs, NULL);
-        uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, build_result(g, loss, 1), weight)};
+        uint32_t dx = logit_tail_pull_back(&s->tail, g, kept, build_result(g, loss, 1), &dbias);
+        uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, dx, weight)};
         gradient = build_op(g, OP_place_rows, placed, &range);
     }
     return gradient;
@@ -155,8 +157,10 @@ static enum status add_taylor(struct scorer *s, int64_t tokens, struct trace *tr
 static enum status find_head(struct scorer *s, struct trace *trace)
 {
     uint32_t logits = graph_find_output(s->model, "logits");
-    const struct value *v = logits == ID_NONE ? NULL : graph_value(s->model, logits);
     s->head_node = ID_NONE;
+    if (logits != ID_NONE)
+        s->tail = logit_tail_find(s->model, logits);
+    const struct value *v = logits == ID_NONE ? NULL : graph_value(s->model, s->tail.product);
     if (v && v->origin == VALUE_NODE && s->model->nodes.items[v->source].op == OP_matmul_nt)
         s->head_node = v->source;
     bool needed = s->labels != ID_NONE;
@@ -189,6 +193,8 @@ enum status scorer_build(struct scorer *s, struct trace *trace)
     TRY(find_head(s, trace));
     TRY(scorer_add_candidates(s, trace));
     TRY(copy_model(s, trace));
+    if (s->head_node != ID_NONE)
+        logit_tail_move(&s->tail, s->copy.values);
     if (removes)
         TRY(scorer_add_removals(s, tokens, trace));
     return scorer_wants(s, SCORE_TAYLOR) ? add_taylor(s, tokens, trace) : OK;

@@ -9,6 +9,7 @@
 #include "measure/score.h"
 #include "measure/session.h"
 #include "passes/classes.h"
+#include "passes/logit_tail.h"
 
 /* An output that is read after each micro-batch: rows [b, count] into the tally, or one number into the sum.
  */
@@ -48,7 +49,8 @@ struct scorer {
     struct graph_copy copy;
     uint32_t ones, labels,
         weights;        /* inputs [b, s]; the last two only where a loss is needed, else ID_NONE */
-    uint32_t head_node; /* of the model: logits = matmul_nt(hidden, head) */
+    uint32_t head_node; /* of the model: matmul_nt(hidden, head), the product that the tail is of */
+    struct logit_tail tail;
     VEC(struct site) sites;
     VEC(struct signal) signals;
     VEC(struct candidate) candidates;

@@ -20,7 +20,7 @@ struct flops flops_count(const struct graph *graph)
         const struct node *node = &graph->nodes.items[n];
         if (node->op == OP_matmul_nt || node->op == OP_matmul_nn)
             flops.token += 2 * last_size(graph, node->inputs[0]) * last_size(graph, node->results[0]);
-        if (node->op == OP_attention)
+        if (op_is_attention(node->op))
             flops.key += 2 * (last_size(graph, node->inputs[0]) + last_size(graph, node->results[0]));
     }
     return flops;

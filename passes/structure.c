@@ -201,7 +201,7 @@ static void describe_branch(struct finder *f, struct branch *branch)
         memcpy(nodes, needed.found.items, branch->node_count * sizeof *nodes);
     }
     for (uint32_t n = 0; n < branch->node_count && branch->attention == ID_NONE; n++) {
-        if (f->graph->nodes.items[nodes[n]].op == OP_attention) {
+        if (op_is_attention(f->graph->nodes.items[nodes[n]].op)) {
             branch->attention = nodes[n];
             branch->kind = BRANCH_ATTENTION;
         }

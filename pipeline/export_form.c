@@ -7,6 +7,13 @@ static enum status write_onnx(struct emitted *out, const struct export_request *
     return emit_onnx(out, request->path, request->graph, trace);
 }
 
+/* Any graph of layers can be said. */
+static enum status check_onnx(const struct graph *graph, enum emit_missing missing, struct trace *trace)
+{
+    (void)missing;
+    return emit_onnx_check(graph, trace);
+}
+
 static enum status write_hf(struct emitted *out, const struct export_request *request, struct trace *trace)
 {
     const struct tokenizer *t = request->tokenizer;
@@ -14,6 +21,7 @@ static enum status write_hf(struct emitted *out, const struct export_request *re
     if (t)
         options = (struct emit_hf_options){
             .tokenizer_json = tokenizer_json(t), .bos = tokenizer_bos(t), .eos = tokenizer_eos(t)};
+    options.missing = request->missing;
     return emit_hf(out, request->path, request->graph, &options, trace);
 }
 
@@ -28,11 +36,12 @@ static enum status write_gguf(struct emitted *out, const struct export_request *
                                              .puts_bos = tokenizer_puts_bos(t),
                                              .puts_eos = tokenizer_puts_eos(t),
                                              .type = request->type};
+    options.missing = request->missing;
     return emit_gguf(out, request->path, request->graph, &options, trace);
 }
 
 const struct export_form export_forms[EXPORT_FORMS] = {
-    {"onnx", NULL, emit_onnx_check, write_onnx},
+    {"onnx", NULL, check_onnx, write_onnx},
     {"hf", "model.safetensors", emit_hf_check, write_hf},
     {"gguf", NULL, emit_gguf_check, write_gguf},
 };

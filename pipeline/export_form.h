@@ -10,6 +10,7 @@ struct export_request {
     const struct graph *graph;
     const struct tokenizer *tokenizer; /* NULL: none */
     const char *type;                  /* of the weights, where the form has a choice; NULL: f32 */
+    enum emit_missing missing;
 };
 
 struct export_form {
@@ -17,7 +18,7 @@ struct export_form {
     /* The file that people look at first, when the form is a folder; NULL: the form is one file, perhaps with
      * others beside it, and that is listed first. */
     const char *main_file;
-    enum status (*check)(const struct graph *graph, struct trace *trace);
+    enum status (*check)(const struct graph *graph, enum emit_missing missing, struct trace *trace);
     enum status (*write)(struct emitted *out, const struct export_request *request, struct trace *trace);
 };
 

@@ -37,12 +37,17 @@ static enum status make_directory(struct exporter *x, struct trace *trace)
     return OK;
 }
 
+static enum emit_missing missing_of(const struct settings *s)
+{
+    return settings_has(s, "fill") ? EMIT_FILLS_MISSING : EMIT_REFUSES_MISSING;
+}
+
 static enum status write_form(struct exporter *x, uint32_t form, struct trace *trace)
 {
     const struct settings *s = &x->stage->entry->settings;
     const char *target = settings_text(s, export_forms[form].name);
     struct export_request request = {place(x, target), x->model.graph, x->model.tokenizer,
-                                     settings_text(s, "type")};
+                                     settings_text(s, "type"), missing_of(s)};
     TRY_WITH(trace, export_forms[form].write(&x->files[form], &request, trace), "while writing %s", target);
     return OK;
 }
@@ -53,7 +58,7 @@ static enum status write_files(struct exporter *x, struct trace *trace)
     const struct settings *s = &x->stage->entry->settings;
     for (uint32_t i = 0; i < EXPORT_FORMS; i++)
         if (settings_has(s, export_forms[i].name))
-            TRY(export_forms[i].check(x->model.graph, trace));
+            TRY(export_forms[i].check(x->model.graph, missing_of(s), trace));
     for (uint32_t i = 0; i < EXPORT_FORMS; i++)
         if (settings_has(s, export_forms[i].name))
             TRY(write_form(x, i, trace));

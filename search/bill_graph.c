@@ -126,7 +126,7 @@ static struct polynomial expand(struct walker *w, uint32_t term)
 struct use {
     uint32_t layer;    /* NOWHERE, a layer, or EVERYWHERE */
     uint32_t products; /* matmuls with it, in all layers */
-    bool is_table;     /* of rotary frequencies: nothing that was learned */
+    bool is_table;     /* of constants: nothing that was learned */
 };
 
 static struct use find_use(const struct walker *w, uint32_t value)
@@ -139,7 +139,7 @@ static struct use find_use(const struct walker *w, uint32_t value)
                 continue;
             use.layer = use.layer == NOWHERE || use.layer == w->layer_of[n] ? w->layer_of[n] : EVERYWHERE;
             use.products += i == 1 && (node->op == OP_matmul_nt || node->op == OP_matmul_nn);
-            use.is_table |= node->op == OP_rotary_table;
+            use.is_table |= op_constant_input(node->op) == i;
         }
     }
     return use;

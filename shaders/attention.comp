@@ -1,4 +1,4 @@
-/* Attention of a tile of queries: scores, their maximum m, weights w = exp(score - m), o = (sum of w * v) / (sum of w).
+/* Attention of a tile of queries, with slopes [n] or without: scores, their maximum m, weights w = exp(score - m), o = (sum of w * v) / (sum of w).
  * q [b, s, n * h], k [b, s, g * h], v [b, s, g * e] -> o [b, s, n * e], stats [b, s, n, 2] = (m, 1 / sum of w). */
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -11,15 +11,17 @@ READS(1, float, k);
 READS(2, float, v);
 WRITES(3, float, o);
 WRITES(4, float, stats);
+READS(5, float, slopes);
 
 uint query_at[TILE];
+float slope;
 
 void scores(uint key, out float x[TILE])
 {
     uint own = at1 + at_row(key, groups, kv_head, key_width);
     TILE_DOTS(x, k, own, q, query_at, key_width)
     for (uint f = 0u; f < TILE; f++)
-        x[f] = score_of(x[f]);
+        x[f] = score_of(x[f], slope, tile_row + f, key);
 }
 
 void main()
@@ -27,6 +29,7 @@ void main()
     if (!locate(heads))
         return;
     uint keys = causal != 0u ? smaller(tile_row + TILE, sequence) : sequence;
+    slope = slopes[at5 + (sloped != 0u ? head : 0u)];
     float x[TILE], top[TILE], sum[TILE];
     for (uint f = 0u; f < TILE; f++) {
         query_at[f] = at0 + at_row(tile_row + f, heads, head, key_width);

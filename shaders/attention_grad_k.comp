@@ -13,6 +13,7 @@ READS(3, float, d);
 READS(4, float, stats);
 READS(5, float, delta);
 WRITES(6, float, dk);
+READS(7, float, slopes);
 
 uint key_at[TILE], value_at[TILE];
 
@@ -22,10 +23,11 @@ void weigh(uint i, uint h)
     float x[TILE], y[TILE];
     uint row = at_row(i, heads, h, 1u), q_at = at0 + row * key_width, d_at = at3 + row * value_width;
     float top = stats[at4 + 2u * row], z = stats[at4 + 2u * row + 1u], shift = delta[at5 + row];
+    float slope = slopes[at7 + (sloped != 0u ? h : 0u)];
     TILE_DOTS(x, q, q_at, k, key_at, key_width)
     TILE_DOTS(y, d, d_at, v, value_at, value_width)
     for (uint f = 0u; f < TILE; f++) {
-        float score = score_of(x[f]);
+        float score = score_of(x[f], slope, i, tile_row + f);
         float p = gm_flush(gm_flush(gm_exp(score - top)) * z);
         float t = unbend(gm_flush(p * gm_flush(gm_flush(y[f]) - shift)), score);
         patch_weights[f * LANES + LANE] = visible(i, tile_row + f) ? t : gm_float(0u);

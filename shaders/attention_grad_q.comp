@@ -13,6 +13,7 @@ READS(3, float, d);
 READS(4, float, stats);
 READS(5, float, delta);
 WRITES(6, float, dq);
+READS(7, float, slopes);
 
 void main()
 {
@@ -29,6 +30,7 @@ void main()
         z[f] = stats[at4 + 2u * row + 1u];
         shift[f] = delta[at5 + row];
     }
+    float slope = slopes[at7 + (sloped != 0u ? head : 0u)];
     float total[TILE][COLUMNS], s[TILE][COLUMNS];
     clear(total);
     clear(s);
@@ -38,7 +40,7 @@ void main()
         TILE_DOTS(x, k, k_at, q, query_at, key_width)
         TILE_DOTS(y, v, v_at, d, d_at, value_width)
         for (uint f = 0u; f < TILE; f++) {
-            float score = score_of(x[f]);
+            float score = score_of(x[f], slope, tile_row + f, j);
             float p = gm_flush(gm_flush(gm_exp(score - top[f])) * z[f]);
             float t = unbend(gm_flush(p * gm_flush(gm_flush(y[f]) - shift[f])), score);
             patch_weights[f * LANES + LANE] = visible(tile_row + f, j) ? t : gm_float(0u);

@@ -11,6 +11,7 @@ READS(1, float, k);
 READS(3, float, d);
 READS(4, float, stats);
 WRITES(6, float, dv);
+READS(7, float, slopes);
 
 uint key_at[TILE];
 
@@ -20,9 +21,10 @@ void weigh(uint i, uint h)
     float x[TILE];
     uint row = at_row(i, heads, h, 1u), q_at = at0 + row * key_width;
     float top = stats[at4 + 2u * row], z = stats[at4 + 2u * row + 1u];
+    float slope = slopes[at7 + (sloped != 0u ? h : 0u)];
     TILE_DOTS(x, q, q_at, k, key_at, key_width)
     for (uint f = 0u; f < TILE; f++) {
-        float score = score_of(x[f]);
+        float score = score_of(x[f], slope, i, tile_row + f);
         float p = gm_flush(gm_flush(gm_exp(score - top)) * z);
         patch_weights[f * LANES + LANE] = visible(i, tile_row + f) ? p : gm_float(0u);
     }

@@ -11,6 +11,7 @@ layout(local_size_x = 8) in;
 READS(0, float, x);
 READS(1, float, y);
 WRITES(2, float, panel);
+READS(3, float, slopes);
 
 const uint QUADS = 4u, WIDE = 128u;
 
@@ -27,6 +28,7 @@ void main()
     for (uint j = 0u; j < QUADS * 4u; j++)
         ay[j] = at1 + at_row(z, first_column + smaller(j0 + j / 4u * 32u + j % 4u, columns - 1u), groups, head / share, width);
 
+    float slope = slopes[at3 + (sloped != 0u ? head : 0u)];
     vec4 total[TALL][QUADS], s[TALL][QUADS];
     for (uint i = 0u; i < TALL; i++)
         for (uint j = 0u; j < QUADS; j++)
@@ -55,5 +57,5 @@ void main()
             for (uint e = 0u; e < 4u; e++)
                 if (i0 + i < rows && j0 + j * 32u + e < columns)
                     panel[at2 + (plane * rows + i0 + i) * columns + j0 + j * 32u + e] =
-                        score_of(total[i][j][e]);
+                        score_of(total[i][j][e], slope, first_row + i0 + i, first_column + j0 + j * 32u + e);
 }

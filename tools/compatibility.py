@@ -1,26 +1,30 @@
 #!/usr/bin/env python3
 """Makes docs/compatibility.md: small random models of many families, made by transformers, exported by torch, imported.
 
-    tools/compatibility.py [FAMILY...] > docs/compatibility.md
+    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [FAMILY...] > docs/compatibility.md
 
 Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier.
 Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
-first of them followed by onnxruntime's optimiser (ort), and onnxruntime-genai's builder; both of these write fused operators
-of com.microsoft. Each row: is the file imported; do the logits of what `espalier export` writes equal those of the original in
-onnxruntime, at batches and lengths that the exporter did not see; does the twin's loss equal onnxruntime's; are MLP neurons
-that are cut off the same as neurons that are zeroed; is the folder that transformers saves (config.json and safetensors) read
-into the same graph, weights included; and what do the logits differ by when transformers loads the folder that `espalier
-export` writes, of all and of the model that was cut.
+first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's builder, which both write fused operators of
+com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
+both is named by OPTIMUM in the environment. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
+the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
+transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
+`espalier export` writes, of the whole model and of the cut one; the architecture of the GGUF file, all names of whose tensors the
+Python package gguf knows. A cell that says no or failed has a remark.
 """
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
 
+import gguf
 import numpy as np
 import onnx
 import onnxruntime
@@ -30,7 +34,7 @@ import torch
 import transformers
 from onnxruntime.transformers import optimizer
 
-ESPALIER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "espalier")
+ESPALIER = os.environ.get("ESPALIER") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "espalier")
 VOCABULARY, LENGTH = 256, 16
 PLAIN = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64)
 GROUPED = dict(PLAIN, num_key_value_heads=2)
@@ -54,11 +58,14 @@ FAMILIES = {  # row: model type, configuration
                                             new_decoder_architecture=False, multi_query=True)),
     "falcon, groups": ("falcon", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2,
                                       alibi=False, new_decoder_architecture=True)),
+    "falcon, slopes": ("falcon", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True, multi_query=False,
+                                      new_decoder_architecture=False, parallel_attn=False, bias=True)),
     "bloom": ("bloom", dict(hidden_size=32, n_layer=2, n_head=4)),
+    "mpt": ("mpt", dict(d_model=32, n_layers=2, n_heads=4, expansion_ratio=2, max_seq_len=64)),
     "mistral": ("mistral", dict(GROUPED, head_dim=8, sliding_window=None)),
     "mistral, window": ("mistral", dict(GROUPED, head_dim=8, sliding_window=9)),
     "llama": ("llama", GROUPED),
-    "smollm3": ("smollm3", dict(GROUPED, pad_token_id=0)),
+    "smollm3": ("smollm3", dict(GROUPED, num_hidden_layers=4, pad_token_id=0)),
     "nemotron": ("nemotron", dict(GROUPED, head_dim=8)),
     "stablelm": ("stablelm", GROUPED),
     "starcoder2": ("starcoder2", dict(GROUPED, sliding_window=None)),
@@ -82,12 +89,17 @@ HEAD_SIZE = 32
 OPTIMISED = ["gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "opt"]
 
 
+def attention_of(settings):
+    """Eager attention of Falcon adds what ALiBi takes away twice; the other kind knows no soft caps."""
+    return "sdpa" if settings.get("alibi") else "eager"
+
+
 class Model(torch.nn.Module):
     def __init__(self, kind, settings):
         super().__init__()
         torch.manual_seed(0)
         config = transformers.AutoConfig.for_model(kind, vocab_size=VOCABULARY, **settings)
-        self.inner = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().float()
+        self.inner = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention_of(settings)).eval().float()
         self.names = ["input_ids", "attention_mask"]
         if "position_ids" in inspect.signature(self.inner.forward).parameters:
             self.names.append("position_ids")
@@ -115,6 +127,22 @@ def build(saved, path):
     onnx.save(model, path)  # data inside
 
 
+OPTIMUM = """import sys
+sys.path.insert(0, sys.argv[1])
+from optimum.exporters.onnx import main_export
+main_export(sys.argv[2], sys.argv[3], task="text-generation-with-past", do_validation=False)
+"""
+
+
+def export_optimum(saved, path):
+    """With key-value cache inputs, as users have it."""
+    folder = os.path.join(os.path.dirname(path), "optimum")
+    done = subprocess.run([sys.executable, "-c", OPTIMUM, os.environ["OPTIMUM"], saved, folder], capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(done.stderr.strip().splitlines()[-1])
+    onnx.save(onnx.load(os.path.join(folder, "model.onnx")), path)
+
+
 def export(model, exporter, path, saved):
     if exporter == "genai":
         return build(saved, path)
@@ -124,6 +152,8 @@ def export(model, exporter, path, saved):
         return fused.save_model_to_file(path)
     ids = torch.randint(0, VOCABULARY, (2, 6))
     arguments = [ids, torch.ones_like(ids), torch.arange(6).repeat(2, 1)][:len(model.names)]
+    if exporter == "optimum":
+        return export_optimum(saved, path)
     common = dict(input_names=model.names, output_names=["logits"])
     if exporter == "legacy":
         axes = {name: {0: "batch", 1: "sequence"} for name in model.names + ["logits"]}
@@ -141,7 +171,8 @@ def logits(path, ids):
         value = {"attention_mask": np.ones_like(ids), "position_ids": np.tile(np.arange(ids.shape[1]), (len(ids), 1))}
         feed[item.name] = value.get(item.name, ids).astype(np.int64)
         if item.name.startswith("past_key_values"):
-            feed[item.name] = np.zeros((len(ids), item.shape[1], 0, HEAD_SIZE), np.float32)
+            size = item.shape[3] if isinstance(item.shape[3], int) else HEAD_SIZE
+            feed[item.name] = np.zeros((len(ids), item.shape[1], 0, size), np.float32)
     return session.run(["logits"], feed)[0].astype(np.float64)
 
 
@@ -173,24 +204,57 @@ def loss_difference(path, folder):
     return abs(found + np.take_along_axis(scores[:, :-1], windows[:, 1:, None], -1).mean())
 
 
-def mask_difference(path, whole, folder):
-    """Every third MLP neuron cut off, against the same zeroed in what closes the MLP."""
-    shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
-    keep = [i for i in range(shape["ffn"]) if i % 3 != 1]
-    cut, masked = os.path.join(folder, "cut.onnx"), os.path.join(folder, "masked.onnx")
-    espalier("opt", path, "--passes", "prune_ffn{keep=%s}" % "+".join(map(str, keep)), "-o", cut)
-    model = onnx.load(whole)
+def zero_rows(model, ending, gone, layers):
+    """Zeroes the given shares of the rows of each weight [in, out] of that name."""
     zeroed = 0
     for tensor in model.graph.initializer:
-        if tensor.name.endswith(".down"):
+        if tensor.name.endswith(ending):
             values = onnx.numpy_helper.to_array(tensor).copy()
-            values[[i for i in range(shape["ffn"]) if i % 3 == 1]] = 0
+            parts = values.reshape(gone[1], -1, values.shape[1])
+            parts[gone[0]] = 0
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
             zeroed += 1
-    if zeroed != shape["layers"]:
-        raise RuntimeError("%d closing projections found for %d layers" % (zeroed, shape["layers"]))
+    if zeroed != layers:
+        raise RuntimeError("%d weights %s found for %d layers" % (zeroed, ending, layers))
+
+
+def mask_difference(path, whole, folder):
+    """Every third MLP neuron and the last key-value head cut off, against the same zeroed in what reads them."""
+    shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
+    gone = [i for i in range(shape["ffn"]) if i % 3 == 1]
+    keep = [i for i in range(shape["ffn"]) if i % 3 != 1]
+    cut, masked = os.path.join(folder, "cut.onnx"), os.path.join(folder, "masked.onnx")
+    heads, both = shape["kv_heads"], os.path.join(folder, "both.onnx")
+    passes = "prune_ffn{keep=%s}" % "+".join(map(str, keep))
+    espalier("opt", path, "--passes", passes, "-o", cut)
+    model = onnx.load(whole)
+    zero_rows(model, ".down", (gone, shape["ffn"]), shape["layers"])
+    if heads > 1:
+        passes += " prune_kv_heads{keep=%s}" % "+".join(map(str, range(heads - 1)))
+        zero_rows(model, ".o", ([heads - 1], heads), shape["layers"])
+    espalier("opt", path, "--passes", passes, "-o", both)
     onnx.save(model, masked)
-    return difference(cut, masked)
+    return difference(both, masked)
+
+
+def gguf_names(path, folder):
+    """The architecture of the GGUF file; its tensors must have names that the Python package gives it."""
+    out = os.path.join(folder, "model.gguf")
+    espalier("export", path, "--to", "gguf", "-o", out)
+    reader = gguf.GGUFReader(out)
+    name = bytes(reader.fields["general.architecture"].parts[-1]).decode()
+    known = [key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == name]
+    patterns = [re.escape(gguf.TENSOR_NAMES[t]).replace(r"\{bid\}", r"\d+") for t in gguf.MODEL_TENSORS[known[0]]]
+    for tensor in reader.tensors:
+        if not any(re.fullmatch(p + r"\.(weight|bias)", tensor.name) for p in patterns):
+            raise RuntimeError("%s has no tensor %s" % (name, tensor.name))
+    return name
+
+
+def classes_of(shape):
+    """What can be pruned, each name once: h heads of a group, g key-value heads, v channels of values, ..."""
+    names = {item["name"].split(".")[-1] for item in shape["classes"]}
+    return ", ".join(sorted(names))
 
 
 def same_graph(saved, again, folder):
@@ -208,7 +272,8 @@ def reload_difference(path, whole, folder):
     out = os.path.join(folder, "written")
     shutil.rmtree(out, ignore_errors=True)
     espalier("export", path, "--to", "hf", "-o", out)
-    model = transformers.AutoModelForCausalLM.from_pretrained(out, attn_implementation="eager").eval().float()
+    attention = attention_of(json.load(open(os.path.join(out, "config.json"))))
+    model = transformers.AutoModelForCausalLM.from_pretrained(out, attn_implementation=attention).eval().float()
     random = np.random.default_rng(0)
     worst = 0
     for shape in [(1, 1), (3, 7), (1, 40)]:
@@ -216,6 +281,14 @@ def reload_difference(path, whole, folder):
         with torch.no_grad():
             worst = max(worst, np.abs(model(torch.tensor(ids)).logits.double().numpy() - logits(whole, ids)).max())
     return worst
+
+
+COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "folder", "transformers", "cut, transformers", "GGUF"]
+
+
+def short(problem):
+    """The end of a long refusal says why."""
+    return str(problem).split("The nearest is ")[-1].split("; these are")[0]
 
 
 def row(name, exporter, folder):
@@ -226,45 +299,87 @@ def row(name, exporter, folder):
     try:
         export(model, exporter, path, saved)
     except Exception as problem:  # of the exporter: a row that says so
-        return "not exported", type(problem).__name__, "", "", "", "", "", ""
+        return ["not exported"] + [""] * (len(COLUMNS) - 1), [str(problem).split("\n")[0][:200] or type(problem).__name__]
     try:
         shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
     except RuntimeError as problem:
-        return "refused", "", "", "", "", "", "", str(problem)
-    note = "cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]) if shape["refused"] else ""
-    cells, cut = [], os.path.join(folder, "cut.onnx")
-    for measure in (lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
-                    lambda: loss_difference(path, folder), lambda: mask_difference(path, again, folder),
-                    lambda: same_graph(saved, again, folder), lambda: reload_difference(path, again, folder),
-                    lambda: reload_difference(cut, cut, folder)):
+        return ["no"] + [""] * (len(COLUMNS) - 1), [str(problem)]
+    notes, found, cut = [], {}, os.path.join(folder, "cut.onnx")
+    if shape["refused"]:
+        notes.append("cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]))
+    measures = {"ONNX": lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
+                "loss of the twin": lambda: loss_difference(path, folder),
+                "cut against zeroed": lambda: mask_difference(path, again, folder),
+                "folder": lambda: same_graph(saved, again, folder),
+                "transformers": lambda: reload_difference(path, again, folder),
+                "cut, transformers": lambda: reload_difference(cut, cut, folder),
+                "GGUF": lambda: gguf_names(path, folder)}
+    for column, measure in measures.items():
         try:
-            found = measure()
-            cells.append(found if isinstance(found, str) else "%.1e" % found)
-        except RuntimeError as problem:
-            cells.append("failed")
-            note += ("; " if note else "") + str(problem)
-    return ("yes", *cells, note)
+            value = measure()
+            found[column] = value if isinstance(value, str) else "%.1e" % value
+        except Exception as problem:
+            found[column] = "no" if isinstance(problem, RuntimeError) else "failed"
+            if short(problem) not in notes:
+                notes.append(short(problem) if isinstance(problem, RuntimeError) else str(problem).split("\n")[0])
+    return ["yes", classes_of(shape)] + [found[column] for column in COLUMNS[2:]], notes
+
+
+EXPORTERS = ["legacy", "dynamo", "ort", "genai", "optimum"]
+
+
+def arguments():
+    names, options = [], {"--rows": None, "--exporters": None}
+    given = iter(sys.argv[1:])
+    for word in given:
+        if word in options:
+            options[word] = next(given)
+        else:
+            names.append(word)
+    exporters = (options["--exporters"] or ",".join(EXPORTERS)).split(",")
+    if "OPTIMUM" not in os.environ:
+        exporters = [name for name in exporters if name != "optimum"]
+    return names or list(FAMILIES), exporters, options["--rows"]
+
+
+def print_table(rows, out):
+    remarks = []
+    versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
+    print("# What imports, and what takes the exports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. "
+          "Models are small and have random weights; numbers are differences of logits, or of losses. Remarks are numbered below.\n"
+          % ", ".join(versions), file=out)
+    head = ["model", "exporter", *COLUMNS, "remarks"]
+    lines = [head, ["---"] * len(head)]
+    for (name, exporter), (cells, notes) in sorted(rows.items(), key=lambda r: (list(FAMILIES).index(r[0][0]), EXPORTERS.index(r[0][1]))):
+        for text in notes:
+            if text not in remarks:
+                remarks.append(text)
+        lines.append([name, exporter, *cells, ", ".join(str(remarks.index(text) + 1) for text in notes)])
+    for cells in lines:
+        print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
+    print("", file=out)
+    for number, text in enumerate(remarks, 1):
+        print("%d. %s" % (number, text), file=out)
 
 
 def main():
     warnings.filterwarnings("ignore")
-    names = sys.argv[1:] or list(FAMILIES)
+    names, exporters, kept = arguments()
     sys.stdout, out = sys.stderr, sys.stdout  # exporters print
-    rows = []
+    rows = {}
+    if kept and os.path.exists(kept):
+        rows = {(name, exporter): (cells, notes) for name, exporter, cells, notes in map(json.loads, open(kept))}
     for name in names:
-        for exporter in ("legacy", "dynamo", "ort", "genai"):
+        for exporter in exporters:
             if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                rows.append((name, exporter, *row(name, exporter, folder)))
-            print("| %s |" % " | ".join(rows[-1]))
-    versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
-    print("# What imports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. Models are small and "
-          "have random weights. A row that says refused or failed is a gap; the reason is what `espalier` printed.\n\n"
-          "| model | exporter | imports | logits of the export | loss of the twin | cut against zeroed | folder | "
-          "back in transformers | cut, back in transformers | remarks |\n|---|---|---|---|---|---|---|---|---|---|" % ", ".join(versions), file=out)
-    for cells in rows:
-        print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
+                rows[name, exporter] = row(name, exporter, folder)
+            if kept:
+                with open(kept, "a") as file:
+                    print(json.dumps([name, exporter, *rows[name, exporter]]), file=file)
+            print(name, exporter, *rows[name, exporter], flush=True)
+    print_table(rows, out)
 
 
 if __name__ == "__main__":

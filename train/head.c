@@ -94,7 +94,7 @@ struct head_result head_build(const struct head_spec *spec)
     struct graph *graph = spec->graph;
     int64_t size = spec->chunk ? spec->chunk : HEAD_CHUNK;
     /* Every row of the hidden states is replaced by its gradient; what they are before does not matter. */
-    struct head_result result = {.dhidden = spec->student.hidden, .dweight = ID_NONE};
+    struct head_result result = {.dhidden = spec->student.hidden, .dweight = ID_NONE, .dbias = ID_NONE};
     for (uint32_t i = 0; i < HEAD_MAX_OBJECTIVES; i++)
         result.losses[i] = ID_NONE;
     for (int64_t start = 0; start < spec->tokens; start += size) {
@@ -104,8 +104,10 @@ struct head_result head_build(const struct head_spec *spec)
         uint32_t product = build_binary(graph, OP_matmul_nt, hidden, weight), kept[LOGIT_TAIL_MAX];
         uint32_t logits = with_tail(spec, &spec->student, product, kept);
         uint32_t dlogits = chunk_objectives(spec, &result, logits, chunk);
+        uint32_t dbias = ID_NONE;
         if (spec->student.tail)
-            dlogits = logit_tail_pull_back(spec->student.tail, graph, kept, dlogits);
+            dlogits = logit_tail_pull_back(spec->student.tail, graph, kept, dlogits, &dbias);
+        result.dbias = dbias == ID_NONE ? result.dbias : plus(graph, result.dbias, dbias);
         uint32_t placed[] = {result.dhidden, build_binary(graph, OP_matmul_nn, dlogits, weight)};
         struct build_attributes attributes = {.start = start};
         result.dhidden = build_op(graph, OP_place_rows, placed, &attributes);

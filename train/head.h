@@ -17,7 +17,7 @@ enum { HEAD_CHUNK = 512, HEAD_MAX_OBJECTIVES = 8, HEAD_MAX_TEACHERS = 4 };
 struct head_side {
     uint32_t hidden;               /* [b, s, d] */
     uint32_t weight;               /* [v, d] */
-    const struct logit_tail *tail; /* of the product; NULL: it is the logits */
+    const struct logit_tail *tail; /* of the product, moved to the graph; NULL: it is the logits */
 };
 
 struct head_spec {
@@ -37,6 +37,7 @@ struct head_spec {
 struct head_result {
     uint32_t dhidden;                     /* [b, s, d] */
     uint32_t dweight;                     /* [v, d], zero where rows are not used */
+    uint32_t dbias;                       /* [v], of the tail's bias; ID_NONE: there is none */
     uint32_t losses[HEAD_MAX_OBJECTIVES]; /* sums over tokens, not times the objective's weight, [1] each */
 };
 

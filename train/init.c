@@ -8,7 +8,7 @@ enum { STREAM_INIT = 0x696e6974 }; /* "init": keeps these counters apart from th
 struct use {
     uint32_t first;        /* order of first use, ID_NONE when unused */
     bool is_matrix_of_sum; /* second factor of a product that is added to something */
-    bool is_norm, is_rotary;
+    bool is_norm, is_constant;
 };
 
 /* True when the only thing that happens to `value` is an addition to a value of the same rank. */
@@ -34,7 +34,7 @@ static void note_use(struct use *use, const struct graph *graph, const struct no
         use->first = order;
     bool is_norm = node->op == OP_rmsnorm || node->op == OP_head_rmsnorm || node->op == OP_layernorm;
     use->is_norm |= is_norm && slot == 1;
-    use->is_rotary |= node->op == OP_rotary_table && slot == 1;
+    use->is_constant |= op_constant_input(node->op) == slot;
     if (node->op == OP_matmul_nt && slot == 1)
         use->is_matrix_of_sum |= is_added(graph, node->results[0]);
 }
@@ -67,7 +67,7 @@ bool tensor_is_constant(const struct graph *graph, uint32_t tensor)
         return true;
     for (uint32_t n = 0; n < graph->nodes.count; n++) {
         const struct node *node = &graph->nodes.items[n];
-        if (node->op == OP_rotary_table && node->inputs[1] == value)
+        if (node_reads_constant(node, value))
             return true;
     }
     return false;
@@ -76,7 +76,7 @@ bool tensor_is_constant(const struct graph *graph, uint32_t tensor)
 static enum init_role find_role(const struct graph *graph, const struct use *use, uint32_t tensor)
 {
     const struct value *value = graph_value(graph, graph->tensors.items[tensor].value);
-    if (use->is_rotary || value->dtype != DTYPE_F32)
+    if (use->is_constant || value->dtype != DTYPE_F32)
         return INIT_KEPT;
     if (value->rank == 1)
         return use->is_norm ? INIT_ONES : INIT_ZEROS;

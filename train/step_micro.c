@@ -34,10 +34,13 @@ static uint32_t add_input(struct builder_state *b, const char *name, enum dtype 
 }
 
 /* Which values `wanted` is computed from; on the step's arena. */
-static bool *mark_needed(struct builder_state *b, const struct graph *model, uint32_t wanted, uint32_t also)
+static bool *mark_needed(struct builder_state *b, const struct graph *model, const struct signals *signals)
 {
     bool *needed = ARENA_ARRAY(&b->step->arena, bool, model->values.count);
-    needed[wanted] = needed[also] = true;
+    uint32_t bias = logit_tail_bias(&signals->tail);
+    needed[signals->hidden] = needed[signals->head] = true;
+    if (bias != ID_NONE)
+        needed[bias] = true;
     for (uint32_t n = model->nodes.count; n-- > 0;) {
         const struct node *node = &model->nodes.items[n];
         bool is_needed = false;
@@ -76,7 +79,7 @@ static enum status copy_model(struct builder_state *b, struct graph_copy *copy, 
 {
     const struct graph *model = copy->from;
     TRY(bind_axes(b, copy, signals->tokens, trace));
-    const bool *needed = mark_needed(b, model, signals->hidden, signals->head);
+    const bool *needed = mark_needed(b, model, signals);
     for (uint32_t i = 0; i < model->inputs.count; i++) {
         const struct input *input = &model->inputs.items[i];
         if (needed[input->value] && input->value != signals->tokens)
@@ -150,6 +153,7 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
     TRY(copy_model(b, &copy, &signals, trace));
     struct logit_tail *tail = ARENA_NEW(&b->step->arena, struct logit_tail);
     *tail = signals.tail;
+    logit_tail_move(tail, copy.values);
     *out = (struct head_side){copy.values[signals.hidden], copy.values[signals.head], tail};
     if (index == b->spec->states.teacher)
         TRY(find_states(b, &copy, b->teacher_states, true, trace));
@@ -169,6 +173,11 @@ static enum status check_vocabulary(const struct builder_state *b, const struct 
         return status_fail(trace, INVALID,
                            "expected a vocabulary of at least %" PRId64 " tokens, found %" PRId64,
                            b->spec->vocabulary, size);
+    if (b->spec->vocabulary > 0 && b->spec->vocabulary != size && logit_tail_bias(side->tail) != ID_NONE)
+        return status_fail(trace, UNSUPPORTED,
+                           "a head with a bias has %" PRId64 " tokens, of which %" PRId64
+                           " are common: expected all of them",
+                           size, b->spec->vocabulary);
     if (b->spec->vocabulary == 0 && size != expected)
         return status_fail(trace, INVALID,
                            "teacher and student have different vocabularies: %" PRId64 " and %" PRId64, size,
@@ -251,12 +260,15 @@ static enum status add_gradients(struct builder_state *b, const struct graph_cop
         uint32_t tensor = step->parameters.items[i].tensor;
         wanted[i] = tensor == ID_NONE ? b->projection : copy->values[copy->from->tensors.items[tensor].value];
     }
-    struct gradient_seed seeds[2 + STATES_MAX] = {{student->weight, head->dweight},
+    struct gradient_seed seeds[3 + STATES_MAX] = {{student->weight, head->dweight},
                                                   {student->hidden, head->dhidden}};
+    uint32_t seed_count = 2;
+    if (head->dbias != ID_NONE)
+        seeds[seed_count++] = (struct gradient_seed){logit_tail_bias(student->tail), head->dbias};
     for (uint32_t i = 0; i < b->spec->states.count; i++)
-        seeds[2 + i] = (struct gradient_seed){states->values[i], states->gradients[i]};
+        seeds[seed_count++] = (struct gradient_seed){states->values[i], states->gradients[i]};
     struct gradient_request request = {
-        .seeds = seeds, .seed_count = 2 + b->spec->states.count, .wanted = wanted, .wanted_count = count};
+        .seeds = seeds, .seed_count = seed_count, .wanted = wanted, .wanted_count = count};
     TRY(gradient_build(found, b->graph, &request, trace));
     for (uint32_t i = 0; i < count; i++) {
         struct str name = step->parameters.items[i].name;
@@ -276,6 +288,7 @@ static enum status add_student(struct builder_state *b, struct head_side *out, s
     TRY(copy_model(b, copy, &signals, trace));
     struct logit_tail *tail = ARENA_NEW(&step->arena, struct logit_tail);
     *tail = signals.tail;
+    logit_tail_move(tail, copy->values);
     *out = (struct head_side){copy->values[signals.hidden], copy->values[signals.head], tail};
     b->forward_end = b->graph->nodes.count;
     for (uint32_t i = 0; i < signals.residuals.count; i++)

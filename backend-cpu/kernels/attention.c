@@ -45,6 +45,8 @@ static void attend_tile(const struct forward *f, int64_t sequence, int64_t head,
     for (int i = 0; i < rows; i++) {
         real *stats = f->stats + ((token + i) * a->heads + head) * 2, *x = scores + i * a->stride;
         attention_bend(a, x + begin * TILE_COLUMNS, (panels - begin) * TILE_COLUMNS);
+        attention_lean(a, x + begin * TILE_COLUMNS, (panels - begin) * TILE_COLUMNS, head,
+                       first + i - begin * TILE_COLUMNS, -1);
         weigh(x, begin * TILE_COLUMNS, attention_first_key(a, first + i), a->causal ? first + i + 1 : keys,
               panels * TILE_COLUMNS, &stats[0], &share[i]);
         stats[1] = share[i];
@@ -90,9 +92,9 @@ static void attend_groups(void *payload, int64_t first, int64_t end, uint32_t th
 }
 
 /* q [b, s, g*r*h], k [b, s, g*h], v [b, s, g*e] -> o [b, s, g*r*e], stats [b, s, g*r, 2] */
-void KERNEL(attention)(struct kernel_call *call)
+static void attend(struct kernel_call *call, const real *slopes)
 {
-    struct attention a = attention_of(call);
+    struct attention a = attention_of(call, slopes);
     struct forward f = {.a = a,
                         .q = kernel_input(call, 0),
                         .o = kernel_result(call, 0),
@@ -113,4 +115,15 @@ void KERNEL(attention)(struct kernel_call *call)
     attention_pack_all(&a, f.packs, FORWARD_PACKS);
     int64_t work = TILE_ROWS * a.length * (a.key_width + a.value_width + 16) / 8;
     cpu_threads_for(a.threads, a.batch * a.heads * a.tiles, kernel_grain(work), attend_tiles, &f);
+}
+
+void KERNEL(attention)(struct kernel_call *call)
+{
+    attend(call, NULL);
+}
+
+/* slopes [g*r] */
+void KERNEL(sloped_attention)(struct kernel_call *call)
+{
+    attend(call, kernel_input(call, 3));
 }

@@ -17,15 +17,17 @@ struct attention {
     bool causal;
     int64_t window;      /* keys that a query sees at most: the last ones */
     real softcap, uncap; /* uncap = rcp(softcap); both 0 where scores are not bent */
+    const real *slopes;  /* [g*r], or NULL */
     int64_t tiles;       /* of TILE_ROWS tokens */
     int64_t stride;      /* elements of a row of scores in scratch */
     struct cpu_threads *threads;
 };
 
-static inline struct attention attention_of(const struct kernel_call *call)
+static inline struct attention attention_of(const struct kernel_call *call, const real *slopes)
 {
     const struct kernel_operand *q = &call->inputs[0], *v = &call->inputs[2];
-    struct attention a = {.batch = q->dims[0], .length = q->dims[1], .threads = call->threads};
+    struct attention a = {
+        .batch = q->dims[0], .length = q->dims[1], .slopes = slopes, .threads = call->threads};
     a.groups = call->attributes.kv_heads;
     a.heads = call->attributes.heads;
     a.ratio = a.heads / a.groups;
@@ -59,6 +61,10 @@ static inline int64_t attention_end_query(const struct attention *a, int64_t j)
 #define attention_unbend KERNEL(attention_unbend)
 void attention_bend(const struct attention *a, real *x, int64_t n);
 void attention_unbend(const struct attention *a, real *t, const real *x, int64_t n);
+
+/* Scores x [n] less the head's slope times how far query and key are apart: start, start + step, ... */
+#define attention_lean KERNEL(attention_lean)
+void attention_lean(const struct attention *a, real *x, int64_t n, int64_t head, int64_t start, int step);
 
 /* An operand [b, s, heads * width] as panels for each sequence and head. */
 enum attention_order {

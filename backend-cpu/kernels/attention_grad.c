@@ -1,9 +1,9 @@
 #include "backend-cpu/kernels/attention_grad.h"
 
 /* q, k, v, do [b, s, g*r*e], stats [b, s, g*r, 2], delta [b, s, g*r] -> dq, dk, dv like q, k, v */
-void KERNEL(attention_grad)(struct kernel_call *call)
+static void pull_back(struct kernel_call *call, const real *slopes)
 {
-    struct attention a = attention_of(call);
+    struct attention a = attention_of(call, slopes);
     struct attention_grad g = {.a = a,
                                .q = kernel_input(call, 0),
                                .k = kernel_input(call, 1),
@@ -36,4 +36,15 @@ void KERNEL(attention_grad)(struct kernel_call *call)
     int64_t work = TILE_ROWS * a.length * (2 * (a.key_width + a.value_width) + 24) / 8;
     cpu_threads_for(a.threads, groups * a.tiles, kernel_grain(work * a.ratio), attention_key_tiles, &g);
     cpu_threads_for(a.threads, groups * a.ratio * a.tiles, kernel_grain(work), attention_query_tiles, &g);
+}
+
+void KERNEL(attention_grad)(struct kernel_call *call)
+{
+    pull_back(call, NULL);
+}
+
+/* slopes [g*r] */
+void KERNEL(sloped_attention_grad)(struct kernel_call *call)
+{
+    pull_back(call, kernel_input(call, 6));
 }

@@ -33,8 +33,8 @@ static void gather_rows(const struct attention_grad *g, int64_t sequence, int64_
 
 /* Queries [first, end) of one key: scores in p and products of do and v in t become p_i and t_i; 0 but for
  * the queries that see `key`. */
-static void pull_back(const struct attention *a, real *p, real *t, real *rows, int64_t first, int64_t end,
-                      int64_t key)
+static void pull_back(const struct attention *a, real *p, real *t, real *rows, int64_t head, int64_t first,
+                      int64_t end, int64_t key)
 {
     const real *m = rows + ROW_MAX * a->stride, *z = rows + ROW_SHARE * a->stride;
     const real *delta = rows + ROW_DELTA * a->stride;
@@ -42,6 +42,7 @@ static void pull_back(const struct attention *a, real *p, real *t, real *rows, i
     attention_bend(a, p + first, end - first);
     if (a->softcap != 0)
         memcpy(bent + first, p + first, (size_t)(end - first) * sizeof *p);
+    attention_lean(a, p + first, end - first, head, first - key, 1);
     row_pull_back(p + first, t + first, m + first, z + first, delta + first, end - first);
     attention_unbend(a, t + first, bent + first, end - first);
     for (int64_t i = first; a->causal && i < key; i++)
@@ -134,7 +135,7 @@ static void add_head(const struct attention_grad *g, int64_t sequence, int64_t h
                     TILE_LAST);
     int64_t query = begin * TILE_COLUMNS;
     for (int j = 0; j < rows; j++)
-        pull_back(a, s->p + j * a->stride, s->t + j * a->stride, s->rows, query, end * TILE_COLUMNS,
+        pull_back(a, s->p + j * a->stride, s->t + j * a->stride, s->rows, head, query, end * TILE_COLUMNS,
                   first + j);
     attention_gather(a, s->p, rows, query, seen,
                      attention_panels(&g->packs[ATTENTION_GRADIENTS_DOWN], sequence, head), a->value_width,

@@ -22,6 +22,16 @@ void attention_unbend(const struct attention *a, real *t, const real *x, int64_t
     }
 }
 
+void attention_lean(const struct attention *a, real *x, int64_t n, int64_t head, int64_t start, int step)
+{
+    if (!a->slopes)
+        return;
+    real slope = a->slopes[head];
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++)
+        x[i] = r_flush(x[i] - r_flush(slope * r_from_int((int)start + step * (int)i)));
+}
+
 struct packing {
     const struct attention *a;
     struct attention_pack *packs;

@@ -2,19 +2,24 @@
 #include "backend-cpu/kernels/attention_grad.h"
 #include "backend-cpu/kernels/row.h"
 
+struct query {
+    int64_t head, position;
+    real m, z, delta;
+};
+
 /* Keys [begin, end) of one query. x: scores, d: F(products of do and v) -> t in x, 0 but for keys [first,
  * valid). `bent` is scratch like x. */
-static void pull_back(const struct attention *a, real *x, const real *d, real *bent, const real of_query[3],
+static void pull_back(const struct attention *a, real *x, const real *d, real *bent, struct query query,
                       int64_t begin, int64_t end, int64_t first, int64_t valid)
 {
-    real m = of_query[0], z = of_query[1], delta = of_query[2];
     attention_bend(a, x + begin, end - begin);
     if (a->softcap != 0)
         memcpy(bent + begin, x + begin, (size_t)(end - begin) * sizeof *x);
-    row_exponentials(x + begin, x + begin, m, end - begin);
+    attention_lean(a, x + begin, end - begin, query.head, query.position - begin, -1);
+    row_exponentials(x + begin, x + begin, query.m, end - begin);
     ELEMENTWISE
     for (int64_t j = begin; j < end; j++)
-        x[j] = r_flush(r_flush(x[j] * z) * r_flush(d[j] - delta));
+        x[j] = r_flush(r_flush(x[j] * query.z) * r_flush(d[j] - query.delta));
     attention_unbend(a, x + begin, bent + begin, end - begin);
     for (int64_t j = begin; j < first; j++)
         x[j] = 0;
@@ -41,8 +46,8 @@ static void query_tile(const struct attention_grad *g, int64_t sequence, int64_t
                     begin, panels, d, TILE_LAST);
     for (int i = 0; i < rows; i++) {
         int64_t at = (token + i) * a->heads + head;
-        const real of_query[3] = {g->stats[2 * at], g->stats[2 * at + 1], g->delta[at]};
-        pull_back(a, x + i * a->stride, d + i * a->stride, scratch + 2 * TILE_ROWS * a->stride, of_query,
+        const struct query query = {head, first + i, g->stats[2 * at], g->stats[2 * at + 1], g->delta[at]};
+        pull_back(a, x + i * a->stride, d + i * a->stride, scratch + 2 * TILE_ROWS * a->stride, query,
                   begin * TILE_COLUMNS, panels * TILE_COLUMNS, attention_first_key(a, first + i),
                   a->causal ? first + i + 1 : keys);
     }

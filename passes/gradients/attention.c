@@ -4,7 +4,8 @@
 #include "ir/build.h"
 #include "passes/gradients/gradient_call.h"
 
-void gradient_attention(struct gradient_call *call)
+/* `op` is attention's gradient, whose operands after those of the plain one are attention's after q, k, v. */
+static void pull_back(struct gradient_call *call, enum op op)
 {
     struct graph *graph = call->graph;
     const struct node *node = &call->node;
@@ -14,13 +15,24 @@ void gradient_attention(struct gradient_call *call)
         .scale = node_real(node, ATTRIBUTE_scale),
         .causal = node_integer(node, ATTRIBUTE_causal),
         .window = node_integer(node, ATTRIBUTE_window),
-        .softcap = node_real(node, ATTRIBUTE_softcap),
+        .softcap = node_softcap(node),
     };
     uint32_t pair[] = {node->results[0], call->dy};
     uint32_t delta = build_op(graph, OP_attention_delta, pair, &attributes);
-    uint32_t inputs[] = {node->inputs[0], node->inputs[1],  node->inputs[2],
-                         call->dy,        node->results[1], delta};
-    call->dx[0] = build_op(graph, OP_attention_grad, inputs, &attributes);
+    uint32_t inputs[] = {node->inputs[0],  node->inputs[1], node->inputs[2], call->dy,
+                         node->results[1], delta,           node->inputs[3]};
+    call->dx[0] = build_op(graph, op, inputs, &attributes);
     call->dx[1] = build_result(graph, call->dx[0], 1);
     call->dx[2] = build_result(graph, call->dx[0], 2);
+}
+
+void gradient_attention(struct gradient_call *call)
+{
+    pull_back(call, OP_attention_grad);
+}
+
+/* Slopes are constants. */
+void gradient_sloped_attention(struct gradient_call *call)
+{
+    pull_back(call, OP_sloped_attention_grad);
 }

@@ -1,11 +1,13 @@
-/* Scores of attention from the flushed, unscaled products of queries and keys. */
+/* Scores of attention from the flushed, unscaled products of queries and keys: of query i and key j of a head with a slope. */
 #ifndef SHADERS_SCORE_GLSL
 #define SHADERS_SCORE_GLSL
 
-float score_of(float x)
+float score_of(float x, float slope, uint i, uint j)
 {
     float y = gm_flush(gm_flush(x) * scale);
-    return softcap > gm_float(0u) ? gm_flush(gm_flush(gm_tanh(y * uncap)) * softcap) : y;
+    if (softcap > gm_float(0u))
+        y = gm_flush(gm_flush(gm_tanh(y * uncap)) * softcap);
+    return sloped != 0u ? gm_flush(y - gm_flush(slope * gm_from_int(int(i) - int(j)))) : y;
 }
 
 /* t, the gradient of the bent score x, as that of the score before. */

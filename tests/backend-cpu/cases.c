@@ -33,6 +33,14 @@
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)),               \
       S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r))},                                                                 \
      {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
+#define SLOPED_ATTENTIONS(b, s, g, r, h, e, mask, keys)                                                                \
+    {OP_sloped_attention, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys},         \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S1((g) * (r))},                            \
+     {S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2)}},                                                            \
+    {OP_sloped_attention_grad, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys},    \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)),                 \
+      S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r)), S1((g) * (r))},                                                    \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
 #define POINTWISE(...)                                              \
     {OP_silu, {0}, {__VA_ARGS__}, {__VA_ARGS__}},                           \
     {OP_silu_grad, {0}, {__VA_ARGS__, __VA_ARGS__}, {__VA_ARGS__}},         \
@@ -79,6 +87,8 @@ const struct op_case op_cases[] = {
     ATTENTIONS(1, 601, 1, 1, 4, 9, 0), ATTENTIONS(1, 3, 1, 1, 520, 514, 1),
     BENT_ATTENTIONS(2, 37, 2, 2, 8, 8, 1, 9, 0), BENT_ATTENTIONS(1, 37, 2, 1, 8, 4, 0, 0, 1.5f), BENT_ATTENTIONS(1, 5, 1, 2, 3, 5, 1, 1, 0),
     BENT_ATTENTIONS(1, 660, 1, 2, 6, 7, 1, 77, 0.7f), BENT_ATTENTIONS(1, 700, 1, 1, 4, 9, 1, 530, 0), BENT_ATTENTIONS(1, 20, 1, 1, 4, 4, 1, 20, 30),
+    SLOPED_ATTENTIONS(1, 1, 1, 1, 1, 1, 1, 0), SLOPED_ATTENTIONS(2, 37, 4, 1, 8, 8, 1, 0), SLOPED_ATTENTIONS(1, 70, 2, 3, 5, 7, 1, 9),
+    SLOPED_ATTENTIONS(1, 601, 1, 2, 4, 9, 1, 0), SLOPED_ATTENTIONS(1, 19, 2, 1, 6, 4, 0, 0), SLOPED_ATTENTIONS(1, 660, 2, 1, 6, 7, 1, 530),
     {OP_rotary_table, {0}, {S2(2, 19), S1(4)}, {S3(19, 2, 4)}}, {OP_rotary_table, {0}, {S2(1, 1), S1(1)}, {S3(1, 2, 1)}},
     {OP_rotary_table, {0}, {S2(1, 1000), S1(3)}, {S3(1000, 2, 3)}},
     {OP_rope, {0}, {S3(2, 5, 24), S3(5, 2, 4)}, {S3(2, 5, 24)}},
@@ -193,7 +203,12 @@ static float meaningful(const struct op_case *c, uint32_t input, int64_t i, floa
         (c->op == OP_rmsnorm_weight_grad && input == 1) || (c->op == OP_head_rmsnorm_grad && input == 2) ||
         (c->op == OP_head_rmsnorm_weight_grad && input == 1) || (c->op == OP_layernorm_grad && input == 3) ||
         (c->op == OP_layernorm_weight_grad && input == 2) ||
-        (c->op == OP_attention_grad && input == 4 && i % 2 == 1);
+        (c->op == OP_attention_grad && input == 4 && i % 2 == 1) ||
+        (c->op == OP_sloped_attention_grad && input == 4 && i % 2 == 1);
+    bool is_slope = (c->op == OP_sloped_attention || c->op == OP_sloped_attention_grad) &&
+                    op_constant_input(c->op) == input;
+    if (is_slope)
+        return fabsf(x) / 64;
     if ((c->op == OP_adamw && input == 4) || (c->op == OP_clip && input == 1))
         return hyper[i];
     if (c->op == OP_attention_log_sums && i % 2 == 1)

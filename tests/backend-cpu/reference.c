@@ -202,6 +202,7 @@ struct heads {
     double scale, softcap;
     bool causal;
     int64_t window;
+    const double *slopes; /* or NULL */
 };
 
 static struct heads heads_of(const struct reference *r)
@@ -215,6 +216,8 @@ static struct heads heads_of(const struct reference *r)
     a.causal = r->of->attributes.causal;
     a.window = r->of->attributes.window;
     a.softcap = (double)r->of->attributes.softcap;
+    uint32_t input = op_constant_input(r->of->op);
+    a.slopes = input == UINT32_MAX ? NULL : IN(input);
     return a;
 }
 
@@ -246,7 +249,8 @@ static double *o_of(const struct heads *a, double *o, int64_t b, int64_t i, int6
 static double score_of(struct reference *r, const struct heads *a, int64_t b, int64_t i, int64_t j, int64_t n)
 {
     double s = product(q_of(a, IN(0), b, i, n), k_of(a, IN(1), b, j, n), a->h) * a->scale;
-    return a->softcap > 0 ? a->softcap * tanh(s / a->softcap) : s;
+    s = a->softcap > 0 ? a->softcap * tanh(s / a->softcap) : s;
+    return a->slopes ? s - a->slopes[n] * (double)(i - j) : s;
 }
 
 static void reference_attention(struct reference *r)
@@ -297,6 +301,16 @@ static void reference_attention_grad(struct reference *r)
         double d = product(o_of(&a, IN(3), b, i, n), v_of(&a, IN(2), b, j, n), a.e);
         add_pair(r, &a, b, i, j, n, p, p * (d - IN(5)[at]) * (1 - bend * bend));
     }
+}
+
+static void reference_sloped_attention(struct reference *r)
+{
+    reference_attention(r);
+}
+
+static void reference_sloped_attention_grad(struct reference *r)
+{
+    reference_attention_grad(r);
 }
 
 static void reference_silu(struct reference *r)

@@ -218,7 +218,10 @@ static float score(const struct attention *a, int64_t b, int64_t i, int64_t j, i
 {
     const struct kernel_attributes *of = &a->run->of->attributes;
     float s = gm_flush(inner(query(a, b, i, n), key(a, b, j, n), a->h) * of->scale);
-    return of->softcap > 0 ? gm_flush(gm_flush(gm_tanh(gm_flush(s * gm_rcp(of->softcap)))) * of->softcap) : s;
+    if (of->softcap > 0)
+        return gm_flush(gm_flush(gm_tanh(gm_flush(s * gm_rcp(of->softcap)))) * of->softcap);
+    uint32_t input = op_constant_input(a->run->of->op);
+    return input == UINT32_MAX ? s : gm_flush(s - gm_flush(in(a->run, input)[n] * (float)(i - j)));
 }
 
 static void order_of_attention(const struct case_run *run, float *out[])
@@ -352,6 +355,8 @@ static void (*const orders[OP_COUNT])(const struct case_run *run, float *out[]) 
     [OP_add_positions_grad] = order_of_add_positions_grad,
     [OP_attention] = order_of_attention,
     [OP_attention_grad] = order_of_attention_grad,
+    [OP_sloped_attention] = order_of_attention,
+    [OP_sloped_attention_grad] = order_of_attention_grad,
     [OP_ce_rows] = order_of_ce_rows,
     [OP_kl_rows] = order_of_kl_rows,
     [OP_kl_top_rows] = order_of_kl_top_rows,

@@ -91,20 +91,22 @@ static void rmsnorm_has_the_right_gradients(void **state)
     cpu_threads_destroy(f.threads);
 }
 
-static void check_attention(int64_t causal, int64_t s, int64_t window, float softcap)
+static void check_attention(enum op op, int64_t causal, int64_t s, int64_t window, float softcap)
 {
     const struct kernel_attributes a = {
         .heads = 6, .kv_heads = 2, .scale = 0.7f, .causal = causal, .window = window, .softcap = softcap};
-    const struct op_case forward = {OP_attention,
+    bool is_sloped = op == OP_sloped_attention;
+    const struct op_case forward = {op,
                                     a,
-                                    {{3, {2, s, 24}}, {3, {2, s, 8}}, {3, {2, s, 10}}},
+                                    {{3, {2, s, 24}}, {3, {2, s, 8}}, {3, {2, s, 10}}, {1, {6}}},
                                     {{3, {2, s, 30}}, {4, {2, s, 6, 2}}}};
     const struct op_case delta = {
         OP_attention_delta, a, {{3, {2, s, 30}}, {3, {2, s, 30}}}, {{3, {2, s, 6}}}};
     struct op_case gradient = forward;
-    gradient.op = OP_attention_grad;
+    gradient.op = is_sloped ? OP_sloped_attention_grad : OP_attention_grad;
     gradient.in[3] = forward.out[0], gradient.in[4] = forward.out[1], gradient.in[5] = delta.out[0];
-    memcpy(gradient.out, forward.in, sizeof gradient.out);
+    gradient.in[6] = forward.in[3];
+    memcpy(gradient.out, forward.in, 3 * sizeof gradient.out[0]);
 
     struct forward f = {.run = case_run_create(&forward, CASE_DOUBLE, CASE_EVEN, 1),
                         .threads = make_threads()};
@@ -118,6 +120,8 @@ static void check_attention(int64_t causal, int64_t s, int64_t window, float sof
     copy(&g, 3, &d.call.inputs[1]);
     copy(&g, 4, &f.run.call.results[1]);
     copy(&g, 5, &d.call.results[0]);
+    if (is_sloped)
+        copy(&g, 6, &f.run.call.inputs[3]);
     case_run_call(&g, kernel_table_double, f.threads);
     f.seeds[0] = d.call.inputs[1].data;
     for (uint32_t i = 0; i < 3; i++)
@@ -131,12 +135,15 @@ static void check_attention(int64_t causal, int64_t s, int64_t window, float sof
 static void attention_has_the_right_gradients(void **state)
 {
     (void)state;
-    check_attention(1, 11, 0, 0);
-    check_attention(0, 7, 0, 0);
-    check_attention(1, 1, 0, 0);
-    check_attention(1, 11, 3, 0);
-    check_attention(0, 7, 0, 0.5f);
-    check_attention(1, 70, 9, 1.5f);
+    check_attention(OP_attention, 1, 11, 0, 0);
+    check_attention(OP_attention, 0, 7, 0, 0);
+    check_attention(OP_attention, 1, 1, 0, 0);
+    check_attention(OP_attention, 1, 11, 3, 0);
+    check_attention(OP_attention, 0, 7, 0, 0.5f);
+    check_attention(OP_attention, 1, 70, 9, 1.5f);
+    check_attention(OP_sloped_attention, 1, 11, 0, 0);
+    check_attention(OP_sloped_attention, 0, 7, 0, 0);
+    check_attention(OP_sloped_attention, 1, 70, 9, 0);
 }
 
 static void silu_has_the_right_gradient(void **state)

@@ -180,7 +180,7 @@ static struct file write_model(struct fixture *f, const struct model_shape *shap
                                const struct emit_gguf_options *options)
 {
     f->graph = model_create(shape);
-    assert_ok(emit_gguf_check(f->graph, &f->trace), &f->trace);
+    assert_ok(emit_gguf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), &f->trace);
     assert_ok(emit_gguf(&f->emitted, f->path, f->graph, options, &f->trace), &f->trace);
     return read_gguf(f->directory, "model.gguf");
 }
@@ -241,19 +241,35 @@ static void shapes_are_innermost_first_and_content_is_in_rows(void **state)
 static void rows_of_queries_and_keys_are_paired(void **state)
 {
     struct fixture *f = *state;
-    struct model_shape shape = grouped;
-    shape.biased = true;
-    struct file file = write_model(f, &shape, &plain);
+    struct file file = write_model(f, &grouped, &plain);
     const struct read_tensor *q = find_tensor(&file, "blk.0.attn_q.weight");
-    const struct read_tensor *bias = find_tensor(&file, "blk.0.attn_k.bias");
-    const float *weight = weight_of(f, "layers.0.q"), *vector = weight_of(f, "layers.0.k_bias");
+    const float *weight = weight_of(f, "layers.0.q");
+    assert_text(&file, "general.architecture", "llama");
     static const int order[6] = {0, 3, 1, 4, 2, 5};
     for (uint64_t row = 0; row < 24; row++)
         for (uint64_t k = 0; k < 24; k++)
             assert_true(element(q, row * 24 + k) ==
                         weight[(row / 6 * 6 + (uint64_t)order[row % 6]) * 24 + k]);
+    free(file.bytes);
+}
+
+/* Biases of queries and keys make it another architecture, whose readers rotate halves. */
+static void biased_queries_stay_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct model_shape shape = grouped;
+    shape.biased = true;
+    struct file file = write_model(f, &shape, &plain);
+    const struct read_tensor *q = find_tensor(&file, "blk.0.attn_q.weight");
+    const struct read_tensor *k = find_tensor(&file, "blk.0.attn_k.bias"),
+                             *v = find_tensor(&file, "blk.0.attn_v.bias");
+    const float *weight = weight_of(f, "layers.0.q"), *vector = weight_of(f, "layers.0.k_bias");
+    assert_text(&file, "general.architecture", "qwen2");
+    assert_u32(&file, "qwen2.attention.head_count_kv", 2);
+    for (uint64_t i = 0; i < 24 * 24; i++)
+        assert_true(element(q, i) == weight[i]);
     for (uint64_t row = 0; row < 12; row++)
-        assert_true(element(bias, row) == vector[row / 6 * 6 + (uint64_t)order[row % 6]]);
+        assert_true(element(k, row) == vector[row] && element(v, row) == 0);
     free(file.bytes);
 }
 
@@ -323,7 +339,8 @@ static void layers_of_different_sizes_are_refused(void **state)
     struct model_shape shape = grouped;
     shape.last_ffn = 17;
     f->graph = model_create(&shape);
-    assert_fails(emit_gguf_check(f->graph, &f->trace), UNSUPPORTED, &f->trace, "as a GGUF file");
+    assert_fails(emit_gguf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace,
+                 "as a GGUF file");
 }
 
 /* ---- tokenizers ---- */
@@ -439,6 +456,7 @@ int main(void)
         TEST(keys_have_the_sizes),
         TEST(shapes_are_innermost_first_and_content_is_in_rows),
         TEST(rows_of_queries_and_keys_are_paired),
+        TEST(biased_queries_stay_in_order),
         TEST(tied_head_is_left_out),
         TEST(unusual_attention_scale_moves_into_the_queries),
         TEST(rows_without_whole_blocks_become_halves),

@@ -40,14 +40,14 @@ static void write_model(struct fixture *f, const struct model_shape *shape,
                         const struct emit_hf_options *options)
 {
     f->graph = model_create(shape);
-    assert_ok(emit_hf_check(f->graph, &f->trace), &f->trace);
+    assert_ok(emit_hf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), &f->trace);
     assert_ok(emit_hf(&f->emitted, f->path, f->graph, options, &f->trace), &f->trace);
 }
 
 static void assert_refused(struct fixture *f, const struct model_shape *shape, const char *words)
 {
     f->graph = model_create(shape);
-    assert_fails(emit_hf_check(f->graph, &f->trace), UNSUPPORTED, &f->trace, words);
+    assert_fails(emit_hf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace, words);
     assert_fails(emit_hf(&f->emitted, f->path, f->graph, &plain, &f->trace), UNSUPPORTED, &f->trace, words);
     assert_int_equal(rmdir(f->directory), 0); /* empty */
 }
@@ -364,7 +364,8 @@ static void frequencies_that_are_no_powers_are_refused(void **state)
     for (uint32_t i = 0; i < f->graph->tensors.count; i++)
         if (str_is(f->graph->tensors.items[i].name, "inv_freq"))
             ((float *)(uintptr_t)f->graph->tensors.items[i].view.base)[0] *= 1.25f;
-    assert_fails(emit_hf_check(f->graph, &f->trace), UNSUPPORTED, &f->trace, "no powers of one base");
+    assert_fails(emit_hf_check(f->graph, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace,
+                 "no powers of one base");
 }
 
 static void layer_without_attention_is_refused_naming_the_node(void **state)
@@ -378,7 +379,8 @@ static void layer_without_attention_is_refused_naming_the_node(void **state)
             sums[count++] = i;
     assert_int_equal(count, 4);
     skip_node(g, sums[2], 0);
-    assert_fails(emit_hf_check(g, &f->trace), UNSUPPORTED, &f->trace, "residual attention");
+    assert_fails(emit_hf_check(g, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace,
+                 "residual attention");
     assert_non_null(strstr(f->trace.text, "(add"));
     assert_ok(emit_onnx_check(g, &f->trace), &f->trace); /* ONNX holds it */
 }
@@ -390,9 +392,10 @@ static void graph_that_is_no_language_model_is_refused(void **state)
     uint32_t axes[2] = {dims_symbol(&g->dims, STR("batch")), dims_symbol(&g->dims, STR("sequence"))};
     uint32_t tokens = build_input(g, "tokens", DTYPE_I32, 2, axes);
     build_output(g, "features", build_binary(g, OP_embed, model_weight(g, "embed", DTYPE_F32, 9, 4), tokens));
-    assert_fails(emit_hf_check(g, &f->trace), UNSUPPORTED, &f->trace, "no output logits");
+    assert_fails(emit_hf_check(g, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace,
+                 "no output logits");
     g->outputs.items[0].name = STR("logits");
-    assert_fails(emit_hf_check(g, &f->trace), UNSUPPORTED, &f->trace, "(embed)");
+    assert_fails(emit_hf_check(g, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace, "(embed)");
 }
 
 /* ---- the folder ---- */

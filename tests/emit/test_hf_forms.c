@@ -3,6 +3,8 @@
 #include "emit/emit.h"
 #include "frontend/safetensors.h"
 #include "passes/pass.h"
+#include "passes/remove_branches.h"
+#include "tests/emit/model.h"
 #include "tests/frontend/hf_models.h"
 #include "tests/support/evaluate.h"
 #include <jansson.h>
@@ -41,6 +43,20 @@ static struct graph *cut_graph(struct folders *f, struct pass_context *context, 
     struct graph *cut = NULL;
     assert_ok(pass_parse(&calls, &count, &context->arena, str_from(passes), &f->trace), &f->trace);
     assert_ok(pass_run_all(&cut, f->model.graph, calls, count, context, &f->trace), &f->trace);
+    return cut;
+}
+
+/* The graph without one branch of a layer. */
+static struct graph *without(struct folders *f, uint32_t layer, const char *part)
+{
+    struct structure structure;
+    struct arena arena = {0};
+    struct graph *cut = NULL;
+    assert_ok(structure_find(&structure, &arena, f->model.graph, &f->trace), &f->trace);
+    uint32_t branch =
+        strcmp(part, "mlp") == 0 ? structure.layers[layer].mlp : structure.layers[layer].attention;
+    assert_ok(remove_branches(&cut, f->model.graph, &structure, &branch, 1, &f->trace), &f->trace);
+    arena_release(&arena);
     return cut;
 }
 
@@ -103,6 +119,9 @@ static void expect_same_tensors(const struct folders *f, const char *name)
     struct mapping map_a, map_b;
     read_tensors(&a, &arena, &map_a, f->first.directory);
     read_tensors(&b, &arena, &map_b, f->second);
+    for (uint32_t i = 0; i < b.items.count; i++)
+        if (!weight_set_find(&a, b.items.items[i].name))
+            fail_msg("%s: " STR_FORMAT " is new", name, STR_ARGUMENT(b.items.items[i].name));
     assert_int_equal(a.items.count, b.items.count);
     for (uint32_t i = 0; i < a.items.count; i++) {
         const struct stored_weight *x = &a.items.items[i], *y = weight_set_find(&b, x->name);
@@ -129,7 +148,7 @@ static void come_back_as_they_were(void **state)
         struct folders f;
         double logits[HF_MODEL_WORDS];
         folders_create(&f, &hf_models[i]);
-        assert_ok(emit_hf_check(f.model.graph, &f.trace), &f.trace);
+        assert_ok(emit_hf_check(f.model.graph, EMIT_REFUSES_MISSING, &f.trace), &f.trace);
         write_second(&f, f.model.graph);
         second_logits(&f, logits);
         expect_close(hf_models[i].name, logits, hf_models[i].logits);
@@ -202,6 +221,49 @@ static void make_up_for_what_the_configuration_computes(void **state)
     expect_kept("qwen3", "prune_hidden{keep=1+2+5+7} prune_ffn{keep=0+3+11}");
     expect_kept("gpt_neox", "prune_ffn{keep=0+3+11}");
     expect_kept("gpt2", "prune_ffn{keep=0+3+11}");
+    expect_kept("gemma2", "prune_hidden{keep=0+2+3+4+6} prune_ffn{keep=0+3+11}");
+    expect_kept("gemma3_text", "prune_hidden{keep=0+2+3+4+6} prune_ffn{keep=0+3+11}");
+    expect_kept("smollm3", "prune_ffn{keep=0+3+11}");
+    expect_kept("olmo", "prune_ffn{keep=0+3+11}");
+    expect_kept("olmo2", "prune_ffn{keep=0+3+11}");
+    expect_kept("phi", "prune_ffn{keep=0+3+11}");
+    expect_kept("starcoder2", "prune_ffn{keep=0+3+11}");
+    expect_kept("falcon", "prune_ffn{keep=0+3+11}");
+    expect_kept("opt", "prune_ffn{keep=0+3+11}");
+    expect_kept("gpt_neo", "prune_ffn{keep=0+3+11}");
+    /* The slopes of every second of two heads are those of one. */
+    expect_kept("bloom", "prune_hidden{keep=0+1+2+3} prune_kv_heads{keep=1} prune_ffn{keep=0-15}");
+}
+
+/* Zeros for what is gone: the folder computes what the graph without it does. */
+static void fill_up_what_a_layer_has_lost(void **state)
+{
+    (void)state;
+    static const struct emit_hf_options filled = {.bos = -1, .eos = -1, .missing = EMIT_FILLS_MISSING};
+    static const char *const names[] = {"gemma2", "smollm3", "gpt_neo"}, *const parts[] = {"attention",
+                                                                                           "mlp"};
+    for (size_t i = 0; i < 6; i++) {
+        const struct hf_model *model = hf_models;
+        struct folders f;
+        struct emitted emitted = {0};
+        double logits[HF_MODEL_WORDS];
+        while (strcmp(model->name, names[i / 2]) != 0)
+            model++;
+        folders_create(&f, model);
+        struct graph *cut = without(&f, 1, parts[i % 2]);
+        assert_fails(emit_hf_check(cut, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace,
+                     "in every layer");
+        f.trace = (struct trace){0};
+        assert_ok(emit_hf_check(cut, EMIT_FILLS_MISSING, &f.trace), &f.trace);
+        assert_ok(emit_hf(&emitted, f.second, cut, &filled, &f.trace), &f.trace);
+        second_logits(&f, logits);
+        double *expected = evaluate(cut, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+        expect_close(model->name, logits, expected + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS);
+        free(expected);
+        emitted_release(&emitted);
+        graph_destroy(cut);
+        folders_release(&f);
+    }
 }
 
 static void refuse(const char *name, const char *passes, const char *words)
@@ -213,7 +275,7 @@ static void refuse(const char *name, const char *passes, const char *words)
         model++;
     folders_create(&f, model);
     struct graph *cut = cut_graph(&f, &context, passes);
-    assert_fails(emit_hf_check(cut, &f.trace), UNSUPPORTED, &f.trace, words);
+    assert_fails(emit_hf_check(cut, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace, words);
     pass_context_release(&context);
     graph_destroy(cut);
     folders_release(&f);
@@ -225,8 +287,93 @@ static void name_the_field_that_cannot_say_it(void **state)
     refuse("gpt2", "prune_kv_heads{keep=0}", "head_dim");
     refuse("gpt2", "prune_hidden{keep=0+1+2}", "n_embd (3) must be a multiple of n_head (2)");
     refuse("gpt_neox", "prune_kv_heads{keep=0}", "head_dim");
+    refuse("bloom", "prune_hidden{keep=0+1+2+3} prune_kv_heads{keep=0} prune_ffn{keep=0-15}",
+           "head 0 of layer 0 has 0.0625, expected 0.00390625");
+    refuse("bloom", "prune_ffn{keep=0-15}", "its MLP has 4 * hidden_size (32) channels, found 16");
     refuse("gpt_neox", "prune_hidden{keep=0+1+2}",
            "hidden_size (3) must be a multiple of num_attention_heads (2)");
+}
+
+/* The whole content of the GGUF file of a graph; heap. */
+static uint8_t *write_gguf(struct folders *f, size_t *size)
+{
+    static const struct emit_gguf_options options = {.bos = -1, .eos = -1};
+    struct emitted emitted = {0};
+    char *path = path_join(f->first.directory, "model.gguf");
+    assert_ok(emit_gguf(&emitted, path, f->model.graph, &options, &f->trace), &f->trace);
+    emitted_release(&emitted);
+    free(path);
+    return model_read_file(f->first.directory, "model.gguf", size);
+}
+
+static bool has_bytes(const uint8_t *file, size_t size, const void *bytes, size_t count)
+{
+    return memmem(file, size, bytes, count) != NULL;
+}
+
+/* Queries, keys and values of all heads, one after the other, whatever the folder had. */
+static void expect_stacked(const struct folders *f, const uint8_t *file, size_t size)
+{
+    static const char *const names[] = {"layers.0.q", "layers.0.k", "layers.0.v"};
+    float stacked[512];
+    int64_t count = 0;
+    for (int i = 0; i < 3; i++) {
+        const struct tensor_view *view = &import_find_tensor(&f->model, names[i])->view;
+        tensor_view_read_f32(view, 0, tensor_view_count(view), stacked + count);
+        count += tensor_view_count(view);
+    }
+    assert_true(has_bytes(file, size, "attn_qkv.weight", 15));
+    assert_true(has_bytes(file, size, stacked, (size_t)count * sizeof *stacked));
+}
+
+static void are_written_as_gguf_where_it_has_the_architecture(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *key;
+        bool is_stacked;
+    } cases[] = {
+        {"qwen2", "qwen2.block_count", false},       {"qwen3", "qwen3.block_count", false},
+        {"gemma", "gemma.block_count", false},       {"nemotron", "nemotron.block_count", false},
+        {"stablelm", "stablelm.block_count", false}, {"phi", "phi2.rope.dimension_count", false},
+        {"olmo2", "olmo2.block_count", false},       {"gpt_neox", "gptneox.use_parallel_residual", true},
+        {"bloom", "bloom.block_count", true},        {"gpt2", "gpt2.block_count", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct hf_model *model = hf_models;
+        struct folders f;
+        size_t size;
+        while (strcmp(model->name, cases[i].name) != 0)
+            model++;
+        folders_create(&f, model);
+        uint8_t *file = write_gguf(&f, &size);
+        if (!has_bytes(file, size, cases[i].key, strlen(cases[i].key)))
+            fail_msg("%s: no key %s", cases[i].name, cases[i].key);
+        if (cases[i].is_stacked)
+            expect_stacked(&f, file, size);
+        free(file);
+        folders_release(&f);
+    }
+}
+
+static void refuse_gguf(const char *name, const char *words)
+{
+    const struct hf_model *model = hf_models;
+    struct folders f;
+    while (strcmp(model->name, name) != 0)
+        model++;
+    folders_create(&f, model);
+    assert_fails(emit_gguf_check(f.model.graph, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace,
+                 words);
+    folders_release(&f);
+}
+
+static void are_refused_where_gguf_has_none(void **state)
+{
+    (void)state;
+    refuse_gguf("opt", "The nearest is gpt2: its activation is gelu_new");
+    refuse_gguf("gemma2", "soft caps");
+    refuse_gguf("smollm3", "no_rope_layers");
 }
 
 int main(void)
@@ -235,7 +382,10 @@ int main(void)
         cmocka_unit_test(come_back_as_they_were),
         cmocka_unit_test(are_read_from_shards),
         cmocka_unit_test(make_up_for_what_the_configuration_computes),
+        cmocka_unit_test(fill_up_what_a_layer_has_lost),
         cmocka_unit_test(name_the_field_that_cannot_say_it),
+        cmocka_unit_test(are_written_as_gguf_where_it_has_the_architecture),
+        cmocka_unit_test(are_refused_where_gguf_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include "tests/frontend/hf_folder.h"
 
-enum { HF_MODEL_TENSORS = 24, HF_MODEL_WORDS = 11, HF_MODEL_TOKENS = 5 };
+enum { HF_MODEL_TENSORS = 32, HF_MODEL_WORDS = 11, HF_MODEL_TOKENS = 5 };
 
 struct hf_model {
     const char *name; /* model_type */

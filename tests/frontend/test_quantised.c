@@ -192,11 +192,83 @@ static void are_refused_where_sizes_do_not_fit(void **state)
     }
 }
 
+enum { ROW = 32, ROW_BLOCKS = 2 };
+
+/* A table of WORDS rows of two blocks. */
+static void write_table(struct import_fixture *f, int64_t bits, bool has_zeros, int64_t block)
+{
+    struct onnx_writer w = {.opset = 21, .node_prefix = "/"};
+    struct builder file = {0};
+    const int64_t dims[2] = {WORDS, ROW * bits / 8}, zero_dims[2] = {WORDS, ROW_BLOCKS * bits / 8},
+                  head_dims[2] = {ROW, OUT};
+    static const float head[ROW * OUT] = {0};
+    onnx_input(&w, "input_ids", ONNX_TEST_INT64, "batch sequence");
+    onnx_tensor(&w, "head", ONNX_TEST_FLOAT, 2, head_dims, head, sizeof head);
+    const char *bytes = add_bytes(&w, "bytes", UINT8, 2, dims, 0);
+    const char *scales = add_scales(&w, WORDS, ROW_BLOCKS, false);
+    const char *zeros = has_zeros ? add_bytes(&w, "zeros", UINT8, 2, zero_dims, 7) : "";
+    onnx_attribute_int(&w, "bits", bits);
+    onnx_attribute_int(&w, "block_size", block);
+    onnx_attribute_int(&w, "gather_axis", 0);
+    onnx_attribute_int(&w, "quantize_axis", 1);
+    w.domain = "com.microsoft";
+    const char *x = onnx_op(&w, "GatherBlockQuantized", bytes, "input_ids", scales, zeros, NULL);
+    w.domain = NULL;
+    onnx_output(&w, onnx_op(&w, "MatMul", x, "head", NULL));
+    onnx_finish(&w, &file);
+    import_write_bytes(f, "model.onnx", file.data, file.length);
+    onnx_writer_release(&w);
+    builder_release(&file);
+}
+
+static float row_element(int64_t bits, bool has_zeros, int64_t n, int64_t k)
+{
+    int64_t block = k / BLOCK, first = n * ROW * bits / 8, zeros = n * ROW_BLOCKS * bits / 8 + 7;
+    int64_t value = bits == 8 ? byte_at(first + k) : byte_at(first + k / 2) >> k % 2 * 4 & 15;
+    int64_t zero = INT64_C(1) << (bits - 1);
+    if (has_zeros)
+        zero = bits == 8 ? byte_at(zeros + block) : byte_at(zeros) >> block * 4 & 15;
+    return (float)(value - zero) * scale_at(n * ROW_BLOCKS + block);
+}
+
+static void rows_are_gathered_from_blocks(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        int64_t bits = i / 2 ? 8 : 4;
+        struct import_fixture f;
+        struct imported_model model;
+        float found[WORDS * ROW];
+        import_fixture_create(&f);
+        write_table(&f, bits, i % 2, BLOCK);
+        assert_ok(frontend_import_onnx(&model, f.path, NULL, &trace), &trace);
+        assert_true(import_has_note(&model, "were decoded to f32"));
+        const struct tensor *table = import_find_tensor(&model, "embed");
+        assert_non_null(table);
+        assert_true(table->view.dims[0] == WORDS && table->view.dims[1] == ROW);
+        tensor_view_read_f32(&table->view, 0, WORDS * ROW, found);
+        for (int64_t k = 0; k < WORDS * ROW; k++)
+            if (found[k] != row_element(bits, i % 2, k / ROW, k % ROW))
+                fail_msg("%d bits, element %d: %g, expected %g", (int)bits, (int)k, (double)found[k],
+                         (double)row_element(bits, i % 2, k / ROW, k % ROW));
+        imported_model_release(&model);
+        import_fixture_release(&f);
+    }
+    struct import_fixture f;
+    struct imported_model model;
+    import_fixture_create(&f);
+    write_table(&f, 4, false, 64);
+    assert_fails(frontend_import_onnx(&model, f.path, NULL, &trace), UNSUPPORTED, &trace,
+                 "no multiple of block_size = 64");
+    import_fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(are_decoded_by_their_formulas),
         cmocka_unit_test(are_refused_where_sizes_do_not_fit),
+        cmocka_unit_test(rows_are_gathered_from_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

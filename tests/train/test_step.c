@@ -51,6 +51,41 @@ static void has_the_gradient_of_capped_logits(void **state)
     bench_close(&b);
 }
 
+/* logits = logits + bias, a weight. */
+static void bias_logits(struct graph *graph)
+{
+    struct output *logits = &graph->outputs.items[0];
+    const struct value *v = graph_value(graph, logits->value);
+    uint32_t axis = v->axes[v->rank - 1];
+    int64_t size = dims_size(&graph->dims, axis);
+    float *values = ARENA_ARRAY(&graph->arena, float, (size_t)size);
+    for (int64_t i = 0; i < size; i++)
+        values[i] = (float)(i % 5) * 0.25f - 0.5f;
+    struct tensor_view view = {.base = (const uint8_t *)values,
+                               .base_size = (size_t)size * sizeof *values,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {size},
+                               .strides = {1}};
+    uint32_t bias = build_tensor(graph, STR("head.bias"), &view, &axis);
+    logits->value = build_binary(graph, OP_add, logits->value, bias);
+}
+
+static void has_the_gradient_of_a_biased_head(void **state)
+{
+    (void)state;
+    const struct objective objectives[] = {{.kind = OBJECTIVE_forward_kl, .weight = 0.75f},
+                                           {.kind = OBJECTIVE_ce, .weight = 0.25f}};
+    struct bench b;
+    bench_open(&b, model_arch(), objectives, 2);
+    bias_logits(b.student);
+    bias_logits(b.teacher);
+    cap_logits(b.student, 0.75f);
+    bench_start(&b);
+    check_gradients(&b);
+    bench_close(&b);
+}
+
 static void has_the_gradient_of_a_mixture(void **state)
 {
     (void)state;
@@ -318,6 +353,7 @@ int main(void)
         cmocka_unit_test(has_the_gradient_of_cross_entropy),
         cmocka_unit_test(has_the_gradient_of_distillation_with_tied_ends),
         cmocka_unit_test(has_the_gradient_of_capped_logits),
+        cmocka_unit_test(has_the_gradient_of_a_biased_head),
         cmocka_unit_test(has_the_gradient_of_a_mixture),
         cmocka_unit_test(has_the_gradient_of_every_divergence),
         cmocka_unit_test(chunks_do_not_change_the_loss_or_the_gradients),

@@ -24,7 +24,8 @@ PUSH_BLOCK(push_attention)
     uint width;           /* of the operand that is multiplied: h or e */
     uint window;          /* keys that a query sees at most: the last ones; at least 1 */
     float softcap, uncap; /* scores are bent to softcap * tanh(uncap * score), where softcap is not 0 */
+    uint sloped;          /* 1: scores fall with the distance, by the head's slope */
 };
-PUSH_CHECK(push_attention, 31)
+PUSH_CHECK(push_attention, 32)
 
 #endif
