@@ -84,18 +84,16 @@ static enum status run(struct executor *executor, struct graph *const models[2],
     const struct graph *teacher = models[0];
     struct trainer_spec spec = {
         .executor = executor,
-        .step = {.student = models[1],
-                 .teachers = &teacher,
-                 .teacher_count = 1,
-                 .objectives = &kl,
-                 .objective_count = 1,
-                 .micro = micro,
-                 .length = LENGTH,
-                 .lanes = 1},
+        .step =
+            {.student = models[1],
+             .routes = {{.teachers = &teacher, .teacher_count = 1, .objectives = &kl, .objective_count = 1}},
+             .micro = micro,
+             .length = LENGTH,
+             .lanes = 1},
         .batch = BATCH,
         .schedule = {.kind = SCHEDULE_cosine, .steps = steps, .peak = 0x1p-10f},
         .adamw = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decay = 0.01f, .max_norm = 1},
-        .source = {fill_tokens, NULL},
+        .source = {.fill = fill_tokens},
     };
     struct trainer_hooks hooks = {.report = note_time, .payload = times};
     struct trainer *trainer;
