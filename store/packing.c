@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { LEVEL = 6 };
+enum { LEVEL = 3 };
 
 void pack_bytes(struct builder *out, const void *bytes, size_t length)
 {
