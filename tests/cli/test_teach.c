@@ -284,10 +284,10 @@ static void a_killed_run_goes_on_in_any_phase(void **state)
 {
     write_stages(
         *state, "",
-        "  - train: {model: student, data: text, batch: 4, micro: 2, length: 32, checkpoint: 2, phases: "
+        "  - train: {model: student, data: text, batch: 4, micro: 2, length: 32, checkpoint: 10, phases: "
         "[{steps: 15}, {steps: 15, length: 16, lr: 1.0e-4, data: {text: 2, again: 1}}, {steps: 70, micro: 4, "
         "schedule: linear}]}\n");
-    check_killed(*state, "train", (const int[]){15, 22, 33});
+    check_killed(*state, "train", (const int[]){15, 25, 45});
 }
 
 static void a_killed_run_goes_on_with_its_corrected_teacher(void **state)
@@ -295,8 +295,8 @@ static void a_killed_run_goes_on_with_its_corrected_teacher(void **state)
     write_stages(
         *state, "",
         "  - distill: {model: student, teacher: teacher, correct: 1.0e-3, data: text, steps: 90, batch: 4, "
-        "micro: 2, length: 32, checkpoint: 2}\n");
-    check_killed(*state, "distill", (const int[]){4, 12, 30});
+        "micro: 2, length: 32, checkpoint: 10}\n");
+    check_killed(*state, "distill", (const int[]){10, 30, 50});
 }
 
 /* ---- what must come to the same ---- */
