@@ -53,26 +53,48 @@ static void *allocate(uint64_t count, size_t size)
 
 /* ---- what was done before ---- */
 
-/* Parts that a checkpoint lists and that are still there. */
+/* How many of the first `count` parts are in the store, without a gap. */
+static uint64_t count_there(const struct asking *a, uint64_t count)
+{
+    uint64_t there = 0;
+    while (there < count && store_has_object(stage_store(a->stage), a->parts[there].id))
+        there++;
+    return there;
+}
+
+/* Parts that a checkpoint lists and that are still there: no stage has run meanwhile that kept them from gc.
+ * Those that this run makes are young, and need no list. */
+static enum status keep_parts(struct asking *a, uint64_t count, struct trace *trace)
+{
+    struct hash128 id;
+    char sha256[SHA256_HEX];
+    uint64_t there = count_there(a, count);
+    if (there == 0)
+        return OK;
+    TRY(targets_list_parts(&id, sha256, stage_store(a->stage), a->parts, there, trace));
+    TRY(stage_lock_use(&a->stage->lock, id, trace));
+    a->done = a->saved = count_there(a, there);
+    return OK;
+}
+
 static enum status resume(struct asking *a, struct trace *trace)
 {
     struct checkpoint checkpoint = {0};
     struct mapping file = {0};
-    const struct store *store = stage_store(a->stage);
-    enum status status = checkpoint_open_latest(&checkpoint, store, a->stage->key, trace);
+    enum status status = checkpoint_open_latest(&checkpoint, stage_store(a->stage), a->stage->key, trace);
     if (status == NOT_FOUND)
         return OK;
-    if (status == OK && checkpoint.step <= a->part_count)
+    if (status == OK && checkpoint.step > a->part_count)
+        status = status_fail(trace, CORRUPT, "a checkpoint of %" PRIu64 " parts where there are %" PRIu64,
+                             checkpoint.step, a->part_count);
+    if (status == OK)
         status = checkpoint_map(&file, &checkpoint, "parts", checkpoint.step * sizeof *a->parts, trace);
     if (status == OK && file.data)
         memcpy(a->parts, file.data, file.size);
-    while (status == OK && a->done < checkpoint.step && store_has_object(store, a->parts[a->done].id)) {
-        status = stage_lock_use(&a->stage->lock, a->parts[a->done].id, trace);
-        a->done += status == OK;
-    }
+    if (status == OK)
+        status = keep_parts(a, checkpoint.step, trace);
     mapping_release(&file);
     checkpoint_release(&checkpoint);
-    a->saved = a->done;
     return status;
 }
 
@@ -126,8 +148,6 @@ static enum status finish_part(struct asking *a, struct trace *trace)
     enum status status =
         store_put(&part->id, NULL, stage_store(a->stage), "packed", object.data, object.length, trace);
     builder_release(&object);
-    if (status == OK)
-        status = stage_lock_use(&a->stage->lock, part->id, trace);
     hasher_destroy(a->hasher);
     a->hasher = hasher_create();
     builder_clear(&a->packed);

@@ -25,8 +25,8 @@ static json_t *list_parts(const struct targets_part *parts, uint64_t count)
     return list;
 }
 
-static enum status add_packed(struct stage_run *stage, const struct targets_part *parts, uint64_t count,
-                              struct trace *trace)
+enum status targets_list_parts(struct hash128 *out, char sha256[SHA256_HEX], const struct store *store,
+                               const struct targets_part *parts, uint64_t count, struct trace *trace)
 {
     struct builder text = {0};
     for (uint64_t i = 0; i < count; i++) {
@@ -34,8 +34,7 @@ static enum status add_packed(struct stage_run *stage, const struct targets_part
         hash128_to_hex(parts[i].id, hex);
         builder_printf(&text, "xxh3:%s\n", hex);
     }
-    enum status status =
-        stage_add_text(stage, "packed", "manifest", (struct str){builder_text(&text), text.length}, trace);
+    enum status status = store_put(out, sha256, store, "manifest", builder_text(&text), text.length, trace);
     builder_release(&text);
     return status;
 }
@@ -55,7 +54,11 @@ enum status targets_object_add(struct stage_run *stage, const struct targets_inf
     if (!json)
         BUG("targets cannot be described as JSON");
     TRY(stage_add_json(stage, "targets", "targets", json, trace));
-    return add_packed(stage, parts, count, trace);
+    struct hash128 id;
+    char sha256[SHA256_HEX];
+    TRY(targets_list_parts(&id, sha256, stage_store(stage), parts, count, trace));
+    stage_add_output(stage, "packed", id, sha256);
+    return OK;
 }
 
 const char *targets_describe_data(struct arena *arena, const struct run *run, uint32_t input,

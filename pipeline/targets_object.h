@@ -31,6 +31,10 @@ struct targets_part {
     struct hash128 id;  /* of the object that holds them compressed */
 };
 
+/* Stores the manifest that lists parts. */
+enum status targets_list_parts(struct hash128 *out, char sha256[SHA256_HEX], const struct store *store,
+                               const struct targets_part *parts, uint64_t count,
+                               struct trace *trace) MUST_CHECK;
 /* Hands over both outputs. */
 enum status targets_object_add(struct stage_run *stage, const struct targets_info *info,
                                const struct targets_part *parts, uint64_t count,

@@ -33,19 +33,18 @@ static struct kept find_kept(const real *y, int64_t v, int64_t k, real *heap)
     return kept;
 }
 
-/* Logarithm of the sum of exp(x - n) over what scratch e [v] has not at LOWEST, plus n where it counts from
- * 0. */
+/* What is not kept: n and U of ir/ops.def. */
 struct others {
     real max, sum;
 };
 
-/* e [v]: x, or LOWEST where kept; becomes F(exp(e - n)), 0 where kept. */
-static struct others sum_others(real *e, const uint8_t *is_left_out, int64_t v)
+/* e [v] has the elements, LOWEST in place of those that are kept; it becomes F(exp(e - n)), 0 for these. */
+static struct others sum_others(real *e, const uint8_t *kept, int64_t v)
 {
     struct others o = {.max = row_max(e, v)};
     row_exponentials(e, e, o.max, v);
     for (int64_t c = 0; c < v; c++)
-        e[c] = is_left_out[c] ? 0 : e[c];
+        e[c] = kept[c] ? 0 : e[c];
     o.sum = row_sum(e, v);
     return o;
 }
@@ -58,21 +57,21 @@ static void top_row(const struct kernel_call *call, int64_t t, real *scratch)
     int64_t v = kernel_last_dim(&call->inputs[0]), k = kernel_last_dim(&call->results[0]), count = 0;
     const real *y = kernel_input(call, 0) + t * v;
     real *logs = kernel_result(call, 0) + t * k, *places = kernel_result(call, 1) + t * k;
-    uint8_t *left_out = (uint8_t *)(scratch + v);
+    uint8_t *marks = (uint8_t *)(scratch + v); /* of what is kept */
     struct softmax s = softmax_exponentials(scratch, y, v);
     real log_sum = r_log(s.sum);
     struct kept kept = find_kept(y, v, k, scratch);
     for (int64_t c = 0; c < v; c++) {
-        left_out[c] = is_kept(kept, y, c);
-        scratch[c] = left_out[c] ? LOWEST : y[c];
-        if (left_out[c] && count < k) {
+        marks[c] = is_kept(kept, y, c);
+        scratch[c] = marks[c] ? LOWEST : y[c];
+        if (marks[c] && count < k) {
             logs[count] = r_flush(r_flush(y[c] - s.max) - log_sum);
             places[count++] = r_from_uint((uint32_t)c);
         }
     }
     for (; count < k; count++) /* what is no number is neither above nor below */
         logs[count] = places[count] = R_CONST(0x7fc00000u);
-    struct others o = sum_others(scratch, left_out, v);
+    struct others o = sum_others(scratch, marks, v);
     real rest = r_flush((r_flush(o.max - s.max) + r_log(o.sum)) - log_sum);
     kernel_result(call, 2)[t] = k < v ? rest : R_CONST(0xc3000000u); /* -128 */
 }
@@ -100,18 +99,18 @@ static void kept_row(const struct kernel_call *call, int64_t t, real *scratch)
     const real *x = kernel_input(call, 0) + t * v;
     const int32_t *ids = (const int32_t *)call->inputs[1].data + t * k;
     real *dx = kernel_result(call, 1) + t * v, *q = scratch + v, mass, loss;
-    uint8_t *left_out = (uint8_t *)(q + 2 * k);
+    uint8_t *marks = (uint8_t *)(q + 2 * k); /* of what is kept */
     real weight = kernel_input(call, 4)[t], of_rest = kernel_input(call, 3)[t];
     struct softmax s = softmax_exponentials(dx, x, v);
     real shift = softmax_log_sum(s);
     share_sums(call, t, x, shift, q, q + k, &mass, &loss);
-    memset(left_out, 0, (size_t)v);
+    memset(marks, 0, (size_t)v);
     memcpy(scratch, x, (size_t)v * sizeof *x);
     for (int64_t j = 0; j < k; j++) {
-        left_out[ids[j]] = 1;
+        marks[ids[j]] = 1;
         scratch[ids[j]] = LOWEST;
     }
-    struct others o = sum_others(scratch, left_out, v);
+    struct others o = sum_others(scratch, marks, v);
     real rest = k < v ? r_flush(r_exp(of_rest)) : 0, share = 0;
     loss = r_flush(loss);
     if (rest != 0) {
