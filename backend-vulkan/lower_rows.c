@@ -60,7 +60,7 @@ enum status lower_ce_rows(struct lowering *l, const struct step *s, struct trace
     return lower_by_rows(l, s, trace);
 }
 
-enum status lower_kl_top_rows(struct lowering *l, const struct step *s, struct trace *trace)
+enum status lower_top_rows(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
     const struct operand *x = &s->inputs[0];
@@ -68,6 +68,17 @@ enum status lower_kl_top_rows(struct lowering *l, const struct step *s, struct t
                              .columns = (uint)x->width,
                              .length = (uint)node_integer(s->node, ATTRIBUTE_top)};
     launch(l, s, push, push.rows, 200.0 * x->count);
+    return OK;
+}
+
+enum status lower_kl_kept_rows(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    const struct operand *x = &s->inputs[0], *ids = &s->inputs[1];
+    struct push_rows push = {
+        .rows = (uint)(x->count / x->width), .columns = (uint)x->width, .length = (uint)ids->width};
+    checks_add_ids(l->checks, ids->span, x->width);
+    launch(l, s, push, push.rows, 80.0 * x->count);
     return OK;
 }
 

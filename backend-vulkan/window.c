@@ -27,6 +27,13 @@ static struct span part(const struct span *span, uint64_t first, uint64_t end)
     return (struct span){span->piece, span->first + first, smaller(end, span->count) - first};
 }
 
+static uint64_t length_of(const struct launch *launch)
+{
+    struct push_rows push;
+    memcpy(&push, launch->push, sizeof push);
+    return push.length;
+}
+
 static uint64_t columns_of(const struct launch *launch)
 {
     struct push_rows push;
@@ -77,6 +84,9 @@ struct span window_of(const struct launch *launch, uint32_t binding, struct chun
         break;
     case 'r':
         unit = columns_of(launch);
+        break;
+    case 'k':
+        unit = length_of(launch);
         break;
     case 'h':
         unit = columns_of(launch) * LANES;

@@ -101,17 +101,17 @@ static enum status run(struct executor *executor, struct graph *const models[2],
     struct trainer_spec spec = {
         .executor = executor,
         .step = {.student = models[STUDENT],
-                 .teachers = &teacher,
-                 .teacher_count = 1,
-                 .objectives = &kl,
-                 .objective_count = 1,
+                 .routes = {{.teachers = &teacher,
+                             .teacher_count = 1,
+                             .objectives = &kl,
+                             .objective_count = 1}},
                  .micro = settings->micro ? settings->micro : settings->batch,
                  .length = settings->length,
                  .lanes = 1},
         .batch = settings->batch,
         .schedule = {.kind = SCHEDULE_cosine, .steps = WARMUP + settings->steps, .peak = 0x1p-10f},
         .adamw = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .decay = 0.01f, .max_norm = 1},
-        .source = {fill_tokens, settings},
+        .source = {.fill = fill_tokens, .payload = settings},
     };
     struct trainer_hooks hooks = {.report = note_time, .payload = times};
     struct trainer *trainer;

@@ -108,8 +108,9 @@ static struct window find_window(const struct batcher *b, uint64_t number)
     return w;
 }
 
-static uint64_t shuffled_window(const struct batcher *b, uint64_t sample)
+uint64_t batcher_window(const struct batcher *b, uint64_t sample)
 {
+    sample += b->options.first;
     uint64_t epoch = sample / b->windows, seed = b->options.seed;
     struct gm_words counter = {(uint32_t)epoch, (uint32_t)(epoch >> 32), b->options.stream, PURPOSE};
     struct gm_words key = gm_philox(counter, (uint32_t)seed, (uint32_t)(seed >> 32));
@@ -132,6 +133,12 @@ static void fill_row(struct batch *out, uint32_t row, struct window w)
         out->weights[at + i] = 1;
 }
 
+void batcher_fill_window(const struct batcher *batcher, uint64_t window, uint32_t row, struct batch *out)
+{
+    assert(window < batcher->windows && row < out->rows && out->length == batcher->options.length);
+    fill_row(out, row, find_window(batcher, window));
+}
+
 void batcher_fill(const struct batcher *batcher, uint64_t step, uint32_t micro, struct batch *out)
 {
     const struct batch_options *o = &batcher->options;
@@ -144,7 +151,7 @@ void batcher_fill(const struct batcher *batcher, uint64_t step, uint32_t micro, 
             __builtin_add_overflow(sample, (uint64_t)row, &sample))
             BUG("step %llu has no sample numbers", (unsigned long long)step);
         if (o->order == BATCH_SHUFFLED)
-            fill_row(out, row, find_window(batcher, shuffled_window(batcher, sample)));
+            fill_row(out, row, find_window(batcher, batcher_window(batcher, sample)));
         else
             fill_row(out, row, sample < batcher->windows ? find_window(batcher, sample) : (struct window){0});
     }

@@ -31,6 +31,7 @@ struct batch_options {
     uint32_t micros; /* micro-batches in a step */
     uint64_t seed;
     uint32_t stream; /* keeps two shuffles with one seed apart */
+    uint64_t first;  /* shuffled: number of the first sample */
 };
 
 struct batch {
@@ -62,6 +63,11 @@ void batcher_release(struct batcher *batcher); /* accepts zeroed memory */
 uint64_t batcher_steps(const struct batcher *batcher);
 /* Micro-batch `micro` of step `step`. `out` has the batcher's rows and length. */
 void batcher_fill(const struct batcher *batcher, uint64_t step, uint32_t micro, struct batch *out);
+
+/* Shuffled: the window that sample `sample`, counted from the first, shows; and a row of a batch that shows a
+ * window. */
+uint64_t batcher_window(const struct batcher *batcher, uint64_t sample);
+void batcher_fill_window(const struct batcher *batcher, uint64_t window, uint32_t row, struct batch *out);
 
 void batch_init(struct batch *out, uint32_t rows, uint32_t length); /* the product is checked: aborts */
 void batch_release(struct batch *batch);                            /* accepts zeroed memory */

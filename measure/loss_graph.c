@@ -2,58 +2,20 @@
  * row. Weights are 0 where a row has no label. */
 #include "measure/loss_graph.h"
 #include "ir/build.h"
-#include "passes/logit_tail.h"
+#include "measure/head_graph.h"
 #include <inttypes.h>
 #include <stdio.h>
-
-/* The model without its output; yields the values in `to` of the head's operands. */
-struct head {
-    uint32_t hidden, weight; /* logits = matmul_nt(hidden, weight) */
-    struct logit_tail tail;  /* of that */
-};
-
-static const struct node *producer(const struct graph *model, uint32_t value)
-{
-    const struct value *v = value == ID_NONE ? NULL : graph_value(model, value);
-    return v && v->origin == VALUE_NODE ? &model->nodes.items[v->source] : NULL;
-}
-
-static enum status copy_body(struct head *out, struct graph *to, const struct graph *model,
-                             struct trace *trace)
-{
-    uint32_t logits = graph_find_output(model, "logits");
-    struct logit_tail tail = {.product = logits};
-    if (logits != ID_NONE)
-        tail = logit_tail_find(model, logits);
-    logits = tail.product;
-    const struct node *node = producer(model, logits);
-    if (!node || node->op != OP_matmul_nt)
-        return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
-    struct graph_copy copy = graph_copy_begin(to, model);
-    for (uint32_t i = 0; i < model->inputs.count; i++)
-        graph_copy_input(&copy, i);
-    for (uint32_t i = 0; i < model->tensors.count; i++)
-        graph_copy_tensor(&copy, i);
-    for (uint32_t i = 0; i < model->nodes.count; i++)
-        if (&model->nodes.items[i] != node && !logit_tail_has(&tail, model->nodes.items[i].results[0]))
-            TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
-    logit_tail_move(&tail, copy.values);
-    *out = (struct head){copy.values[node->inputs[0]], copy.values[node->inputs[1]], tail};
-    return OK;
-}
 
 /* Logits, and the loss of each row, of rows [start, start + rows). */
 struct chunk {
     uint32_t logits, losses, weights;
 };
 
-static struct chunk add_chunk(struct graph *g, struct head head, uint32_t labels, uint32_t weights,
-                              int64_t start, int64_t rows)
+static struct chunk add_chunk(struct graph *g, const struct head_graph *head, uint32_t labels,
+                              uint32_t weights, int64_t start, int64_t rows)
 {
     struct build_attributes range = {.start = start, .rows = rows};
-    uint32_t logits = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &head.hidden, &range), head.weight);
-    uint32_t kept[LOGIT_TAIL_MAX];
-    logits = logit_tail_apply(&head.tail, g, logits, kept);
+    uint32_t logits = head_graph_logits(head, g, start, rows, 0);
     uint32_t y = build_op(g, OP_items, &labels, &range), w = build_op(g, OP_items, &weights, &range);
     uint32_t inputs[3] = {logits, y, w};
     return (struct chunk){logits, build_op(g, OP_ce_rows, inputs, NULL), w};
@@ -78,15 +40,15 @@ enum status loss_graph_build(struct graph **out, const struct graph *model, int6
                              enum loss_outputs outputs, struct trace *trace)
 {
     struct graph *g = *out = graph_create();
-    struct head head;
-    TRY(copy_body(&head, g, model, trace));
+    struct head_graph head;
+    TRY(head_graph_copy(&head, g, model, trace));
     const struct value ids = *graph_value(g, graph_find_input(g, "tokens"));
     uint32_t labels = build_input(g, "labels", DTYPE_I32, ids.rank, ids.axes);
     uint32_t weights = build_input(g, "weights", DTYPE_F32, ids.rank, ids.axes);
     uint32_t loss = ID_NONE;
     for (int64_t start = 0; start < tokens; start += LOSS_CHUNK) {
         int64_t rows = tokens - start < LOSS_CHUNK ? tokens - start : LOSS_CHUNK;
-        struct chunk chunk = add_chunk(g, head, labels, weights, start, rows);
+        struct chunk chunk = add_chunk(g, &head, labels, weights, start, rows);
         if (outputs != LOSS_SUM) {
             output_chunk(g, &chunk, start / LOSS_CHUNK, outputs);
             continue;

@@ -68,19 +68,25 @@ static enum status take_all(const struct checkpoint *checkpoint, struct trainer 
     return trainer_resume(trainer, (uint32_t)checkpoint->step, trace);
 }
 
-enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve,
-                               uint32_t limit, uint32_t *step, struct trace *trace)
+enum status checkpoints_latest(const struct checkpoints *c, uint32_t *step, struct trace *trace)
 {
     struct checkpoint checkpoint = {0};
     *step = 0;
     enum status status = checkpoint_open_latest(&checkpoint, c->store, c->key, trace);
-    if (status == NOT_FOUND)
-        return OK;
-    if (status == OK && checkpoint.step <= limit)
-        status = take_all(&checkpoint, trainer, curve, trace);
     if (status == OK)
         *step = (uint32_t)checkpoint.step;
-    else
+    checkpoint_release(&checkpoint);
+    return status == NOT_FOUND ? OK : status;
+}
+
+enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve,
+                               struct trace *trace)
+{
+    struct checkpoint checkpoint = {0};
+    enum status status = checkpoint_open_latest(&checkpoint, c->store, c->key, trace);
+    if (status == OK)
+        status = take_all(&checkpoint, trainer, curve, trace);
+    if (status != OK)
         trace_add(trace, "while resuming from the checkpoint of step %u", (unsigned)checkpoint.step);
     checkpoint_release(&checkpoint);
     return status;

@@ -15,10 +15,11 @@ struct checkpoints {
 /* curve: [steps], of which the first trainer_position() are kept. */
 enum status checkpoints_write(const struct checkpoints *c, struct trainer *trainer, const float *curve,
                               struct trace *trace) MUST_CHECK;
-/* Puts the trainer where the latest sound checkpoint is; step 0 when there is none. One that is beyond
- * `limit` is left alone, and *step is its step. */
+/* The step of the latest sound checkpoint, 0 when there is none. */
+enum status checkpoints_latest(const struct checkpoints *c, uint32_t *step, struct trace *trace) MUST_CHECK;
+/* Puts the trainer where the latest sound checkpoint is. */
 enum status checkpoints_resume(const struct checkpoints *c, struct trainer *trainer, float *curve,
-                               uint32_t limit, uint32_t *step, struct trace *trace) MUST_CHECK;
+                               struct trace *trace) MUST_CHECK;
 enum status checkpoints_remove(const struct checkpoints *c, struct trace *trace) MUST_CHECK;
 
 #endif

@@ -5,24 +5,28 @@
 #include "frontend/frontend.h"
 #include "store/id.h"
 #include "store/input.h"
+#include "train/step.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const taken[] = {"model", "tokenizer", "scores"};
+static const char *const taken[] = {"model", "tokenizer", "scores", "targets"};
 
-static void list_inputs(const struct stage_entry *entry, uint32_t out[4])
+/* The stages that a stage takes something of. */
+static uint32_t list_inputs(const struct stage_entry *entry, uint32_t out[3 + STEP_MAX_ROUTES])
 {
-    out[0] = entry->model;
-    out[1] = entry->teacher;
-    out[2] = entry->scores;
-    out[3] = entry->like;
+    uint32_t count = 0;
+    out[count++] = entry->model;
+    for (uint32_t i = 0; i < entry->teacher_count; i++)
+        out[count++] = entry->teachers[i].stage;
+    out[count++] = entry->scores;
+    out[count++] = entry->like;
+    return count;
 }
 
 uint32_t key_unknown_input(const struct run *run, uint32_t number)
 {
-    uint32_t inputs[4];
-    list_inputs(&run->pipeline.stages.items[number], inputs);
-    for (int i = 0; i < 4; i++)
+    uint32_t inputs[3 + STEP_MAX_ROUTES], count = list_inputs(&run->pipeline.stages.items[number], inputs);
+    for (uint32_t i = 0; i < count; i++)
         if (inputs[i] != STAGE_NONE && !run->done[inputs[i]])
             return inputs[i];
     return STAGE_NONE;
@@ -103,6 +107,33 @@ static enum status add_input(struct builder *text, const struct run *run, const 
     return add_tokenizer(text, run, &input->settings, trace);
 }
 
+/* Inputs of training data. One input alone has no share, and one teacher no tag. */
+static enum status add_sources(struct builder *text, const struct run *run, const struct stage_entry *e,
+                               const struct data_source *sources, uint32_t count, struct trace *trace)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (count > 1)
+            builder_printf(text, "share %u\n", sources[i].share);
+        if (e->teacher_count > 1)
+            builder_printf(text, "route %u\n", sources[i].route);
+        TRY(add_input(text, run, "data", sources[i].input, trace));
+    }
+    return OK;
+}
+
+static enum status add_training(struct builder *text, const struct run *run, const struct stage_entry *e,
+                                struct trace *trace)
+{
+    TRY(add_sources(text, run, e, e->sources, e->source_count, trace));
+    for (uint32_t i = 0; i < e->phase_count; i++) {
+        const struct stage_phase *phase = &e->phases[i];
+        builder_printf(text, "phase %u\n", i);
+        settings_print(&phase->settings, text);
+        TRY(add_sources(text, run, e, phase->sources, phase->source_count, trace));
+    }
+    return OK;
+}
+
 static enum status write_text(struct builder *text, const struct run *run, const struct stage_entry *e,
                               struct trace *trace)
 {
@@ -110,10 +141,12 @@ static enum status write_text(struct builder *text, const struct run *run, const
                    numerics_identity(run->options.device.numerics));
     settings_print(&e->settings, text);
     add_stage(text, run, "model", e->model);
-    add_stage(text, run, "teacher", e->teacher);
+    for (uint32_t i = 0; i < e->teacher_count; i++)
+        add_stage(text, run, "teacher", e->teachers[i].stage);
     add_stage(text, run, "scores", e->scores);
     add_stage(text, run, "like", e->like);
     TRY(add_input(text, run, "data", e->data, trace));
+    TRY(add_training(text, run, e, trace));
     TRY(add_input(text, run, "source", e->source, trace));
     return strcmp(e->kind->name, "init") == 0 ? add_tokenizer(text, run, &e->settings, trace) : OK;
 }

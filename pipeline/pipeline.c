@@ -2,6 +2,7 @@
  * is taken from its place in the list (the model of the stage before, the nearest scores above). */
 #include "pipeline/pipeline.h"
 #include "pipeline/stage.h"
+#include "pipeline/training_plan.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ static bool is_name(struct str text)
 
 static const char name_text[] = "a name of 1 to 64 letters, digits, - and _";
 
-static uint32_t find_input(const struct pipeline *p, const char *name)
+uint32_t pipeline_find_input(const struct pipeline *p, const char *name)
 {
     for (uint32_t i = 0; i < p->inputs.count; i++)
         if (strcmp(p->inputs.items[i].name, name) == 0)
@@ -185,7 +186,7 @@ static enum status refer_input(struct reader *r, const struct stage_entry *stage
     if (!has_setting(&stage->settings, key))
         return OK;
     const char *name = settings_text(&stage->settings, key);
-    *out = find_input(r->out, name);
+    *out = pipeline_find_input(r->out, name);
     if (*out == STAGE_NONE)
         return settings_fail(&stage->settings, key, r->trace, "no input is called \"%s\"", name);
     if (!settings_has(&r->out->inputs.items[*out].settings, member))
@@ -224,33 +225,13 @@ static enum status connect(struct reader *r, struct stage_entry *stage, const st
         TRY(refer_stage(r, stage, "model", false, &stage->model));
     if (!kind_is(stage, "score"))
         TRY(refer_stage(r, stage, "scores", true, &stage->scores));
-    TRY(refer_stage(r, stage, "teacher", false, &stage->teacher));
     TRY(refer_stage(r, stage, "like", false, &stage->like));
-    TRY(refer_input(r, stage, "data", kind_is(stage, "answer") ? "task" : "text", &stage->data));
+    if (!training_plan_is_for(stage))
+        TRY(refer_input(r, stage, "data", kind_is(stage, "answer") ? "task" : "text", &stage->data));
     if (kind_is(stage, "import"))
         TRY(refer_input(r, stage, "model", "model", &stage->source));
     if (!is_source && stage->model == STAGE_NONE)
         return yaml_fail(r->trace, r->out->path, at, "%s: no stage above makes a model", stage->name);
-    return OK;
-}
-
-static enum status check_training(struct reader *r, const struct stage_entry *stage)
-{
-    const struct settings *s = &stage->settings;
-    int64_t batch = settings_integer(s, "batch"), micro = settings_integer(s, "micro");
-    int64_t lanes = settings_integer(s, "lanes"), steps = settings_integer(s, "steps");
-    if (batch % micro != 0)
-        return settings_fail(s, "micro", r->trace, "%lld does not divide the batch of %lld", (long long)micro,
-                             (long long)batch);
-    if (batch / micro % lanes != 0)
-        return settings_fail(s, "lanes", r->trace, "%lld does not divide the %lld micro-batches of a step",
-                             (long long)lanes, (long long)(batch / micro));
-    if (settings_integer(s, "stop") > steps)
-        return settings_fail(s, "stop", r->trace, "%lld is after the last of the %lld steps",
-                             (long long)settings_integer(s, "stop"), (long long)steps);
-    if (settings_integer(s, "schedule.warmup") >= steps && settings_integer(s, "schedule.warmup") > 0)
-        return settings_fail(s, "schedule.warmup", r->trace, "warm-up must be shorter than the %lld steps",
-                             (long long)steps);
     return OK;
 }
 
@@ -264,24 +245,6 @@ static enum status check_arch(struct reader *r, const struct stage_entry *stage)
     if (heads == 0 || hidden % heads != 0)
         return settings_fail(s, "arch.heads", r->trace, "%lld does not divide hidden (%lld); give head_dim",
                              (long long)heads, (long long)hidden);
-    return OK;
-}
-
-static enum status check_distilling(struct reader *r, const struct settings *s)
-{
-    const char *logits = settings_text(s, "loss.logits");
-    if (strcmp(logits, "none") == 0 && settings_real(s, "loss.ce") == 0)
-        return settings_fail(s, "loss.logits", r->trace, "nothing to minimise: logits is none and ce is 0");
-    if (strcmp(logits, "forward-kl") != 0 && settings_integer(s, "loss.top") > 0)
-        return settings_fail(s, "loss.top", r->trace, "the largest tokens are kept apart by forward-kl only");
-    if (settings_get(s, "loss.states.student")->list_count !=
-        settings_get(s, "loss.states.teacher")->list_count)
-        return settings_fail(s, "loss.states.student", r->trace,
-                             "as many layers of the student as of the teacher must be given");
-    if (settings_has(s, "loss.states.at") && strcmp(settings_text(s, "loss.states.scale"), "dynamic") == 0 &&
-        strcmp(logits, "none") == 0)
-        return settings_fail(s, "loss.states.scale", r->trace,
-                             "dynamic takes its measure from the divergence of logits: give fixed");
     return OK;
 }
 
@@ -304,8 +267,6 @@ static enum status check_score(struct reader *r, const struct stage_entry *stage
 static enum status check_stage(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
-    if (kind_is(stage, "train") || kind_is(stage, "distill"))
-        TRY(check_training(r, stage));
     if (kind_is(stage, "init") && (stage->like == STAGE_NONE) == (settings_integer(s, "arch.layers") == 0))
         return settings_fail(s, "like", r->trace, "init needs either arch (with layers) or like");
     if (kind_is(stage, "init") && stage->like == STAGE_NONE && !settings_has(s, "tokenizer"))
@@ -313,10 +274,6 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
                              "init with arch needs a tokenizer: bytes, or a tokenizer.json");
     if (kind_is(stage, "init"))
         TRY(check_arch(r, stage));
-    if (kind_is(stage, "distill"))
-        TRY(check_distilling(r, s));
-    if (kind_is(stage, "train") && settings_real(s, "loss.ce") == 0)
-        return settings_fail(s, "loss.ce", r->trace, "nothing to minimise: ce is 0");
     if (kind_is(stage, "score"))
         TRY(check_score(r, stage));
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
@@ -343,14 +300,13 @@ static const char *list_kinds(struct reader *r)
 
 static enum status read_stage(struct reader *r, const struct yaml_value *item)
 {
-    static const char *const own[] = {"as", NULL};
+    static const char *const own[] = {"as", NULL}, *const of_training[] = {"as", "phases", NULL};
     bool word = item->kind == YAML_TEXT;
     if (!word && (item->kind != YAML_MAP || item->count != 1))
         return fail(r, item, "stages", "one stage: \"KIND: {settings}\"");
     const struct yaml_value *key = word ? item : item->keys[0], *map = word ? NULL : item->items[0];
     struct stage_entry stage = {.kind = find_kind(key->text),
                                 .model = STAGE_NONE,
-                                .teacher = STAGE_NONE,
                                 .scores = STAGE_NONE,
                                 .like = STAGE_NONE,
                                 .data = STAGE_NONE,
@@ -370,10 +326,10 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
                          "stage \"%s\" is there already, in line %u: give one of them "
                          "another name with \"as\"",
                          stage.name, r->out->stages.items[same].line);
-    TRY_WITH(
-        r->trace,
-        settings_read(&stage.settings, &r->out->arena, stage.kind->name, map, own, r->out->path, r->trace),
-        "while reading stage \"%s\"", stage.name);
+    TRY_WITH(r->trace,
+             settings_read(&stage.settings, &r->out->arena, stage.kind->name, map,
+                           training_plan_is_for(&stage) ? of_training : own, r->out->path, r->trace),
+             "while reading stage \"%s\"", stage.name);
     if (!map)
         stage.settings.at = key;
     resolve_paths(r->out, &stage.settings);
@@ -381,6 +337,9 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
         if (strcmp(stage.settings.items[i].info->key, "seed") == 0 && !stage.settings.items[i].is_given)
             settings_set_integer(&stage.settings, &r->out->arena, "seed", r->out->seed);
     TRY_WITH(r->trace, connect(r, &stage, key), "while reading stage \"%s\"", stage.name);
+    if (training_plan_is_for(&stage))
+        TRY_WITH(r->trace, training_plan_read(&stage, r->out, r->trace), "while reading stage \"%s\"",
+                 stage.name);
     TRY_WITH(r->trace, check_stage(r, &stage), "while reading stage \"%s\"", stage.name);
     *VEC_PUSH(&r->out->arena, &r->out->stages) = stage;
     return OK;

@@ -18,18 +18,42 @@ struct input_entry {
 
 struct stage_kind;
 
+/* Training text: an input and how many of the micro-batches are drawn from it. */
+struct data_source {
+    uint32_t input, share;
+    uint32_t route; /* number of its teacher */
+};
+
+/* Who teaches: a stage that makes a model, or one that kept what a teacher said (kind teach). */
+struct stage_teacher {
+    const char *tag; /* of the data it is for; NULL: all */
+    uint32_t stage;
+};
+
+struct stage_phase {
+    struct settings settings;          /* kind "phase" */
+    const struct data_source *sources; /* NULL: the stage's */
+    uint32_t source_count;
+};
+
 struct stage_entry {
     const char *name;              /* its kind, or `as:` */
     const struct stage_kind *kind; /* row of stages.def */
     struct settings settings;
     uint32_t line, column;
     /* Numbers of stages; STAGE_NONE where there is none. */
-    uint32_t model;   /* whose model it takes */
-    uint32_t teacher; /* distill */
-    uint32_t scores;  /* prune, apply */
-    uint32_t like;    /* init */
-    uint32_t data;    /* number of an input: score, train, distill, evaluate */
-    uint32_t source;  /* number of an input: import */
+    uint32_t model;  /* whose model it takes */
+    uint32_t scores; /* prune, apply */
+    uint32_t like;   /* init */
+    uint32_t data;   /* number of an input: score, teach, evaluate, answer */
+    uint32_t source; /* number of an input: import */
+    /* Training stages. */
+    const struct data_source *sources;
+    uint32_t source_count;
+    const struct stage_teacher *teachers; /* distill */
+    uint32_t teacher_count;
+    const struct stage_phase *phases; /* none: all steps are one */
+    uint32_t phase_count;
 };
 
 struct pipeline {
@@ -64,5 +88,6 @@ enum status pipeline_read_also(struct pipeline *out, const char *path, const cha
                                struct trace *trace) MUST_CHECK;
 void pipeline_release(struct pipeline *pipeline);                                /* accepts zeroed memory */
 uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
+uint32_t pipeline_find_input(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
 
 #endif

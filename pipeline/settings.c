@@ -133,12 +133,41 @@ static enum status read_words(struct reader *r, const struct yaml_value *v, cons
     return OK;
 }
 
+/* `train`, or `{code: 3, prose: 1}` */
+static enum status read_pairs(struct reader *r, const struct yaml_value *v, const char *path,
+                              struct setting *s)
+{
+    static const char *const expected[] = {"an input, or a map of inputs and their shares",
+                                           "a stage, or a map of tags and stages"};
+    const char *what = expected[s->info->type == SETTING_TEACHERS], *text = "";
+    bool single = v->kind == YAML_TEXT;
+    if (v->kind == YAML_LIST || (single && v->text.length == 0) || (!single && v->count == 0))
+        return fail(r, v, path, what);
+    s->pair_count = single ? 1 : v->count;
+    s->pairs = ARENA_ARRAY(r->arena, struct setting_pair, s->pair_count);
+    for (uint32_t i = 0; i < s->pair_count; i++) {
+        const struct yaml_value *key = single ? NULL : v->keys[i], *value = single ? v : v->items[i];
+        if (value->kind != YAML_TEXT || value->text.length == 0)
+            return fail(r, value, path, what);
+        if (memchr(value->text.data, '\0', value->text.length))
+            return fail(r, value, path, "text without NUL bytes");
+        s->pairs[i] =
+            (struct setting_pair){key ? key->text.data : NULL, value->text.data, value->line, value->column};
+        text = arena_printf(r->arena, "%s%s%s%s%s", text, *text ? "," : "", key ? key->text.data : "",
+                            key ? "=" : "", value->text.data);
+    }
+    s->text = str_from(text);
+    return OK;
+}
+
 static enum status read_scalar(struct reader *r, const struct yaml_value *v, const char *path,
                                struct setting *s)
 {
     const struct setting_info *info = s->info;
     if (info->type == SETTING_WORDS)
         return read_words(r, v, path, s);
+    if (info->type == SETTING_SHARES || info->type == SETTING_TEACHERS)
+        return read_pairs(r, v, path, s);
     if (info->type == SETTING_LIST || info->type == SETTING_REALS)
         return read_list(r, v, path, s);
     if (info->type == SETTING_INTEGER || info->type == SETTING_REAL) {
@@ -395,12 +424,18 @@ enum status settings_fail(const struct settings *s, const char *key, struct trac
     return yaml_fail(trace, s->file, &at, "%s: %s", key, message);
 }
 
+/* Keys name the contents of what these refer to. */
+static bool is_reference(enum setting_type type)
+{
+    return type == SETTING_INPUT || type == SETTING_STAGE || type == SETTING_PATH ||
+           type == SETTING_TOKENIZER || type == SETTING_SHARES || type == SETTING_TEACHERS;
+}
+
 void settings_print(const struct settings *s, struct builder *out)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct setting_info *info = s->items[i].info;
-        if (!info->is_free && info->type != SETTING_INPUT && info->type != SETTING_STAGE &&
-            info->type != SETTING_PATH && info->type != SETTING_TOKENIZER)
+        if (!info->is_free && !is_reference(info->type))
             builder_printf(out, "%s=" STR_FORMAT "\n", info->key, STR_ARGUMENT(s->items[i].text));
     }
 }

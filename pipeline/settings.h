@@ -23,6 +23,8 @@ enum setting_type {
     SETTING_TOKENIZER,
     SETTING_INPUT,
     SETTING_STAGE,
+    SETTING_SHARES,
+    SETTING_TEACHERS,
 };
 
 struct setting_info {
@@ -35,6 +37,12 @@ struct setting_info {
     bool is_free; /* changes no result: not in the key */
 };
 
+/* An entry of a SHARES or TEACHERS setting; of a single word, one without a key. */
+struct setting_pair {
+    const char *key, *value; /* key: NULL for a single word */
+    uint32_t line, column;
+};
+
 struct setting {
     const struct setting_info *info;
     bool is_given; /* in the file */
@@ -45,6 +53,8 @@ struct setting {
     int64_t *list; /* SETTING_LIST */
     double *reals; /* SETTING_REALS */
     uint32_t list_count;
+    struct setting_pair *pairs; /* SETTING_SHARES, SETTING_TEACHERS */
+    uint32_t pair_count;
 };
 
 struct settings {

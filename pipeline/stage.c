@@ -23,10 +23,10 @@ static enum partition_part part_named(const char *name)
     return strcmp(name, "train") == 0 ? PART_TRAIN : strcmp(name, "heldout") == 0 ? PART_HELDOUT : PART_ALL;
 }
 
-enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage,
+enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage, uint32_t number,
                          struct tokenizer *tokenizer, struct trace *trace)
 {
-    const struct input_entry *input = &stage->run->pipeline.inputs.items[stage->entry->data];
+    const struct input_entry *input = &stage->run->pipeline.inputs.items[number];
     const struct settings *s = &input->settings;
     if (!tokenizer)
         return settings_fail(&stage->entry->settings, "data", trace,
@@ -51,7 +51,7 @@ enum status stage_on_text(struct stage_run *stage, stage_work *work, struct trac
     struct partition part;
     enum status status = stage_model(&model, stage, stage->entry->model, trace);
     if (status == OK)
-        status = stage_corpus(&corpus, &part, stage, model.tokenizer, trace);
+        status = stage_corpus(&corpus, &part, stage, stage->entry->data, model.tokenizer, trace);
     if (status == OK)
         status = work(stage, &model, &corpus, part, trace);
     corpus_release(&corpus);

@@ -35,7 +35,7 @@ struct stage_run {
 /* What the stage takes, opened; release each. */
 enum status stage_model(struct model *out, struct stage_run *stage, uint32_t from,
                         struct trace *trace) MUST_CHECK;
-enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage,
+enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage, uint32_t input,
                          struct tokenizer *tokenizer, struct trace *trace) MUST_CHECK;
 /* A stage that runs its model on its text: opens both, calls `work`, releases both. */
 typedef enum status stage_work(struct stage_run *stage, const struct model *model,

@@ -1,16 +1,17 @@
-/* train and distill: the same loop over other objectives. The loss of every step is an output beside the
- * model (the curve), so it is in the checkpoint too: a resumed run ends with the same bytes. */
+/* train, correct and distill: the same loop over other objectives. The loss of every step is an output beside
+ * the model (the curve), so it is in the checkpoint too: a resumed run ends with the same bytes. */
 #include "base/file.h"
 #include "base/log.h"
 #include "ir/build.h"
 #include "pipeline/checkpoints.h"
 #include "pipeline/key.h"
-#include "pipeline/losses.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
+#include "pipeline/training_data.h"
 #include "pipeline/training_log.h"
+#include "pipeline/training_models.h"
+#include "pipeline/training_plan.h"
 #include "store/key.h"
-#include "train/trainer.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,104 +21,55 @@ enum { CHECKPOINT_SECONDS = 60 };
 /* Everything a training stage holds. */
 struct training {
     struct stage_run *stage;
-    struct model student, teacher;
-    struct corpus corpus;
-    struct batcher batcher;
-    struct trainer *trainer;
+    struct training_models models;
+    uint32_t steps, phase, first; /* to do: all, or as many as `stop` says; the phase, and its first step */
+    struct training_data data;    /* of the phase, as what follows */
+    struct trainer *trainer, *correction; /* the latter NULL where the teacher stays as it is */
     struct checkpoints checkpoints;
-    struct losses losses;
     const char *names[STEP_MAX_LOSSES];
     struct training_log log;
     float *curve; /* [steps]: loss of each step done */
     struct progress progress;
     double started, stepped;      /* when the stage began, when its last step ended */
-    uint32_t steps;               /* to do: all, or as many as `stop` says */
+    uint64_t tokens;              /* since it began */
     struct stage_lock lock;       /* of the stage that does all steps, whose checkpoints these are */
     uint32_t resumed_from, saved; /* steps that the first and the latest checkpoint have seen */
 };
 
-static void release(struct training *t)
+static void close_phase(struct training *t)
 {
     trainer_destroy(t->trainer);
-    batcher_release(&t->batcher);
-    corpus_release(&t->corpus);
-    model_release(&t->student);
-    model_release(&t->teacher);
+    trainer_destroy(t->correction);
+    t->trainer = t->correction = NULL;
+    training_data_release(&t->data);
+}
+
+static void release(struct training *t)
+{
+    close_phase(t);
+    training_models_release(&t->models);
     stage_lock_release(&t->lock);
     training_log_close(&t->log);
     free(t->curve);
 }
 
-static enum status open_inputs(struct training *t, struct trace *trace)
+static enum status open_phase(struct training *t, struct trace *trace)
 {
     const struct stage_entry *e = t->stage->entry;
-    const struct settings *s = &e->settings;
-    struct partition part;
-    TRY(stage_model(&t->student, t->stage, e->model, trace));
-    if (e->teacher != STAGE_NONE)
-        TRY_WITH(trace, stage_model(&t->teacher, t->stage, e->teacher, trace), "while opening the teacher");
-    TRY(stage_corpus(&t->corpus, &part, t->stage, t->student.tokenizer, trace));
-    int64_t batch = settings_integer(s, "batch"), micro = settings_integer(s, "micro");
-    struct batch_options options = {.partition = part,
-                                    .order = BATCH_SHUFFLED,
-                                    .length = (uint32_t)settings_integer(s, "length"),
-                                    .rows = (uint32_t)micro,
-                                    .micros = (uint32_t)(batch / micro),
-                                    .seed = (uint64_t)settings_integer(s, "seed")};
-    return batcher_open(&t->batcher, &t->corpus, &options, trace);
-}
-
-static enum schedule_kind schedule_of(const struct settings *s)
-{
-    enum schedule_kind kind;
-    if (!schedule_from_name(str_from(settings_text(s, "schedule")), &kind))
-        BUG("schedule %s is in settings.def but not in schedules.def", settings_text(s, "schedule"));
-    return kind;
-}
-
-static enum step_decays decays_of(const struct settings *s)
-{
-    const char *word = settings_text(s, "optimizer.decays");
-    return strcmp(word, "all") == 0      ? DECAYS_ALL
-           : strcmp(word, "hidden") == 0 ? DECAYS_HIDDEN
-                                         : DECAYS_MATRICES;
-}
-
-static enum status create_trainer(struct training *t, struct trace *trace)
-{
-    const struct settings *s = &t->stage->entry->settings;
-    const struct graph *teachers[1] = {t->teacher.graph};
-    struct trainer_spec spec = {.batch = (uint32_t)settings_integer(s, "batch"),
-                                .memory = (int64_t)settings_real(s, "memory")};
-    bool distills = t->teacher.graph != NULL;
-    TRY(losses_read(&t->losses, &t->stage->arena, s, &t->student, distills ? &t->teacher : NULL, trace));
-    TRY(stage_executor(&spec.executor, t->stage, trace));
-    spec.step = (struct step_spec){.student = t->student.graph,
-                                   .teachers = teachers,
-                                   .teacher_count = distills,
-                                   .objectives = t->losses.objectives,
-                                   .objective_count = t->losses.objective_count,
-                                   .states = t->losses.states,
-                                   .recomputes = settings_integer(s, "recompute") != 0,
-                                   .decays = decays_of(s),
-                                   .vocabulary = t->losses.vocabulary,
-                                   .micro = settings_integer(s, "micro"),
-                                   .length = settings_integer(s, "length"),
-                                   .lanes = (uint32_t)settings_integer(s, "lanes")};
-    spec.schedule = (struct schedule){.kind = schedule_of(s),
-                                      .warmup = (uint32_t)settings_integer(s, "schedule.warmup"),
-                                      .steps = (uint32_t)settings_integer(s, "steps"),
-                                      .peak = (float)settings_real(s, "optimizer.lr")};
-    uint32_t after = spec.schedule.steps - spec.schedule.warmup;
-    uint32_t decay = (uint32_t)(settings_real(s, "schedule.decay") * spec.schedule.steps + 0.5);
-    spec.schedule.decay = decay < after ? decay : after;
-    spec.schedule.final = spec.schedule.peak * (float)settings_real(s, "schedule.floor");
-    spec.adamw = (struct adamw){.beta1 = (float)settings_real(s, "optimizer.beta1"),
-                                .beta2 = (float)settings_real(s, "optimizer.beta2"),
-                                .epsilon = (float)settings_real(s, "optimizer.epsilon"),
-                                .decay = (float)settings_real(s, "optimizer.decay"),
-                                .max_norm = (float)settings_real(s, "optimizer.clip")};
-    spec.source = trainer_source_of_batcher(&t->batcher);
+    struct executor *executor;
+    t->first = training_first_step(e, t->phase);
+    TRY(training_data_open(&t->data, t->stage, t->phase, t->models.student.tokenizer, t->models.kept, trace));
+    TRY(stage_executor(&executor, t->stage, trace));
+    if (e->teacher_count > 0 && settings_real(&e->settings, "correct") > 0) {
+        struct trainer_spec spec = training_models_correction(&t->models, e, t->phase);
+        spec.executor = executor;
+        spec.source = training_data_source(&t->data);
+        TRY_WITH(trace, trainer_create(&t->correction, &spec, trace), "while preparing to train the teacher");
+    }
+    struct trainer_spec spec = training_models_spec(&t->models, e, t->phase);
+    spec.executor = executor;
+    spec.source = training_data_source(&t->data);
+    spec.correction = t->correction;
     return trainer_create(&t->trainer, &spec, trace);
 }
 
@@ -127,7 +79,7 @@ static enum status check_spike(const struct training *t, const struct trainer_re
 {
     enum { WINDOW = 16 };
     double limit = settings_real(&t->stage->entry->settings, "guard"), mean = 0;
-    if (limit == 0 || r->step < WINDOW)
+    if (limit == 0 || r->step - t->first < WINDOW)
         return OK;
     for (uint32_t i = 1; i <= WINDOW; i++)
         mean += (double)t->curve[r->step - i] / WINDOW;
@@ -149,6 +101,8 @@ static enum status log_step(struct training *t, const struct trainer_report *r, 
     timespec_get(&now, TIME_UTC);
     for (uint32_t i = 0; i < trainer_step(t->trainer)->loss_count; i++)
         json_object_set_new(losses, t->names[i], json_real((double)r->losses[i]));
+    if (t->correction)
+        json_object_set_new(losses, "teacher", json_real((double)r->correction));
     json_t *line = json_pack("{s:I, s:f, s:f, s:f, s:o, s:f, s:f}", "step", (json_int_t)r->step + 1, "loss",
                              (double)r->loss, "rate", (double)r->rate, "gradient_norm",
                              (double)r->gradient_norm, "losses", losses, "tokens_per_s", tokens_per_second,
@@ -159,20 +113,21 @@ static enum status log_step(struct training *t, const struct trainer_report *r, 
 static enum status report(void *payload, const struct trainer_report *r, struct trace *trace)
 {
     struct training *t = payload;
-    const struct settings *s = &t->stage->entry->settings;
+    const struct stage_entry *e = t->stage->entry;
     char note[64];
     t->curve[r->step] = r->loss;
     snprintf(note, sizeof note, "loss %.4f", (double)r->loss);
     progress_update(&t->progress, r->step + 1, note);
-    uint64_t tokens = (uint64_t)settings_integer(s, "batch") * (uint64_t)settings_integer(s, "length");
+    t->tokens +=
+        (uint64_t)training_integer(e, t->phase, "batch") * (uint64_t)training_integer(e, t->phase, "length");
     double seconds = clock_seconds() - t->started;
-    struct step_event event = {.entry = t->stage->entry,
+    struct step_event event = {.entry = e,
                                .step = r->step + 1,
                                .steps = t->steps,
                                .loss = (double)r->loss,
                                .rate = (double)r->rate,
                                .norm = (double)r->gradient_norm};
-    event.tokens_per_second = seconds > 0 ? (double)(tokens * (r->step + 1 - t->resumed_from)) / seconds : 0;
+    event.tokens_per_second = seconds > 0 ? (double)t->tokens / seconds : 0;
     double now = clock_seconds();
     profile_span(t->stage->run->options.profile,
                  &(struct profile_span){
@@ -199,7 +154,7 @@ static enum status open_log(struct training *t, struct trace *trace)
     const char *folder = t->stage->run->options.events_folder;
     char *path, *events = folder ? path_join(folder, t->stage->entry->name) : NULL;
     for (uint32_t i = 0; i < trainer_step(t->trainer)->loss_count; i++)
-        t->names[i] = losses_name(arena, &t->losses, i);
+        t->names[i] = losses_name(arena, &t->models.losses[0], i);
     enum status status = store_steps_path(&path, arena, stage_store(t->stage), t->checkpoints.key, trace);
     if (status == OK)
         status = training_log_open(&t->log, path, events, t->resumed_from, trace);
@@ -222,18 +177,54 @@ static enum status find_checkpoint(struct training *t, struct trace *trace)
         TRY(key_make_unstopped(whole, t->stage->run, t->stage->number, trace));
         TRY(stage_lock_wait(&t->lock, stage_store(t->stage), *whole, stage_stop(t->stage), trace));
     }
-    TRY(checkpoints_resume(&t->checkpoints, t->trainer, t->curve, t->steps, &t->resumed_from, trace));
+    TRY(checkpoints_latest(&t->checkpoints, &t->resumed_from, trace));
     if (t->resumed_from <= t->steps)
         return OK;
     t->checkpoints.key = t->stage->key;
-    return checkpoints_resume(&t->checkpoints, t->trainer, t->curve, t->steps, &t->resumed_from, trace);
+    return checkpoints_latest(&t->checkpoints, &t->resumed_from, trace);
+}
+
+/* The steps of a phase that are to do, from the latest checkpoint on. */
+static enum status train_phase(struct training *t, struct trace *trace)
+{
+    const struct settings *s = &t->stage->entry->settings;
+    uint32_t end = t->first + (uint32_t)training_integer(t->stage->entry, t->phase, "steps");
+    if (t->first > 0 || t->resumed_from > 0)
+        TRY(checkpoints_resume(&t->checkpoints, t->trainer, t->curve, trace));
+    if (!t->log.lines)
+        TRY(open_log(t, trace));
+    struct trainer_hooks hooks = {.report = report,
+                                  .checkpoint = checkpoint,
+                                  .payload = t,
+                                  .end = end < t->steps ? TRAINER_GOES_ON : TRAINER_ENDS,
+                                  .stop = t->steps,
+                                  .checkpoint_steps = (uint32_t)settings_integer(s, "checkpoint"),
+                                  .checkpoint_seconds = CHECKPOINT_SECONDS,
+                                  .interrupted = stage_stop(t->stage)};
+    return trainer_run(t->trainer, &hooks, trace);
+}
+
+/* Phase by phase. The states go from one to the next by a checkpoint, as if the run had been stopped between.
+ */
+static enum status train_phases(struct training *t, struct trace *trace)
+{
+    const struct stage_entry *e = t->stage->entry;
+    for (t->phase = 0; t->phase < training_phases(e); t->phase++) {
+        uint32_t first = training_first_step(e, t->phase), end = training_first_step(e, t->phase + 1);
+        if (end <= t->resumed_from && end < t->steps)
+            continue;
+        if (first >= t->steps)
+            break;
+        close_phase(t);
+        TRY(open_phase(t, trace));
+        TRY(train_phase(t, trace));
+    }
+    return OK;
 }
 
 static enum status train(struct training *t, struct trace *trace)
 {
-    const struct settings *s = &t->stage->entry->settings;
-    uint32_t steps = t->steps;
-    t->curve = calloc(steps, sizeof *t->curve);
+    t->curve = calloc(t->steps, sizeof *t->curve);
     if (!t->curve)
         BUG("out of memory");
     TRY(find_checkpoint(t, trace));
@@ -241,22 +232,13 @@ static enum status train(struct training *t, struct trace *trace)
     json_object_set_new(t->stage->record, "resumed_from", json_integer(t->resumed_from));
     if (t->resumed_from > 0)
         log_note("%s: going on from the checkpoint of step %u", t->stage->entry->name, t->resumed_from);
-    TRY(open_log(t, trace));
-    struct trainer_hooks hooks = {.report = report,
-                                  .checkpoint = checkpoint,
-                                  .payload = t,
-                                  .stop = t->steps,
-                                  .checkpoint_steps = (uint32_t)settings_integer(s, "checkpoint"),
-                                  .checkpoint_seconds = CHECKPOINT_SECONDS,
-                                  .interrupted = stage_stop(t->stage)};
-    progress_start(&t->progress, t->stage->entry->name, "steps", t->resumed_from, steps);
+    progress_start(&t->progress, t->stage->entry->name, "steps", t->resumed_from, t->steps);
     t->started = t->stepped = clock_seconds();
-    enum status status = trainer_run(t->trainer, &hooks, trace);
+    enum status status = train_phases(t, trace);
     progress_finish(&t->progress);
     double seconds = clock_seconds() - t->started;
-    uint64_t tokens = (uint64_t)settings_integer(s, "batch") * (uint64_t)settings_integer(s, "length");
     json_object_set_new(t->stage->record, "tokens_per_s",
-                        json_real(seconds > 0 ? (double)(tokens * (steps - t->resumed_from)) / seconds : 0));
+                        json_real(seconds > 0 ? (double)t->tokens / seconds : 0));
     return status;
 }
 
@@ -281,16 +263,17 @@ static enum status store_weight(struct training *t, struct graph *graph, struct 
 
 static enum status store_trained(struct training *t, struct trace *trace)
 {
-    struct graph *graph = graph_clone(t->student.graph);
+    struct graph *graph = graph_clone(t->models.student.graph);
     enum status status = OK;
     for (uint32_t i = 0; i < trainer_state_count(t->trainer) && status == OK; i++) {
         struct trainer_state state = trainer_state(t->trainer, i);
-        bool is_student = trainer_step(t->trainer)->parameters.items[state.parameter].tensor != ID_NONE;
+        bool is_student = state.of == t->trainer &&
+                          trainer_step(t->trainer)->parameters.items[state.parameter].tensor != ID_NONE;
         if (state.kind == STATE_WEIGHT && is_student)
             status = store_weight(t, graph, state, i, trace);
     }
     if (status == OK)
-        status = stage_add_model(t->stage, graph, model_tokenizer_text(&t->student), trace);
+        status = stage_add_model(t->stage, graph, model_tokenizer_text(&t->models.student), trace);
     graph_destroy(graph);
     return status;
 }
@@ -312,9 +295,7 @@ static enum status run_training(struct stage_run *stage, struct trace *trace)
     const struct settings *s = &stage->entry->settings;
     int64_t stop = settings_integer(s, "stop"), steps = settings_integer(s, "steps");
     struct training t = {.stage = stage, .steps = (uint32_t)(stop > 0 && stop < steps ? stop : steps)};
-    enum status status = open_inputs(&t, trace);
-    if (status == OK)
-        status = create_trainer(&t, trace);
+    enum status status = training_models_open(&t.models, stage, trace);
     if (status == OK)
         status = train(&t, trace);
     if (status == OK)
@@ -328,6 +309,11 @@ static enum status run_training(struct stage_run *stage, struct trace *trace)
 }
 
 enum status stage_train(struct stage_run *stage, struct trace *trace)
+{
+    return run_training(stage, trace);
+}
+
+enum status stage_correct(struct stage_run *stage, struct trace *trace)
 {
     return run_training(stage, trace);
 }

@@ -14,12 +14,6 @@ static const struct {
                        {"scores", "var(--c)", "2 3"},
                        {"same shape", "var(--d)", "1 4"}};
 
-static uint32_t source_of(const struct stage_entry *e, enum edge kind)
-{
-    const uint32_t from[EDGE_KINDS] = {e->model, e->teacher, e->scores, e->like};
-    return from[kind];
-}
-
 static void draw_edge(struct builder *page, uint32_t from, uint32_t to, enum edge kind)
 {
     int reach = (int)(to - from) < 9 ? (int)(to - from) : 9, out = LEFT - 8 - LANE * reach;
@@ -50,6 +44,17 @@ static void draw_stage(struct builder *page, const struct run *run, uint32_t num
                    WIDTH - 14, y + BOX / 2 + 5, output ? "xxh3:" : "", hex);
 }
 
+/* The edges of one kind that end at a stage; whether there are any. */
+static bool draw_edges(struct builder *page, const struct stage_entry *e, uint32_t number, enum edge kind)
+{
+    const uint32_t from[EDGE_KINDS] = {e->model, STAGE_NONE, e->scores, e->like};
+    for (uint32_t i = 0; kind == EDGE_TEACHER && i < e->teacher_count; i++)
+        draw_edge(page, e->teachers[i].stage, number, kind);
+    if (from[kind] != STAGE_NONE)
+        draw_edge(page, from[kind], number, kind);
+    return from[kind] != STAGE_NONE || (kind == EDGE_TEACHER && e->teacher_count > 0);
+}
+
 void flow_draw(struct builder *page, const struct run *run)
 {
     uint32_t count = run->pipeline.stages.count;
@@ -64,13 +69,8 @@ void flow_draw(struct builder *page, const struct run *run)
                        kind, edges[kind].stroke);
     builder_add_text(page, "</defs>\n");
     for (uint32_t i = 0; i < count; i++)
-        for (enum edge kind = 0; kind < EDGE_KINDS; kind++) {
-            uint32_t from = source_of(&run->pipeline.stages.items[i], kind);
-            if (from == STAGE_NONE)
-                continue;
-            is_used[kind] = true;
-            draw_edge(page, from, i, kind);
-        }
+        for (enum edge kind = 0; kind < EDGE_KINDS; kind++)
+            is_used[kind] = draw_edges(page, &run->pipeline.stages.items[i], i, kind) || is_used[kind];
     for (uint32_t i = 0; i < count; i++)
         draw_stage(page, run, i);
     builder_add_text(page, "</svg>\n<p class=\"soft\">");

@@ -5,7 +5,8 @@
 
 bool mark_is_bulk(const char *kind)
 {
-    return strcmp(kind, "tensor") == 0 || strcmp(kind, "tokens") == 0 || strcmp(kind, "text") == 0;
+    return strcmp(kind, "tensor") == 0 || strcmp(kind, "tokens") == 0 || strcmp(kind, "text") == 0 ||
+           strcmp(kind, "packed") == 0;
 }
 
 bool mark_is_listing(const char *kind)

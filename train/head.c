@@ -74,7 +74,12 @@ static uint32_t chunk_objectives(const struct head_spec *spec, struct head_resul
         .teachers = teachers,
         .labels = slice(spec->graph, OP_items, spec->labels, chunk),
         .weights = slice(spec->graph, OP_items, spec->weights, chunk),
+        .kept = {ID_NONE, ID_NONE, ID_NONE},
     };
+    if (spec->kept.ids != ID_NONE)
+        inputs.kept = (struct objective_kept){slice(spec->graph, OP_rows, spec->kept.ids, chunk),
+                                              slice(spec->graph, OP_rows, spec->kept.logs, chunk),
+                                              slice(spec->graph, OP_items, spec->kept.rest, chunk)};
     for (uint32_t i = 0; i < spec->objective_count; i++) {
         const struct objective *objective = &spec->objectives[i];
         struct objective_result part = objective_table[objective->kind].emit(&inputs, objective);

@@ -28,8 +28,9 @@ struct head_spec {
     struct head_side student;
     const struct head_side *teachers;
     uint32_t teacher_count;
-    uint32_t labels;  /* i32 [b, s] */
-    uint32_t weights; /* [b, s] */
+    uint32_t labels;            /* i32 [b, s] */
+    uint32_t weights;           /* [b, s] */
+    struct objective_kept kept; /* of a teacher that was asked beforehand: [b, s, k] twice, [b, s] */
     const struct objective *objectives;
     uint32_t objective_count; /* at most HEAD_MAX_OBJECTIVES, at least 1 */
 };

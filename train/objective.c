@@ -44,6 +44,16 @@ static struct objective_result emit_forward_kl(const struct objective_chunk *chu
     return from_teacher(chunk, objective, objective->top > 0 ? OP_kl_top_rows : OP_kl_rows);
 }
 
+static struct objective_result emit_kept_kl(const struct objective_chunk *chunk,
+                                            const struct objective *objective)
+{
+    uint32_t inputs[] = {cooled(chunk, chunk->logits, objective), chunk->kept.ids, chunk->kept.logs,
+                         chunk->kept.rest, chunk->weights};
+    struct objective_result result = weighted(chunk, build_op(chunk->graph, OP_kl_kept_rows, inputs, NULL));
+    result.dlogits = cooled(chunk, result.dlogits, objective);
+    return result;
+}
+
 static struct objective_result emit_reverse_kl(const struct objective_chunk *chunk,
                                                const struct objective *objective)
 {

@@ -15,7 +15,11 @@ enum objective_kind {
     OBJECTIVE_COUNT
 };
 
-enum objective_needs { OBJECTIVE_NEEDS_LABELS = 1 << 0, OBJECTIVE_NEEDS_TEACHER = 1 << 1 };
+enum objective_needs {
+    OBJECTIVE_NEEDS_LABELS = 1 << 0,
+    OBJECTIVE_NEEDS_TEACHER = 1 << 1,
+    OBJECTIVE_NEEDS_KEPT = 1 << 2
+};
 
 /* One term of the loss. */
 struct objective {
@@ -35,6 +39,10 @@ struct objective_chunk {
     const uint32_t *teachers; /* logits of each teacher, [n, v]; ID_NONE where no objective asks */
     uint32_t labels;          /* i32 [n] */
     uint32_t weights;         /* [n] */
+    struct objective_kept {
+        uint32_t ids, logs,
+            rest; /* what a teacher gave beforehand: i32 [n, k], [n, k], [n]; ID_NONE: nothing */
+    } kept;
 };
 
 struct objective_result {

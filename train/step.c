@@ -12,42 +12,52 @@ static bool is_weight(float x)
     return gm_is_finite(x) && x > 0 && gm_flush(x) == x;
 }
 
-static enum status check_objectives(const struct step_spec *spec, struct trace *trace)
+static enum status check_objective(const struct step_route *route, const struct objective *objective,
+                                   struct trace *trace)
 {
-    if (spec->objective_count < 1 || spec->objective_count > HEAD_MAX_OBJECTIVES)
+    const struct objective_info *info = &objective_table[objective->kind];
+    if (info->needs & OBJECTIVE_NEEDS_TEACHER && objective->teacher >= route->teacher_count)
+        return status_fail(trace, INVALID, "objective %s needs a teacher, and there is none", info->name);
+    if (info->needs & OBJECTIVE_NEEDS_KEPT && route->kept == 0)
+        return status_fail(trace, INVALID,
+                           "objective %s needs what was kept of a teacher, and there is nothing", info->name);
+    if (!is_weight(objective->weight))
+        return status_fail(trace, INVALID, "objective %s: expected a positive weight, found %g", info->name,
+                           (double)objective->weight);
+    float temperature = objective->temperature == 0 ? 1 : objective->temperature;
+    if (!(temperature >= 0x1p-20f && temperature <= 0x1p20f))
+        return status_fail(trace, INVALID, "objective %s: expected a temperature of 2^-20 to 2^20, found %g",
+                           info->name, (double)temperature);
+    return OK;
+}
+
+static enum status check_route(const struct step_route *route, struct trace *trace)
+{
+    if (route->objective_count < 1 || route->objective_count > HEAD_MAX_OBJECTIVES)
         return status_fail(trace, INVALID, "expected 1 to %d objectives, found %" PRIu32, HEAD_MAX_OBJECTIVES,
-                           spec->objective_count);
-    if (spec->teacher_count > HEAD_MAX_TEACHERS)
+                           route->objective_count);
+    if (route->teacher_count > HEAD_MAX_TEACHERS)
         return status_fail(trace, INVALID, "expected at most %d teachers, found %" PRIu32, HEAD_MAX_TEACHERS,
-                           spec->teacher_count);
-    for (uint32_t i = 0; i < spec->objective_count; i++) {
-        const struct objective *objective = &spec->objectives[i];
-        const struct objective_info *info = &objective_table[objective->kind];
-        if (info->needs & OBJECTIVE_NEEDS_TEACHER && objective->teacher >= spec->teacher_count)
-            return status_fail(trace, INVALID, "objective %s needs a teacher, and there is none", info->name);
-        if (!is_weight(objective->weight))
-            return status_fail(trace, INVALID, "objective %s: expected a positive weight, found %g",
-                               info->name, (double)objective->weight);
-        float temperature = objective->temperature == 0 ? 1 : objective->temperature;
-        if (!(temperature >= 0x1p-20f && temperature <= 0x1p20f))
-            return status_fail(trace, INVALID,
-                               "objective %s: expected a temperature of 2^-20 to 2^20, found %g", info->name,
-                               (double)temperature);
-    }
+                           route->teacher_count);
+    for (uint32_t i = 0; i < route->objective_count; i++)
+        TRY(check_objective(route, &route->objectives[i], trace));
     return OK;
 }
 
 static enum status check_states(const struct step_spec *spec, struct trace *trace)
 {
     const struct state_losses *states = &spec->states;
+    const struct step_route *route = &spec->routes[0];
     if (states->count > STATES_MAX)
         return status_fail(trace, INVALID, "expected at most %d losses of states, found %" PRIu32, STATES_MAX,
                            states->count);
-    if (states->count > 0 && states->teacher >= spec->teacher_count)
-        return status_fail(trace, INVALID, "losses of states need a teacher, and there is none");
+    if (states->count > 0 && (states->teacher >= route->teacher_count || spec->route_count > 1))
+        return status_fail(trace, INVALID, "losses of states need %s",
+                           spec->route_count > 1 ? "one teacher, and there are several"
+                                                 : "a teacher, and there is none");
     bool has_divergence = false;
-    for (uint32_t i = 0; i < spec->objective_count; i++)
-        has_divergence |= (objective_table[spec->objectives[i].kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
+    for (uint32_t i = 0; i < route->objective_count; i++)
+        has_divergence |= (objective_table[route->objectives[i].kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
     if (states->count > 0 && states->scale == STATE_DYNAMIC && !has_divergence)
         return status_fail(
             trace, INVALID,
@@ -56,6 +66,24 @@ static enum status check_states(const struct step_spec *spec, struct trace *trac
         if (!is_weight(states->pairs[i].weight))
             return status_fail(trace, INVALID, "state %s: expected a positive weight, found %g",
                                state_table[states->pairs[i].kind].name, (double)states->pairs[i].weight);
+    return OK;
+}
+
+static uint32_t routes_of(const struct step_spec *spec)
+{
+    return spec->route_count > 0 ? spec->route_count : 1;
+}
+
+static enum status check_routes(const struct step_spec *spec, struct trace *trace)
+{
+    if (spec->route_count > STEP_MAX_ROUTES)
+        return status_fail(trace, INVALID, "expected at most %d routes, found %" PRIu32, STEP_MAX_ROUTES,
+                           spec->route_count);
+    for (uint32_t i = 0; i < routes_of(spec); i++) {
+        TRY(check_route(&spec->routes[i], trace));
+        if (spec->routes[i].objective_count != spec->routes[0].objective_count)
+            return status_fail(trace, INVALID, "expected as many objectives in every route");
+    }
     return OK;
 }
 
@@ -73,7 +101,7 @@ static enum status check(const struct step_spec *spec, struct trace *trace)
     if (spec->chunk < 0 || spec->chunk % HEAD_CHUNK != 0)
         return status_fail(trace, INVALID, "expected chunks of whole blocks of %d tokens, found %" PRId64,
                            HEAD_CHUNK, spec->chunk);
-    TRY(check_objectives(spec, trace));
+    TRY(check_routes(spec, trace));
     return check_states(spec, trace);
 }
 
@@ -114,6 +142,14 @@ static void find_parameters(struct step *step, const struct graph *student, enum
     }
 }
 
+uint32_t step_first_teacher(const struct step_spec *spec, uint32_t route)
+{
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < route; i++)
+        first += spec->routes[i].teacher_count;
+    return first;
+}
+
 uint32_t step_sums(const struct step *step)
 {
     return step->parameters.count + step->loss_count;
@@ -133,10 +169,13 @@ const struct tensor *step_parameter_tensor(const struct step *step, const struct
 
 enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace)
 {
-    struct step step = {.loss_count = spec->objective_count + spec->states.count};
+    struct step step = {.loss_count = spec->routes[0].objective_count + spec->states.count,
+                        .route_count = routes_of(spec)};
     TRY(check(spec, trace));
     find_parameters(&step, spec->student, spec->decays);
-    enum status status = step_micro_build(&step, spec, trace);
+    enum status status = OK;
+    for (uint32_t i = 0; i < step.route_count && status == OK; i++)
+        status = step_micro_build(&step, spec, i, trace);
     if (status == OK && step.parameters.count == 0)
         status = status_fail(trace, INVALID, "the student has no weight to train");
     if (status != OK) {
@@ -152,7 +191,8 @@ enum status step_build(struct step *out, const struct step_spec *spec, struct tr
 
 void step_release(struct step *step)
 {
-    graph_destroy(step->micro.graph);
+    for (uint32_t i = 0; i < STEP_MAX_ROUTES; i++)
+        graph_destroy(step->micros[i].graph);
     graph_destroy(step->fold.graph);
     graph_destroy(step->update.graph);
     graph_destroy(step->projection);

@@ -1,6 +1,7 @@
-/* The two static graphs of a training step, and what each of their inputs, weights and outputs stands for.
+/* The static graphs of a training step, and what each of their inputs, weights and outputs stands for.
  *
- *   micro   once per micro-batch: teachers forward, student forward, losses, backward; adds to accumulators
+ *   micro   once per micro-batch: teachers forward, student forward, losses, backward; adds to accumulators;
+ *           one for each route: other teachers for other data
  *   fold    once per lane, only with several lanes: adds the lane's sums to the step's, and clears the lane's
  *   update  once per step: norm and clip of the whole gradient, AdamW on every parameter; clears the gradient
  *
@@ -25,9 +26,12 @@ enum slot_role {
     SLOT_TOKENS,    /* i32 [micro, length] */
     SLOT_LABELS,    /* i32 [micro, length] */
     SLOT_WEIGHTS,   /* [micro, length] */
+    SLOT_KEPT_IDS,  /* i32 [micro, length, kept]; index: route */
+    SLOT_KEPT_LOGS, /* [micro, length, kept]; index: route */
+    SLOT_KEPT_REST, /* [micro, length]; index: route */
     SLOT_PARAMETER, /* index: parameter */
     SLOT_CONSTANT,  /* index: tensor of the student that is not trained */
-    SLOT_TEACHER,   /* index: tensor of that teacher */
+    SLOT_TEACHER,   /* index: tensor of that teacher, counted over all routes */
     SLOT_SUM, /* index: accumulator of a lane: a parameter's gradient, then the objectives' and states' losses
                */
     SLOT_TOTAL,  /* index: accumulator of the step, in the same order */
@@ -44,7 +48,7 @@ struct slot {
     uint32_t index, teacher;
 };
 
-enum { STEP_MAX_LOSSES = HEAD_MAX_OBJECTIVES + STATES_MAX };
+enum { STEP_MAX_LOSSES = HEAD_MAX_OBJECTIVES + STATES_MAX, STEP_MAX_ROUTES = 8 };
 
 struct step_graph {
     struct graph *graph;
@@ -66,32 +70,44 @@ enum step_decays {
     DECAYS_ALL,      /* vectors too */
 };
 
-struct step_spec {
-    const struct graph *student; /* borrowed, as the teachers: its views are read by the trainer */
+/* How a micro-batch is learnt from: by which teachers, or by what one of them said beforehand. */
+struct step_route {
     const struct graph *const *teachers;
     uint32_t teacher_count;
     const struct objective *objectives;
-    uint32_t objective_count;
-    struct state_losses states; /* beside the objectives */
+    uint32_t objective_count; /* the same for all routes: losses are added up by place */
+    uint32_t kept;            /* log-probabilities a token that a teacher gave beforehand; 0: none */
+    int64_t vocabulary;       /* tokens whose logits are compared, the first; 0: all, and all have as many */
+};
+
+struct step_spec {
+    const struct graph *student; /* borrowed, as the teachers: its views are read by the trainer */
+    struct step_route routes[STEP_MAX_ROUTES];
+    uint32_t route_count;       /* 0: one */
+    struct state_losses states; /* beside the objectives; of one route only */
     enum step_decays decays;
     bool recomputes;       /* train/recompute.h; changes no byte */
     int64_t micro, length; /* sequences in a micro-batch, tokens in a sequence */
     uint32_t lanes;
-    int64_t chunk;      /* tokens a chunk of the head; 0: the default */
-    int64_t vocabulary; /* tokens whose logits are compared, the first; 0: all, and all have as many */
+    int64_t chunk; /* tokens a chunk of the head; 0: the default */
 };
 
 struct step {
     struct arena arena;
     VEC(struct parameter) parameters;
-    struct graph *projection;              /* holds the matrix that state losses share, or NULL */
-    uint32_t loss_count;                   /* objectives, then pairs of states */
-    struct step_graph micro, fold, update; /* fold.graph is NULL with one lane */
+    struct graph *projection; /* holds the matrix that state losses share, or NULL */
+    uint32_t loss_count;      /* objectives, then pairs of states */
+    uint32_t route_count;
+    struct step_graph micros[STEP_MAX_ROUTES]; /* by route */
+    struct step_graph fold, update;            /* fold.graph is NULL with one lane */
 };
 
 /* INVALID or UNSUPPORTED says which model does not fit and why. */
 enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace) MUST_CHECK;
 void step_release(struct step *step); /* accepts zeroed memory */
+
+/* Where the teachers of a route begin among those of all. */
+uint32_t step_first_teacher(const struct step_spec *spec, uint32_t route);
 
 /* Number of accumulators, and how many elements one has. */
 uint32_t step_sums(const struct step *step);

@@ -12,9 +12,12 @@
 struct builder_state {
     struct step *step;
     const struct step_spec *spec;
+    const struct step_route *route;
+    uint32_t number; /* of the route */
     struct graph *graph;
-    uint32_t axes[2]; /* micro, length */
+    uint32_t axes[3]; /* micro, length, log-probabilities that were kept */
     uint32_t tokens, labels, weights;
+    struct objective_kept given;                                     /* by a teacher beforehand */
     uint32_t student_states[STATES_MAX], teacher_states[STATES_MAX]; /* in `graph`, by pair */
     uint32_t projection;                                             /* ID_NONE: not needed */
     uint32_t forward_first, forward_end;                             /* the student's nodes */
@@ -23,7 +26,7 @@ struct builder_state {
 
 static void add_slot(struct builder_state *b, struct slot slot)
 {
-    *VEC_PUSH(&b->step->arena, &b->step->micro.slots) = slot;
+    *VEC_PUSH(&b->step->arena, &b->step->micros[b->number].slots) = slot;
 }
 
 static uint32_t add_input(struct builder_state *b, const char *name, enum dtype dtype, enum slot_role role)
@@ -31,6 +34,21 @@ static uint32_t add_input(struct builder_state *b, const char *name, enum dtype 
     uint32_t value = build_input(b->graph, name, dtype, 2, b->axes);
     add_slot(b, (struct slot){.value = value, .role = role});
     return value;
+}
+
+/* What a teacher said beforehand of each token. */
+static void add_kept(struct builder_state *b)
+{
+    b->given = (struct objective_kept){ID_NONE, ID_NONE, ID_NONE};
+    if (b->route->kept == 0)
+        return;
+    b->axes[2] = dims_leaf(&b->graph->dims, b->route->kept);
+    b->given = (struct objective_kept){build_input(b->graph, "kept.ids", DTYPE_I32, 3, b->axes),
+                                       build_input(b->graph, "kept.logs", DTYPE_F32, 3, b->axes),
+                                       build_input(b->graph, "kept.rest", DTYPE_F32, 2, b->axes)};
+    add_slot(b, (struct slot){.value = b->given.ids, .role = SLOT_KEPT_IDS, .index = b->number});
+    add_slot(b, (struct slot){.value = b->given.logs, .role = SLOT_KEPT_LOGS, .index = b->number});
+    add_slot(b, (struct slot){.value = b->given.rest, .role = SLOT_KEPT_REST, .index = b->number});
 }
 
 /* Which values `wanted` is computed from; on the step's arena. */
@@ -146,7 +164,7 @@ static enum status check_relations(const struct builder_state *b, struct trace *
 static enum status add_teacher(struct builder_state *b, uint32_t index, struct head_side *out,
                                struct trace *trace)
 {
-    const struct graph *model = b->spec->teachers[index];
+    const struct graph *model = b->route->teachers[index];
     struct signals signals;
     struct graph_copy copy = graph_copy_begin(b->graph, model);
     TRY(signals_find(&signals, &b->step->arena, model, trace));
@@ -160,7 +178,10 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
     for (uint32_t i = 0; i < model->tensors.count; i++) {
         uint32_t value = copy.values[model->tensors.items[i].value];
         if (value != ID_NONE)
-            add_slot(b, (struct slot){.value = value, .role = SLOT_TEACHER, .index = i, .teacher = index});
+            add_slot(b, (struct slot){.value = value,
+                                      .role = SLOT_TEACHER,
+                                      .index = i,
+                                      .teacher = step_first_teacher(b->spec, b->number) + index});
     }
     return OK;
 }
@@ -169,16 +190,16 @@ static enum status check_vocabulary(const struct builder_state *b, const struct 
                                     int64_t expected, struct trace *trace)
 {
     int64_t size = dims_size(&b->graph->dims, graph_value(b->graph, side->weight)->axes[0]);
-    if (b->spec->vocabulary > size)
+    if (b->route->vocabulary > size)
         return status_fail(trace, INVALID,
                            "expected a vocabulary of at least %" PRId64 " tokens, found %" PRId64,
-                           b->spec->vocabulary, size);
-    if (b->spec->vocabulary > 0 && b->spec->vocabulary != size && logit_tail_bias(side->tail) != ID_NONE)
+                           b->route->vocabulary, size);
+    if (b->route->vocabulary > 0 && b->route->vocabulary != size && logit_tail_bias(side->tail) != ID_NONE)
         return status_fail(trace, UNSUPPORTED,
                            "a head with a bias has %" PRId64 " tokens, of which %" PRId64
                            " are common: expected all of them",
-                           size, b->spec->vocabulary);
-    if (b->spec->vocabulary == 0 && size != expected)
+                           size, b->route->vocabulary);
+    if (b->route->vocabulary == 0 && size != expected)
         return status_fail(trace, INVALID,
                            "teacher and student have different vocabularies: %" PRId64 " and %" PRId64, size,
                            expected);
@@ -190,7 +211,10 @@ static enum status check_vocabularies(const struct builder_state *b, const struc
 {
     int64_t size = dims_size(&b->graph->dims, graph_value(b->graph, student->weight)->axes[0]);
     TRY(check_vocabulary(b, student, size, trace));
-    for (uint32_t i = 0; i < b->spec->teacher_count; i++)
+    if (b->route->kept > (b->route->vocabulary > 0 ? b->route->vocabulary : size))
+        return status_fail(trace, INVALID, "%" PRIu32 " tokens were kept, more than the vocabulary has",
+                           b->route->kept);
+    for (uint32_t i = 0; i < b->route->teacher_count; i++)
         TRY(check_vocabulary(b, &teachers[i], size, trace));
     return OK;
 }
@@ -237,8 +261,8 @@ static void add_projection(struct builder_state *b)
 static uint32_t sum_divergences(const struct builder_state *b, const struct head_result *head)
 {
     uint32_t sum = ID_NONE;
-    for (uint32_t i = 0; i < b->spec->objective_count; i++) {
-        const struct objective *objective = &b->spec->objectives[i];
+    for (uint32_t i = 0; i < b->route->objective_count; i++) {
+        const struct objective *objective = &b->route->objectives[i];
         if (!(objective_table[objective->kind].needs & OBJECTIVE_NEEDS_TEACHER))
             continue;
         struct build_attributes attributes = {.scale = objective->weight};
@@ -308,17 +332,20 @@ static enum status add_student(struct builder_state *b, struct head_side *out, s
     return OK;
 }
 
-enum status step_micro_build(struct step *step, const struct step_spec *spec, struct trace *trace)
+enum status step_micro_build(struct step *step, const struct step_spec *spec, uint32_t number,
+                             struct trace *trace)
 {
-    struct graph *graph = step->micro.graph = graph_create();
-    struct builder_state b = {.step = step, .spec = spec, .graph = graph};
+    struct graph *graph = step->micros[number].graph = graph_create();
+    const struct step_route *route = &spec->routes[number];
+    struct builder_state b = {.step = step, .spec = spec, .route = route, .number = number, .graph = graph};
     b.axes[0] = dims_leaf(&graph->dims, spec->micro);
     b.axes[1] = dims_leaf(&graph->dims, spec->length);
     b.tokens = add_input(&b, "tokens", DTYPE_I32, SLOT_TOKENS);
     b.labels = add_input(&b, "labels", DTYPE_I32, SLOT_LABELS);
     b.weights = add_input(&b, "weights", DTYPE_F32, SLOT_WEIGHTS);
+    add_kept(&b);
     struct head_side student, teachers[HEAD_MAX_TEACHERS];
-    for (uint32_t i = 0; i < spec->teacher_count; i++)
+    for (uint32_t i = 0; i < route->teacher_count; i++)
         TRY_WITH(trace, add_teacher(&b, i, &teachers[i], trace), "while preparing teacher %" PRIu32, i);
     struct graph_copy copy = graph_copy_begin(graph, spec->student);
     TRY_WITH(trace, add_student(&b, &student, &copy, trace), "while preparing the student");
@@ -329,14 +356,15 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, st
         .graph = graph,
         .tokens = spec->micro * spec->length,
         .chunk = spec->chunk,
-        .vocabulary = spec->vocabulary,
+        .vocabulary = route->vocabulary,
         .student = student,
         .teachers = teachers,
-        .teacher_count = spec->teacher_count,
+        .teacher_count = route->teacher_count,
         .labels = b.labels,
         .weights = b.weights,
-        .objectives = spec->objectives,
-        .objective_count = spec->objective_count,
+        .kept = b.given,
+        .objectives = route->objectives,
+        .objective_count = route->objective_count,
     };
     struct state_build state_build = {.graph = graph,
                                       .losses = &spec->states,
@@ -353,7 +381,7 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, st
              "while building the student's gradients");
     for (uint32_t i = 0; i < step->loss_count; i++)
         add_sum(&b, step->parameters.count + i, arena_printf(&step->arena, "loss.%" PRIu32, i),
-                i < spec->objective_count ? head.losses[i] : states.losses[i - spec->objective_count]);
+                i < route->objective_count ? head.losses[i] : states.losses[i - route->objective_count]);
     if (spec->recomputes) {
         struct recompute_request request = {.first = b.forward_first,
                                             .end = b.forward_end,

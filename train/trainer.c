@@ -15,7 +15,7 @@ static void fill_from_batcher(void *payload, uint64_t step, uint32_t micro, stru
 
 struct trainer_source trainer_source_of_batcher(struct batcher *batcher)
 {
-    return (struct trainer_source){fill_from_batcher, batcher};
+    return (struct trainer_source){.fill = fill_from_batcher, .payload = batcher};
 }
 
 static enum status check(const struct trainer_spec *spec, struct trace *trace)
@@ -36,13 +36,14 @@ static enum status check(const struct trainer_spec *spec, struct trace *trace)
 static void weigh_losses(struct trainer *t, const struct step_spec *spec)
 {
     bool doubles = spec->states.count > 0 && spec->states.scale == STATE_DYNAMIC;
-    for (uint32_t i = 0; i < spec->objective_count; i++) {
-        const struct objective *objective = &spec->objectives[i];
+    const struct step_route *route = &spec->routes[0];
+    for (uint32_t i = 0; i < route->objective_count; i++) {
+        const struct objective *objective = &route->objectives[i];
         bool is_divergence = (objective_table[objective->kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
         t->weights[i] = doubles && is_divergence ? objective->weight + objective->weight : objective->weight;
     }
     for (uint32_t i = 0; i < spec->states.count; i++)
-        t->weights[spec->objective_count + i] = doubles ? 0 : spec->states.pairs[i].weight;
+        t->weights[route->objective_count + i] = doubles ? 0 : spec->states.pairs[i].weight;
 }
 
 /* The step's graphs; recomputing where they would take more memory than is to be used. */
@@ -81,6 +82,8 @@ enum status trainer_create(struct trainer **out, const struct trainer_spec *spec
     t->schedule = spec->schedule;
     t->adamw = spec->adamw;
     t->source = spec->source;
+    t->correction = spec->correction;
+    t->first = t->position = spec->first;
     t->lanes = spec->step.lanes;
     t->micros = spec->batch / (uint32_t)spec->step.micro;
     weigh_losses(t, &spec->step);
@@ -98,7 +101,10 @@ void trainer_destroy(struct trainer *t)
 {
     if (!t)
         return;
-    executor_program_destroy(t->executor, t->micro);
+    for (uint32_t i = 0; i < STEP_MAX_ROUTES; i++) {
+        executor_program_destroy(t->executor, t->routes[i]);
+        targets_release(&t->kept[i]);
+    }
     executor_program_destroy(t->executor, t->fold);
     executor_program_destroy(t->executor, t->update);
     for (uint32_t i = 0; i < t->owned.count; i++)
@@ -119,26 +125,52 @@ const struct step *trainer_step(const struct trainer *t)
     return &t->step;
 }
 
+/* The step that is this trainer's last, and one more. */
+static uint32_t end_of(const struct trainer *t)
+{
+    return t->first + t->schedule.steps;
+}
+
 enum status trainer_resume(struct trainer *t, uint32_t position, struct trace *trace)
 {
-    if (position > t->schedule.steps)
-        return status_fail(trace, INVALID, "the checkpoint has seen %" PRIu32 " steps, the run has %" PRIu32,
-                           position, t->schedule.steps);
+    if (position < t->first || position > end_of(t))
+        return status_fail(trace, INVALID,
+                           "the checkpoint has seen %" PRIu32 " steps, the run goes from %" PRIu32
+                           " to %" PRIu32,
+                           position, t->first, end_of(t));
     t->position = position;
-    return OK;
+    return t->correction ? trainer_resume(t->correction, position, trace) : OK;
+}
+
+static enum status write_kept(struct trainer *t, uint32_t route, uint32_t micro, struct trace *trace)
+{
+    struct targets *kept = &t->kept[route];
+    int64_t tokens = kept->tokens, count = tokens * kept->kept;
+    if (count == 0)
+        return OK;
+    TRY(t->source.kept(t->source.payload, t->position - t->first, micro, kept, trace));
+    TRY(executor_tensor_write(t->executor, t->tensors[SLOT_KEPT_IDS][route], 0, count, kept->ids, trace));
+    TRY(executor_tensor_write(t->executor, t->tensors[SLOT_KEPT_LOGS][route], 0, count, kept->logs, trace));
+    return executor_tensor_write(t->executor, t->tensors[SLOT_KEPT_REST][route], 0, tokens, kept->rest,
+                                 trace);
 }
 
 static enum status run_micro(struct trainer *t, uint32_t micro, double *weight, struct trace *trace)
 {
     struct batch *batch = &t->batch;
     int64_t tokens = (int64_t)batch->rows * batch->length;
-    t->source.fill(t->source.payload, t->position, micro, batch);
+    t->source.fill(t->source.payload, t->position - t->first, micro, batch);
+    uint32_t route = t->step.route_count > 1 ? batch->tags[0] : 0;
+    assert(route < t->step.route_count);
     for (int64_t i = 0; i < tokens; i++)
         *weight += batch->weights[i];
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_TOKENS][0], 0, tokens, batch->ids, trace));
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_LABELS][0], 0, tokens, batch->labels, trace));
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_WEIGHTS][0], 0, tokens, batch->weights, trace));
-    TRY_WITH(trace, executor_run(t->executor, t->micro, trace), "while running micro-batch %" PRIu32, micro);
+    TRY_WITH(trace, write_kept(t, route, micro, trace),
+             "while reading what a teacher said of micro-batch %" PRIu32, micro);
+    TRY_WITH(trace, executor_run(t->executor, t->routes[route], trace), "while running micro-batch %" PRIu32,
+             micro);
     return OK;
 }
 
@@ -186,14 +218,12 @@ static enum status read_losses(struct trainer *t, struct trainer_report *report,
     return OK;
 }
 
-static enum status run_step(struct trainer *t, const struct trainer_hooks *hooks,
-                            struct trainer_report *report, struct trace *trace)
+/* What follows the micro-batches of a step: its losses, and the update. */
+static enum status finish_step(struct trainer *t, struct trainer_report *report, struct trace *trace)
 {
-    *report = (struct trainer_report){.step = t->position};
-    TRY(run_micros(t, hooks, &report->weight, trace));
     TRY(read_losses(t, report, trace));
     float hyper[HYPER_SIZE], clip[2];
-    report->rate = schedule_rate(&t->schedule, t->position);
+    report->rate = schedule_rate(&t->schedule, t->position - t->first);
     adamw_hyper(hyper, &t->adamw, report->rate, t->position, report->weight);
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_HYPER][0], 0, HYPER_SIZE, hyper, trace));
     TRY_WITH(trace, executor_run(t->executor, t->update, trace), "while updating the weights");
@@ -206,10 +236,28 @@ static enum status run_step(struct trainer *t, const struct trainer_hooks *hooks
     return OK;
 }
 
+/* All gradients are there before the first weight changes: what an interruption leaves is a step's beginning.
+ */
+static enum status run_step(struct trainer *t, const struct trainer_hooks *hooks,
+                            struct trainer_report *report, struct trace *trace)
+{
+    struct trainer_report of_teacher = {.step = t->position};
+    *report = (struct trainer_report){.step = t->position};
+    TRY(run_micros(t, hooks, &report->weight, trace));
+    if (t->correction)
+        TRY_WITH(trace, run_micros(t->correction, hooks, &of_teacher.weight, trace),
+                 "while training the teacher");
+    TRY(finish_step(t, report, trace));
+    if (t->correction)
+        TRY_WITH(trace, finish_step(t->correction, &of_teacher, trace), "while training the teacher");
+    report->correction = of_teacher.loss;
+    return OK;
+}
+
 /* Where this run ends: at the schedule's end, or before. */
 static uint32_t last_step(const struct trainer *t, const struct trainer_hooks *hooks)
 {
-    return hooks->stop && hooks->stop < t->schedule.steps ? hooks->stop : t->schedule.steps;
+    return hooks->stop && hooks->stop < end_of(t) ? hooks->stop : end_of(t);
 }
 
 struct due {
@@ -241,6 +289,8 @@ enum status trainer_run(struct trainer *t, const struct trainer_hooks *hooks, st
     struct due last = {t->position, clock_seconds()};
     if (t->sums == SUMS_USED)
         TRY(trainer_clear_sums(t, trace));
+    if (t->correction && t->correction->sums == SUMS_USED)
+        TRY(trainer_clear_sums(t->correction, trace));
     uint32_t first = t->position;
     while (t->position < last_step(t, hooks)) {
         struct trainer_report report;
@@ -248,10 +298,10 @@ enum status trainer_run(struct trainer *t, const struct trainer_hooks *hooks, st
         if (status == INTERRUPTED) {
             TRY(save(t, hooks, trace));
             return status_fail(trace, INTERRUPTED, "interrupted after %" PRIu32 " of %" PRIu32 " steps",
-                               t->position, t->schedule.steps);
+                               t->position, end_of(t));
         }
         if (status != OK) {
-            trace_add(trace, "while training step %" PRIu32 " of %" PRIu32, t->position, t->schedule.steps);
+            trace_add(trace, "while training step %" PRIu32 " of %" PRIu32, t->position, end_of(t));
             return status;
         }
         if (hooks->report)
@@ -261,6 +311,6 @@ enum status trainer_run(struct trainer *t, const struct trainer_hooks *hooks, st
             last = (struct due){t->position, clock_seconds()};
         }
     }
-    bool goes_on = first < t->position && t->position < t->schedule.steps;
+    bool goes_on = first < t->position && (hooks->end == TRAINER_GOES_ON || t->position < end_of(t));
     return goes_on ? save(t, hooks, trace) : OK;
 }

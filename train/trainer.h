@@ -3,11 +3,14 @@
  * For each step: for each lane, for each of its micro-batches: write ids, labels and weights, run micro; then
  * fold; then write the optimizer's numbers, with 1 / total weight, and run update. All state is in executor
  * tensors, listed by trainer_state(): what a checkpoint saves, and, written back into a fresh trainer, all
- * that resuming needs for the same bytes. Between steps the accumulators are zero. */
+ * that resuming needs for the same bytes. A teacher that is trained beside (`correction`) takes each step
+ * with its student, and its states are listed behind the student's. Between steps the accumulators are zero.
+ */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
 #include "data/batch.h"
+#include "data/targets.h"
 #include "ir/executor.h"
 #include "train/schedule.h"
 #include "train/step.h"
@@ -16,10 +19,17 @@
 
 struct trainer;
 
-/* Fills `out` (its rows and length are the micro-batch's) with micro-batch `micro` of step `step`; micro
- * counts over all lanes. A pure function of its arguments, or resuming would not give the same bytes. */
+/* Where micro-batches come from: pure functions of their arguments, or resuming would not give the same
+ * bytes.
+ */
 struct trainer_source {
+    /* Fills `out` (its rows and length are the micro-batch's) with micro-batch `micro` of step `step`,
+     * counted from the first of this trainer's; micro counts over all lanes. The tag of its rows, the same
+     * for all, is the route that they take. */
     void (*fill)(void *payload, uint64_t step, uint32_t micro, struct batch *out);
+    /* What a teacher said beforehand of that micro-batch; NULL where no route has kept anything. */
+    enum status (*kept)(void *payload, uint64_t step, uint32_t micro, struct targets *out,
+                        struct trace *trace);
     void *payload;
 };
 /* A batcher (borrowed) whose options have rows = micro and micros = batch / micro. */
@@ -30,9 +40,13 @@ struct trainer_spec {
     struct step_spec step;     /* graphs are borrowed until trainer_create returns */
     int64_t memory;            /* bytes beyond which a step recomputes activations; 0: no limit */
     uint32_t batch;            /* sequences a step: a multiple of micro * lanes */
-    struct schedule schedule;  /* its steps are the run's */
+    struct schedule schedule;  /* its steps are this trainer's */
+    uint32_t first;            /* steps that were done before by others: phases of a longer run */
     struct adamw adamw;
     struct trainer_source source;
+    /* Trains the first teacher of the first route beside the student, on batches of its own source; borrowed,
+     * NULL when teachers stay as they are. The student learns from the teacher as it is before the step. */
+    struct trainer *correction;
 };
 
 /* Uploads the models, compiles the graphs, zeroes the optimizer's state. */
@@ -48,15 +62,17 @@ struct trainer_report {
     float gradient_norm;         /* before clipping */
     float rate;                  /* learning rate */
     float weight;                /* sum of the tokens' weights */
+    float correction;            /* loss of the teacher that is trained beside */
 };
 
 struct trainer_hooks {
     /* After every step; may be NULL. */
     enum status (*report)(void *payload, const struct trainer_report *report, struct trace *trace);
-    /* When one is due, on interruption and at `stop`, but not after the schedule's last step; may be NULL.
-     * Reads states. */
+    /* When one is due, on interruption and at `stop`, and after the schedule's last step if others go on from
+     * there; may be NULL. Reads states. */
     enum status (*checkpoint)(void *payload, struct trainer *trainer, struct trace *trace);
     void *payload;
+    enum trainer_end { TRAINER_ENDS, TRAINER_GOES_ON } end; /* after the schedule's last step */
     uint32_t stop;                            /* steps after which to stop; 0: the schedule's end */
     uint32_t checkpoint_steps;                /* due every so many steps; 0: never */
     double checkpoint_seconds;                /* due when so long ago; 0: never */
@@ -69,17 +85,18 @@ struct trainer_hooks {
 enum status trainer_run(struct trainer *trainer, const struct trainer_hooks *hooks,
                         struct trace *trace) MUST_CHECK;
 
-/* Steps done. */
+/* Steps done, by this trainer and those before it. */
 uint32_t trainer_position(const struct trainer *trainer);
 const struct step *trainer_step(const struct trainer *trainer);
 
 /* The states, in a fixed order: weight.NAME, first.NAME, second.NAME for each parameter, each flat, row-major
- * f32. */
+ * f32; then those of the correction, their names behind "teacher.". */
 struct trainer_state {
     struct str name;
     int64_t count;
-    uint32_t tensor;    /* of the executor */
-    uint32_t parameter; /* index in trainer_step()->parameters */
+    uint32_t tensor;          /* of the executor */
+    const struct trainer *of; /* the trainer, or its correction */
+    uint32_t parameter;       /* index in trainer_step(of)->parameters */
     enum trainer_state_kind { STATE_WEIGHT, STATE_FIRST, STATE_SECOND } kind;
 };
 uint32_t trainer_state_count(const struct trainer *trainer);

@@ -2,6 +2,7 @@
 #include "train/trainer_state.h"
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 static enum status create(struct trainer *t, enum slot_role role, uint32_t index, enum dtype dtype,
                           int64_t count, struct trace *trace)
@@ -28,6 +29,15 @@ static enum status create_inputs(struct trainer *t, const struct step_spec *spec
     TRY(create(t, SLOT_TOKENS, 0, DTYPE_I32, tokens, trace));
     TRY(create(t, SLOT_LABELS, 0, DTYPE_I32, tokens, trace));
     TRY(create(t, SLOT_WEIGHTS, 0, DTYPE_F32, tokens, trace));
+    for (uint32_t i = 0; i < t->step.route_count; i++) {
+        int64_t kept = spec->routes[i].kept;
+        if (kept == 0)
+            continue;
+        targets_init(&t->kept[i], (uint32_t)tokens, (uint32_t)kept);
+        TRY(create(t, SLOT_KEPT_IDS, i, DTYPE_I32, tokens * kept, trace));
+        TRY(create(t, SLOT_KEPT_LOGS, i, DTYPE_F32, tokens * kept, trace));
+        TRY(create(t, SLOT_KEPT_REST, i, DTYPE_F32, tokens, trace));
+    }
     TRY(create(t, SLOT_HYPER, 0, DTYPE_F32, HYPER_SIZE, trace));
     return create(t, SLOT_CLIP, 0, DTYPE_F32, 2, trace);
 }
@@ -50,23 +60,46 @@ static enum status create_states(struct trainer *t, const struct graph *student,
     return OK;
 }
 
-/* Weights that are only read: the teachers' and the student's constants. Exactly those that micro uses. */
+/* The tensors of a teacher: those of the correction that trains it, or of the same model in another route. */
+static uint32_t *find_teacher(struct trainer *t, const struct graph *const *all, uint32_t number)
+{
+    const struct trainer *correction = number == 0 ? t->correction : NULL;
+    for (uint32_t i = 0; i < number; i++)
+        if (all[i] == all[number])
+            return t->teachers[i];
+    uint32_t count = all[number]->tensors.count, *tensors = ARENA_ARRAY(&t->arena, uint32_t, count);
+    memset(tensors, 0xff, count * sizeof *tensors);
+    for (uint32_t i = 0; correction && i < count; i++)
+        tensors[i] = correction->tensors[SLOT_CONSTANT][i];
+    for (uint32_t i = 0; correction && i < correction->step.parameters.count; i++)
+        tensors[correction->step.parameters.items[i].tensor] = correction->tensors[SLOT_PARAMETER][i];
+    return tensors;
+}
+
+/* Weights that are only read: the teachers' and the student's constants. Exactly those that the micro graphs
+ * use. */
 static enum status upload_fixed(struct trainer *t, const struct step_spec *spec, struct trace *trace)
 {
-    t->teachers = ARENA_ARRAY(&t->arena, uint32_t *, spec->teacher_count);
-    for (uint32_t i = 0; i < spec->teacher_count; i++)
-        t->teachers[i] = ARENA_ARRAY(&t->arena, uint32_t, spec->teachers[i]->tensors.count);
-    for (uint32_t i = 0; i < t->step.micro.slots.count; i++) {
-        const struct slot *slot = &t->step.micro.slots.items[i];
-        if (slot->role == SLOT_TEACHER)
-            TRY_WITH(trace,
-                     upload(t, &spec->teachers[slot->teacher]->tensors.items[slot->index],
-                            &t->teachers[slot->teacher][slot->index], trace),
-                     "while loading teacher %" PRIu32, slot->teacher);
-        if (slot->role == SLOT_CONSTANT)
-            TRY(upload(t, &spec->student->tensors.items[slot->index], &t->tensors[SLOT_CONSTANT][slot->index],
-                       trace));
-    }
+    uint32_t count = step_first_teacher(spec, t->step.route_count), filled = 0;
+    const struct graph **all = ARENA_ARRAY(&t->arena, const struct graph *, count + 1);
+    for (uint32_t r = 0; r < t->step.route_count; r++)
+        for (uint32_t i = 0; i < spec->routes[r].teacher_count; i++)
+            all[filled++] = spec->routes[r].teachers[i];
+    t->teachers = ARENA_ARRAY(&t->arena, uint32_t *, count + 1);
+    for (uint32_t i = 0; i < count; i++)
+        t->teachers[i] = find_teacher(t, all, i);
+    for (uint32_t r = 0; r < t->step.route_count; r++)
+        for (uint32_t i = 0; i < t->step.micros[r].slots.count; i++) {
+            const struct slot *slot = &t->step.micros[r].slots.items[i];
+            if (slot->role == SLOT_TEACHER && t->teachers[slot->teacher][slot->index] == ID_NONE)
+                TRY_WITH(trace,
+                         upload(t, &all[slot->teacher]->tensors.items[slot->index],
+                                &t->teachers[slot->teacher][slot->index], trace),
+                         "while loading teacher %" PRIu32, slot->teacher);
+            if (slot->role == SLOT_CONSTANT && r == 0)
+                TRY(upload(t, &spec->student->tensors.items[slot->index],
+                           &t->tensors[SLOT_CONSTANT][slot->index], trace));
+        }
     return OK;
 }
 
@@ -94,6 +127,7 @@ static enum status compile(struct trainer *t, struct program **out, const struct
 
 static void list_states(struct trainer *t)
 {
+    uint32_t own = 3 * t->step.parameters.count;
     static const struct {
         const char *name;
         enum slot_role role;
@@ -101,13 +135,19 @@ static void list_states(struct trainer *t)
                  [STATE_FIRST] = {"first", SLOT_FIRST},
                  [STATE_SECOND] = {"second", SLOT_SECOND}};
     t->states = ARENA_ARRAY(&t->arena, struct trainer_state, trainer_state_count(t));
-    for (uint32_t i = 0; i < trainer_state_count(t); i++) {
+    for (uint32_t i = 0; t->correction && i < trainer_state_count(t->correction); i++) {
+        struct trainer_state *state = &t->states[own + i];
+        *state = trainer_state(t->correction, i);
+        state->name = str_from(arena_printf(&t->arena, "teacher." STR_FORMAT, STR_ARGUMENT(state->name)));
+    }
+    for (uint32_t i = 0; i < own; i++) {
         uint32_t parameter = i / 3, kind = i % 3;
         const struct parameter *p = &t->step.parameters.items[parameter];
         t->states[i] = (struct trainer_state){
             .name =
                 str_from(arena_printf(&t->arena, "%s." STR_FORMAT, kinds[kind].name, STR_ARGUMENT(p->name))),
             .count = p->count,
+            .of = t,
             .tensor = t->tensors[kinds[kind].role][parameter],
             .parameter = parameter,
             .kind = (enum trainer_state_kind)kind,
@@ -117,14 +157,17 @@ static void list_states(struct trainer *t)
 
 enum status trainer_prepare(struct trainer *t, const struct step_spec *spec, struct trace *trace)
 {
-    uint32_t largest = spec->student->tensors.count + step_sums(&t->step) + 1;
-    for (int role = 0; role < SLOT_ROLE_COUNT; role++)
+    uint32_t largest = spec->student->tensors.count + step_sums(&t->step) + STEP_MAX_ROUTES;
+    for (int role = 0; role < SLOT_ROLE_COUNT; role++) {
         t->tensors[role] = ARENA_ARRAY(&t->arena, uint32_t, largest);
+        memset(t->tensors[role], 0xff, largest * sizeof *t->tensors[role]);
+    }
     TRY(create_inputs(t, spec, trace));
     TRY(create_states(t, spec->student, trace));
     TRY(upload_fixed(t, spec, trace));
     list_states(t);
-    TRY(compile(t, &t->micro, &t->step.micro, "micro", trace));
+    for (uint32_t i = 0; i < t->step.route_count; i++)
+        TRY(compile(t, &t->routes[i], &t->step.micros[i], "micro", trace));
     if (t->lanes > 1)
         TRY(compile(t, &t->fold, &t->step.fold, "fold", trace));
     return compile(t, &t->update, &t->step.update, "update", trace);
@@ -154,7 +197,7 @@ enum status trainer_clear_sums(struct trainer *t, struct trace *trace)
 
 uint32_t trainer_state_count(const struct trainer *t)
 {
-    return 3 * t->step.parameters.count;
+    return 3 * t->step.parameters.count + (t->correction ? trainer_state_count(t->correction) : 0);
 }
 
 struct trainer_state trainer_state(const struct trainer *t, uint32_t index)

@@ -11,17 +11,20 @@ struct trainer {
     struct schedule schedule;
     struct adamw adamw;
     struct trainer_source source;
-    uint32_t lanes, micros; /* micro-batches a step, over all lanes */
+    struct trainer *correction; /* or NULL */
+    uint32_t first;             /* steps before this trainer's */
+    uint32_t lanes, micros;     /* micro-batches a step, over all lanes */
     uint32_t position;
     enum trainer_sums { SUMS_CLEAR, SUMS_USED } sums; /* used: a step was left in the middle */
     struct batch batch;
-    struct program *micro, *fold, *update;
+    struct targets kept[STEP_MAX_ROUTES]; /* of routes that have any */
+    struct program *routes[STEP_MAX_ROUTES], *fold, *update;
 
     /* Executor tensors by slot: one list a role, indexed by the slot's index. SUM and TOTAL are the same
      * tensors when there is one lane. */
     struct arena arena;
     uint32_t *tensors[SLOT_ROLE_COUNT];
-    uint32_t **teachers; /* by teacher, then tensor */
+    uint32_t **teachers; /* by teacher, then tensor; equal graphs share theirs */
     VEC(uint32_t) owned; /* every tensor created */
     struct trainer_state *states;
 };

@@ -2,6 +2,7 @@
  * gradient of the student's logits: reverse KL, Jensen-Shannon (Lin 1991), and forward KL over the teacher's
  * largest with all others as one token. Gradients are those of weight * loss; the loss is unweighted. */
 #include "backend-cpu/kernels.h"
+#include "backend-cpu/kernels/largest.h"
 #include "backend-cpu/kernels/softmax.h"
 
 /* A row of student and teacher [v], and where its results go. */
@@ -108,37 +109,6 @@ static real js_row(const struct kernel_call *call, struct pair row, real *scratc
 void KERNEL(js_rows)(struct kernel_call *call)
 {
     for_rows(call, js_row, 3);
-}
-
-/* heap [k], its smallest first but for the first itself. */
-static void sift_down(real *heap, int64_t k)
-{
-    for (int64_t at = 0, child; (child = 2 * at + 1) < k; at = child) {
-        child += child + 1 < k && heap[child + 1] < heap[child];
-        if (!(heap[child] < heap[at]))
-            return;
-        real swap = heap[at];
-        heap[at] = heap[child];
-        heap[child] = swap;
-    }
-}
-
-/* The k-th largest of y [v]; heap [v] is scratch. */
-static real kth_largest(const real *y, int64_t v, int64_t k, real *heap)
-{
-    k = least(most(k, 1), v);
-    for (int64_t i = 0; i < k; i++) { /* the first k, each moved up to where it belongs */
-        int64_t at = i;
-        for (; at > 0 && y[i] < heap[(at - 1) / 2]; at = (at - 1) / 2)
-            heap[at] = heap[(at - 1) / 2];
-        heap[at] = y[i];
-    }
-    for (int64_t i = k; i < v; i++)
-        if (y[i] > heap[0]) {
-            heap[0] = y[i];
-            sift_down(heap, k);
-        }
-    return heap[0];
 }
 
 /* What is one token: its largest and its sum of exponentials over that, left in e [v] (0 for the kept). */

@@ -62,6 +62,10 @@
 #define DIVERGENCES(t, v)                                                                         \
     {OP_kl_top_rows, {.top = (v + 3) / 4}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},       \
     {OP_kl_top_rows, {.top = v}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                 \
+    {OP_top_rows, {.top = (v + 3) / 4}, {S2(t, v)}, {S2(t, (v + 3) / 4), S2(t, (v + 3) / 4), S1(t)}}, \
+    {OP_top_rows, {.top = v}, {S2(t, v)}, {S2(t, v), S2(t, v), S1(t)}},                           \
+    {OP_kl_kept_rows, {0}, {S2(t, v), S2(t, (v + 3) / 4), S2(t, (v + 3) / 4), S1(t), S1(t)}, {S1(t), S2(t, v)}}, \
+    {OP_kl_kept_rows, {0}, {S2(t, v), S2(t, v), S2(t, v), S1(t), S1(t)}, {S1(t), S2(t, v)}},      \
     {OP_reverse_kl_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}},                    \
     {OP_js_rows, {0}, {S2(t, v), S2(t, v), S1(t)}, {S1(t), S2(t, v)}}
 #define COSINES(t, d) {OP_cosine_loss_rows, {0}, {S2(t, d), S2(t, d), S1(t)}, {S1(t), S2(t, d)}}
@@ -186,6 +190,7 @@ static int32_t id_limit(const struct op_case *c)
     case OP_embed_grad:
         return (int32_t)c->attributes.rows;
     case OP_ce_rows:
+    case OP_kl_kept_rows:
         return (int32_t)c->in[0].dims[1];
     default:
         return 1;
@@ -213,7 +218,18 @@ static float meaningful(const struct op_case *c, uint32_t input, int64_t i, floa
         return hyper[i];
     if (c->op == OP_attention_log_sums && i % 2 == 1)
         return fabsf(x) + 0x1p-20f; /* the reciprocal of a sum is never 0 */
+    if (c->op == OP_top_rows)
+        return rintf(x * 8) / 8; /* many are equal */
     return positive ? fabsf(x) : x;
+}
+
+/* Kept ids ascend in each row. */
+static int32_t random_id(const struct op_case *c, int64_t i, uint32_t random)
+{
+    int32_t limit = id_limit(c), kept = (int32_t)c->in[1].dims[1], stride = limit / (kept > 0 ? kept : 1);
+    if (c->op != OP_kl_kept_rows)
+        return (int32_t)(random % (uint32_t)limit);
+    return (int32_t)(i % kept) * stride + (int32_t)(random % (uint32_t)stride);
 }
 
 static size_t element(const struct case_run *run, bool integer)
@@ -238,7 +254,7 @@ static void fill(struct case_run *run, uint32_t input, enum case_values values, 
     struct kernel_operand *operand = &run->call.inputs[input];
     for (int64_t i = 0; i < operand->count; i++) {
         if (case_is_integer(run->of->op, input)) {
-            ((int32_t *)operand->data)[i] = (int32_t)(next_random(state) % (uint32_t)id_limit(run->of));
+            ((int32_t *)operand->data)[i] = random_id(run->of, i, next_random(state));
             continue;
         }
         float x = meaningful(run->of, input, i, random_value(state, values));

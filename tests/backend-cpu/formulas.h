@@ -29,6 +29,8 @@ static inline double product(const double *x, const double *y, int64_t count)
 void reference_ce_rows(struct reference *r);
 void reference_kl_rows(struct reference *r);
 void reference_kl_top_rows(struct reference *r);
+void reference_top_rows(struct reference *r);
+void reference_kl_kept_rows(struct reference *r);
 void reference_reverse_kl_rows(struct reference *r);
 void reference_js_rows(struct reference *r);
 void reference_mse_rows(struct reference *r);

@@ -60,6 +60,8 @@ void order_of_kl_rows(const struct case_run *run, float *out[]);
 void order_of_reverse_kl_rows(const struct case_run *run, float *out[]);
 void order_of_js_rows(const struct case_run *run, float *out[]);
 void order_of_kl_top_rows(const struct case_run *run, float *out[]);
+void order_of_top_rows(const struct case_run *run, float *out[]);
+void order_of_kl_kept_rows(const struct case_run *run, float *out[]);
 void order_of_mse_rows(const struct case_run *run, float *out[]);
 void order_of_cosine_loss_rows(const struct case_run *run, float *out[]);
 

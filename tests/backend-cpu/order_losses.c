@@ -161,6 +161,77 @@ void order_of_kl_top_rows(const struct case_run *run, float *out[])
     free(p);
 }
 
+/* Whether fewer than k elements come before c: larger ones, and equal ones to its left. */
+static bool comes_first(const float *y, int64_t v, int64_t c, int64_t k)
+{
+    int64_t before = 0;
+    for (int64_t i = 0; i < v; i++)
+        before += y[i] > y[c] || (y[i] == y[c] && i < c);
+    return before < k;
+}
+
+/* Of the largest and of the sum of exponentials over it: m and S. */
+static void order_of_sum(const float *x, int64_t v, float *m, float *sum)
+{
+    bool *none = calloc((size_t)v, sizeof *none);
+    order_of_rest(x, none, v, m, sum);
+    free(none);
+}
+
+void order_of_top_rows(const struct case_run *run, float *out[])
+{
+    int64_t v = dim(run, 0, 1), k = run->of->attributes.top;
+    bool *kept = calloc((size_t)v, sizeof *kept);
+    for (int64_t t = 0; t < dim(run, 0, 0); t++) {
+        const float *y = in(run, 0) + t * v;
+        float m, sum, n, u;
+        int64_t count = 0;
+        order_of_sum(y, v, &m, &sum);
+        for (int64_t c = 0; c < v; c++) {
+            kept[c] = comes_first(y, v, c, k);
+            if (!kept[c])
+                continue;
+            out[0][t * k + count] = gm_flush(gm_flush(y[c] - m) - gm_log(sum));
+            out[1][t * k + count++] = (float)c;
+        }
+        assert_int_equal(count, k);
+        order_of_rest(y, kept, v, &n, &u);
+        out[2][t] = k < v ? gm_flush((gm_flush(n - m) + gm_log(u)) - gm_log(sum)) : -128;
+    }
+    free(kept);
+}
+
+void order_of_kl_kept_rows(const struct case_run *run, float *out[])
+{
+    int64_t v = dim(run, 0, 1), k = dim(run, 1, 1);
+    bool *kept = calloc((size_t)v, sizeof *kept);
+    float *p = calloc((size_t)(2 * v), sizeof *p), *target = p + v, n, u;
+    for (int64_t t = 0; t < dim(run, 0, 0); t++) {
+        const float *x = in(run, 0) + t * v, *logs = in(run, 2) + t * k;
+        float shift = order_of_softmax(x, v, p);
+        struct row mass = {0}, loss = {0};
+        memset(kept, 0, (size_t)v * sizeof *kept);
+        for (int64_t j = 0; j < k; j++) {
+            int32_t id = ((const int32_t *)run->call.inputs[1].data)[t * k + j];
+            kept[id] = true;
+            target[id] = gm_flush(gm_exp(logs[j]));
+            row_add(&mass, j, target[id]);
+            row_add(&loss, j, target[id] * gm_flush((logs[j] - x[id]) + shift));
+        }
+        float log_u = order_of_rest(x, kept, v, &n, &u), rest = k < v ? gm_flush(gm_exp(in(run, 3)[t])) : 0;
+        float of_rest = rest == 0 ? 0 : gm_flush(rest * gm_flush((in(run, 3)[t] - log_u) + shift));
+        float total = gm_flush(gm_flush(row_end(&mass)) + rest);
+        out[0][t] = gm_flush(gm_flush(row_end(&loss)) + of_rest);
+        for (int64_t c = 0; c < v; c++) {
+            float share = rest == 0 ? 0 : gm_flush(gm_flush(gm_exp(x[c] - n)) * gm_flush(gm_rcp(u)));
+            float aim = kept[c] ? target[c] : gm_flush(share * rest);
+            out[1][t * v + c] = gm_flush(gm_flush(gm_flush(p[c] * total) - aim) * in(run, 4)[t]);
+        }
+    }
+    free(kept);
+    free(p);
+}
+
 void order_of_mse_rows(const struct case_run *run, float *out[])
 {
     int64_t d = dim(run, 0, 1);

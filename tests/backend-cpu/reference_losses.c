@@ -94,6 +94,64 @@ void reference_kl_top_rows(struct reference *r)
     }
 }
 
+/* Whether fewer than k elements come before c: larger ones, and equal ones to its left. */
+static bool is_of_top(const double *y, int64_t v, int64_t c, int64_t k)
+{
+    int64_t before = 0;
+    EACH(i, v) before += y[i] > y[c] || (y[i] == y[c] && i < c);
+    return before < k;
+}
+
+void reference_top_rows(struct reference *r)
+{
+    int64_t v = last(&r->of->in[0]), k = r->of->attributes.top;
+    EACH(t, rows_of(&r->of->in[0]))
+    {
+        const double *y = IN(0) + t * v;
+        double total = log_sum(y, v), rest = 0;
+        int64_t count = 0;
+        EACH(c, v)
+        {
+            if (!is_of_top(y, v, c, k)) {
+                rest += exp(y[c] - total);
+                continue;
+            }
+            OUT(0)[t * k + count] = y[c] - total;
+            OUT(1)[t * k + count++] = (double)c;
+        }
+        OUT(2)[t] = rest > 0 ? log(rest) : -128;
+    }
+}
+
+void reference_kl_kept_rows(struct reference *r)
+{
+    int64_t v = last(&r->of->in[0]), k = last(&r->of->in[1]);
+    EACH(t, rows_of(&r->of->in[0]))
+    {
+        const double *x = IN(0) + t * v, *logs = IN(2) + t * k;
+        double total = log_sum(x, v), rest = k < v ? exp(IN(3)[t]) : 0, mass = rest, p_rest = 0;
+        double *target = calloc((size_t)v, sizeof *target);
+        bool *kept = calloc((size_t)v, sizeof *kept);
+        EACH(j, k)
+        {
+            int64_t id = (int64_t)IN(1)[t * k + j];
+            kept[id] = true;
+            target[id] = exp(logs[j]);
+            mass += target[id];
+            OUT(0)[t] += target[id] * (logs[j] - (x[id] - total));
+        }
+        EACH(c, v) p_rest += kept[c] ? 0 : exp(x[c] - total);
+        OUT(0)[t] += rest > 0 ? rest * (IN(3)[t] - log(p_rest)) : 0;
+        EACH(c, v)
+        {
+            double p = exp(x[c] - total), q = kept[c] ? target[c] : p / p_rest * rest;
+            OUT(1)[t * v + c] = (p * mass - q) * IN(4)[t];
+        }
+        free(target);
+        free(kept);
+    }
+}
+
 void reference_reverse_kl_rows(struct reference *r)
 {
     int64_t v = last(&r->of->in[0]);

@@ -360,6 +360,8 @@ static void (*const orders[OP_COUNT])(const struct case_run *run, float *out[]) 
     [OP_ce_rows] = order_of_ce_rows,
     [OP_kl_rows] = order_of_kl_rows,
     [OP_kl_top_rows] = order_of_kl_top_rows,
+    [OP_top_rows] = order_of_top_rows,
+    [OP_kl_kept_rows] = order_of_kl_kept_rows,
     [OP_reverse_kl_rows] = order_of_reverse_kl_rows,
     [OP_js_rows] = order_of_js_rows,
     [OP_mse_rows] = order_of_mse_rows,

@@ -212,6 +212,25 @@ static void check_loss(enum op op, int64_t top)
     cpu_threads_destroy(f.threads);
 }
 
+/* Kept log-probabilities and a rest that are no distribution: the loss is still a function of the logits. */
+static void kept_logs_have_the_right_gradient(void **state)
+{
+    (void)state;
+    for (int64_t kept = 1; kept <= 23; kept += 11) {
+        const struct op_case loss = {
+            OP_kl_kept_rows, {0}, {S2(7, 23), S2(7, kept), S2(7, kept), S1(7), S1(7)}, {S1(7), S2(7, 23)}};
+        struct forward f = {.run = case_run_create(&loss, CASE_DOUBLE, CASE_EVEN, 1),
+                            .threads = make_threads()};
+        case_run_call(&f.run, kernel_table_double, f.threads);
+        double gradient[7 * 23];
+        memcpy(gradient, f.run.call.results[1].data, sizeof gradient);
+        f.seeds[0] = f.run.call.inputs[4].data;
+        check_gradient(&f, 0, gradient);
+        case_run_release(&f.run);
+        cpu_threads_destroy(f.threads);
+    }
+}
+
 static void losses_have_the_right_gradients(void **state)
 {
     (void)state;
@@ -275,6 +294,36 @@ static void losses_and_gradients_are_those_of_pytorch(void **state)
     cpu_threads_destroy(threads);
 }
 
+/* What top_rows keeps of the teacher gives the loss and gradient of PyTorch's kl_top_rows above. */
+static void kept_logs_give_the_loss_of_pytorch(void **state)
+{
+    (void)state;
+    struct cpu_threads *threads = make_threads();
+    const struct torch_loss *expected = &torch_losses[1];
+    static const struct op_case keep = {OP_top_rows, {.top = 2}, {S2(2, 5)}, {S2(2, 2), S2(2, 2), S1(2)}};
+    static const struct op_case loss = {
+        OP_kl_kept_rows, {0}, {S2(2, 5), S2(2, 2), S2(2, 2), S1(2), S1(2)}, {S1(2), S2(2, 5)}};
+    struct case_run top = case_run_create(&keep, CASE_DOUBLE, CASE_EVEN, 1);
+    struct case_run kl = case_run_create(&loss, CASE_DOUBLE, CASE_EVEN, 1);
+    assert_int_equal(expected->op, OP_kl_top_rows);
+    memcpy(top.call.inputs[0].data, torch_y, sizeof torch_y);
+    case_run_call(&top, kernel_table_double, threads);
+    memcpy(kl.call.inputs[0].data, torch_x, sizeof torch_x);
+    for (int i = 0; i < 4; i++)
+        ((int32_t *)kl.call.inputs[1].data)[i] = (int32_t)((const double *)top.call.results[1].data)[i];
+    memcpy(kl.call.inputs[2].data, top.call.results[0].data, 4 * sizeof(double));
+    memcpy(kl.call.inputs[3].data, top.call.results[2].data, 2 * sizeof(double));
+    memcpy(kl.call.inputs[4].data, torch_weights, sizeof torch_weights);
+    case_run_call(&kl, kernel_table_double, threads);
+    for (int i = 0; i < 2; i++)
+        assert_true(fabs(((const double *)kl.call.results[0].data)[i] - expected->losses[i]) < 1e-13);
+    for (int i = 0; i < 10; i++)
+        assert_true(fabs(((const double *)kl.call.results[1].data)[i] - expected->gradient[i]) < 1e-13);
+    case_run_release(&top);
+    case_run_release(&kl);
+    cpu_threads_destroy(threads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +334,8 @@ int main(void)
         cmocka_unit_test(embed_has_the_right_gradient),
         cmocka_unit_test(losses_have_the_right_gradients),
         cmocka_unit_test(losses_and_gradients_are_those_of_pytorch),
+        cmocka_unit_test(kept_logs_have_the_right_gradient),
+        cmocka_unit_test(kept_logs_give_the_loss_of_pytorch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,13 +39,14 @@ static float *train(struct executor *executor, const struct objective *objective
                                   .distance = objective->kind == OBJECTIVE_mse ? STATE_MSE : STATE_COSINE,
                                   .scale = STATE_DYNAMIC};
         data.vocab = 60;
-        spec.step.vocabulary = 60;
+        spec.step.routes[0].vocabulary = 60;
         spec.step.recomputes = true;
     }
     if (objective->kind != OBJECTIVE_ce) {
-        spec.step.teachers = teachers;
-        spec.step.teacher_count = 1;
+        spec.step.routes[0].teachers = teachers;
+        spec.step.routes[0].teacher_count = 1;
     }
+    spec.step.routes[0].kept = objective->kind == OBJECTIVE_kept_kl ? 9 : 0;
     assert_ok(trainer_create(&trainer, &spec, &trace), &trace);
     assert_ok(trainer_run(trainer, &(struct trainer_hooks){0}, &trace), &trace);
     *count = 0;
@@ -101,6 +102,7 @@ static void every_divergence_gives_the_twins_bytes_on_lavapipe(void **state)
         {.kind = OBJECTIVE_jensen_shannon, .weight = 1, .temperature = 0.75f},
         {.kind = OBJECTIVE_mse, .weight = 1},
         {.kind = OBJECTIVE_cosine, .weight = 1},
+        {.kind = OBJECTIVE_kept_kl, .weight = 1, .temperature = 2},
     };
     for (size_t i = 0; i < sizeof objectives / sizeof *objectives; i++)
         check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.finite = VULKAN_FINITE_CHECKED}, &objectives[i]);

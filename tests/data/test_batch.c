@@ -285,6 +285,36 @@ static void counts_labels_and_their_bytes(void **state)
     tokenizer_close(t);
 }
 
+/* Samples counted from another one, and windows by their number, are the same samples. */
+static void samples_can_be_counted_from_any(void **state)
+{
+    (void)state;
+    struct corpus corpus = make_corpus(COUNT);
+    struct trace trace = {0};
+    struct batcher plain, later;
+    struct batch a, b;
+    struct batch_options o = {.length = 9, .rows = 2, .micros = 4, .seed = 7}, from = o;
+    from.first = 997; /* goes on into the next epoch */
+    assert_ok(batcher_open(&plain, &corpus, &o, &trace), &trace);
+    assert_ok(batcher_open(&later, &corpus, &from, &trace), &trace);
+    batch_init(&a, 2, 9);
+    batch_init(&b, 2, 9);
+    for (uint64_t n = 0; n < 16; n++) {
+        batcher_fill(&later, n / 4, (uint32_t)(n % 4), &a);
+        for (uint32_t row = 0; row < 2; row++) {
+            uint64_t window = batcher_window(&plain, 997 + 2 * n + row);
+            assert_int_equal(batcher_window(&later, 2 * n + row), window);
+            batcher_fill_window(&plain, window, row, &b);
+        }
+        assert_memory_equal(a.ids, b.ids, 18 * sizeof *a.ids);
+        assert_memory_equal(a.labels, b.labels, 18 * sizeof *a.labels);
+    }
+    batch_release(&a);
+    batch_release(&b);
+    batcher_release(&plain);
+    batcher_release(&later);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +327,7 @@ int main(void)
         cmocka_unit_test(strides_score_every_token_once),
         cmocka_unit_test(says_how_much_data_is_missing),
         cmocka_unit_test(counts_labels_and_their_bytes),
+        cmocka_unit_test(samples_can_be_counted_from_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

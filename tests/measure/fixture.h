@@ -4,6 +4,7 @@
 
 #include "backend-cpu/cpu.h"
 #include "data/corpus.h"
+#include "ir/build.h"
 #include "tests/support/test.h"
 #include "train/arch.h"
 #include "train/init.h"
@@ -56,6 +57,25 @@ static inline void fixture_release(struct fixture *f)
     graph_destroy(f->model);
     arena_release(&f->arena);
     test_directory_remove(f->directory);
+}
+
+/* logits + a vector */
+static inline void fixture_add_bias(struct graph *g)
+{
+    uint32_t logits = graph_find_output(g, "logits"), axis = dims_leaf(&g->dims, VOCAB);
+    float *values = ARENA_ARRAY(&g->arena, float, VOCAB);
+    for (int c = 0; c < VOCAB; c++)
+        values[c] = (float)(c % 7) * 0.5f - 1;
+    struct tensor_view view = {.base = (const uint8_t *)values,
+                               .base_size = VOCAB * sizeof *values,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {VOCAB},
+                               .strides = {1}};
+    uint32_t biased = build_binary(g, OP_add, logits, build_tensor(g, STR("head.bias"), &view, &axis));
+    for (uint32_t i = 0; i < g->outputs.count; i++)
+        if (g->outputs.items[i].value == logits)
+            g->outputs.items[i].value = biased;
 }
 
 #endif

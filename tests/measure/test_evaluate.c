@@ -1,5 +1,4 @@
 /* The loss of measure_evaluate against cross-entropy in double over the logits of the plain model. */
-#include "ir/build.h"
 #include "measure/evaluate.h"
 #include "measure/session.h"
 #include "tests/measure/fixture.h"
@@ -39,32 +38,13 @@ static double reference_loss(struct fixture *f, uint32_t length, uint64_t *score
     return sum / (double)*scored;
 }
 
-/* logits + a vector */
-static void add_bias(struct graph *g)
-{
-    uint32_t logits = graph_find_output(g, "logits"), axis = dims_leaf(&g->dims, VOCAB);
-    float *values = ARENA_ARRAY(&g->arena, float, VOCAB);
-    for (int c = 0; c < VOCAB; c++)
-        values[c] = (float)(c % 7) * 0.5f - 1;
-    struct tensor_view view = {.base = (const uint8_t *)values,
-                               .base_size = VOCAB * sizeof *values,
-                               .dtype = DTYPE_F32,
-                               .rank = 1,
-                               .dims = {VOCAB},
-                               .strides = {1}};
-    uint32_t biased = build_binary(g, OP_add, logits, build_tensor(g, STR("head.bias"), &view, &axis));
-    for (uint32_t i = 0; i < g->outputs.count; i++)
-        if (g->outputs.items[i].value == logits)
-            g->outputs.items[i].value = biased;
-}
-
 static void compare_with_double(bool is_biased)
 {
     struct fixture f;
     struct trace trace = {0};
     fixture_create(&f);
     if (is_biased)
-        add_bias(f.model);
+        fixture_add_bias(f.model);
     /* 96 * 7 tokens a batch: a head of two chunks, the second not full; the last batch is not full either */
     struct evaluate_options options = {.length = 96, .rows = 7};
     struct evaluation result;

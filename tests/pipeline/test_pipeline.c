@@ -44,7 +44,8 @@ static void naming_a_stage_that_makes_no_model_means_its_model(void **state)
                                                     "  - distill: {teacher: evaluate, data: t, steps: 1}\n");
     assert_int_equal(s[2].model, 0);
     assert_int_equal(s[3].model, 0); /* evaluate handed on what it was given */
-    assert_int_equal(s[4].teacher, 0);
+    assert_int_equal(s[4].teacher_count, 1);
+    assert_int_equal(s[4].teachers[0].stage, 0);
     assert_int_equal(s[4].model, 3);
 }
 

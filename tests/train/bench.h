@@ -29,8 +29,8 @@ static inline void bench_open(struct bench *b, struct arch arch, const struct ob
     b->teacher = model_build(larger, 1000);
     b->teachers[0] = b->teacher;
     b->spec = model_spec(b->executor, b->student, objectives, count, &b->data);
-    b->spec.step.teachers = b->teachers;
-    b->spec.step.teacher_count = 1;
+    b->spec.step.routes[0].teachers = b->teachers;
+    b->spec.step.routes[0].teacher_count = 1;
 }
 
 static inline void bench_start(struct bench *b)
@@ -40,7 +40,20 @@ static inline void bench_start(struct bench *b)
     assert_ok(trainer_create(&b->trainer, &b->spec, &trace), &trace);
     struct trainer *t = b->trainer;
     t->source.fill(t->source.payload, 0, 0, &t->batch);
-    int64_t tokens = b->spec.step.micro * b->spec.step.length;
+    int64_t tokens = b->spec.step.micro * b->spec.step.length, kept = b->spec.step.routes[0].kept;
+    if (kept > 0) {
+        struct targets *targets = &t->kept[0];
+        assert_ok(model_kept(&b->data, 0, 0, targets, &trace), &trace);
+        assert_ok(executor_tensor_write(b->executor, t->tensors[SLOT_KEPT_IDS][0], 0, tokens * kept,
+                                        targets->ids, &trace),
+                  &trace);
+        assert_ok(executor_tensor_write(b->executor, t->tensors[SLOT_KEPT_LOGS][0], 0, tokens * kept,
+                                        targets->logs, &trace),
+                  &trace);
+        assert_ok(executor_tensor_write(b->executor, t->tensors[SLOT_KEPT_REST][0], 0, tokens, targets->rest,
+                                        &trace),
+                  &trace);
+    }
     assert_ok(executor_tensor_write(b->executor, t->tensors[SLOT_TOKENS][0], 0, tokens, t->batch.ids, &trace),
               &trace);
     assert_ok(
@@ -65,7 +78,7 @@ static inline double run_loss(struct bench *b)
     struct trace trace = {0};
     struct trainer *t = b->trainer;
     assert_ok(trainer_clear_sums(t, &trace), &trace);
-    assert_ok(executor_run(b->executor, t->micro, &trace), &trace);
+    assert_ok(executor_run(b->executor, t->routes[0], &trace), &trace);
     double total = 0;
     for (uint32_t i = 0; i < t->step.loss_count; i++) {
         double loss;

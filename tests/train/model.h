@@ -71,6 +71,25 @@ static inline void model_fill(void *payload, uint64_t step, uint32_t micro, stru
     }
 }
 
+/* What some teacher might have kept of those sequences: ids that ascend, shares that need not add up to one.
+ */
+static inline enum status model_kept(void *payload, uint64_t step, uint32_t micro, struct targets *out,
+                                     struct trace *trace)
+{
+    (void)trace;
+    const struct model_data *data = payload;
+    uint32_t stride = data->vocab / out->kept, salt = ((uint32_t)step * data->micros + micro) * 7919 + 5;
+    for (uint32_t i = 0; i < out->tokens; i++) {
+        for (uint32_t j = 0; j < out->kept; j++) {
+            uint32_t at = i * out->kept + j, random = model_mix(salt + at);
+            out->ids[at] = (int32_t)(j * stride + random % stride);
+            out->logs[at] = -1 - (float)(random >> 24) * 0x1p-6f;
+        }
+        out->rest[i] = -2 - (float)(model_mix(salt * 31 + i) >> 24) * 0x1p-7f;
+    }
+    return OK;
+}
+
 static inline struct adamw model_adamw(void)
 {
     return (struct adamw){
@@ -84,15 +103,14 @@ static inline struct trainer_spec model_spec(struct executor *executor, const st
     return (struct trainer_spec){
         .executor = executor,
         .step = {.student = student,
-                 .objectives = objectives,
-                 .objective_count = count,
+                 .routes = {{.objectives = objectives, .objective_count = count}},
                  .micro = 2,
                  .length = 11,
                  .lanes = 1},
         .batch = 2 * data->micros,
         .schedule = {.kind = SCHEDULE_cosine, .warmup = 2, .steps = 10, .peak = 0.015625f},
         .adamw = model_adamw(),
-        .source = {model_fill, data},
+        .source = {.fill = model_fill, .kept = model_kept, .payload = data},
     };
 }
 

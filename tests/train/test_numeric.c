@@ -71,7 +71,7 @@ static void check_first_gradient(struct run *run)
                 &trace);
         for (int64_t i = 0; i < tokens; i++)
             weight += t->batch.weights[i];
-        assert_ok(executor_run(run->executor, t->micro, &trace), &trace);
+        assert_ok(executor_run(run->executor, t->routes[0], &trace), &trace);
     }
     for (uint32_t p = 0; p < t->step.parameters.count; p++) {
         int64_t count = t->step.parameters.items[p].count;
@@ -115,8 +115,8 @@ static void check_run(const struct reference_run *reference, int precision)
         objectives[count++] = (struct objective){.kind = OBJECTIVE_ce, .weight = reference->ce};
     struct model_data data = {.vocab = (uint32_t)arch.vocab, .micros = 2};
     struct trainer_spec spec = model_spec(run.executor, student, objectives, count, &data);
-    spec.step.teachers = teachers;
-    spec.step.teacher_count = 1;
+    spec.step.routes[0].teachers = teachers;
+    spec.step.routes[0].teacher_count = 1;
     assert_ok(trainer_create(&run.trainer, &spec, &trace), &trace);
     struct trainer *t = run.trainer;
     assert_int_equal(t->step.parameters.count, REFERENCE_PARAMETERS);

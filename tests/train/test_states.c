@@ -291,7 +291,7 @@ static void refuses_what_is_not_there(void **state)
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "need a teacher");
     const struct objective ce[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
     b.spec.step.states = (struct state_losses){.pairs = all_pairs, .count = 1, .scale = STATE_DYNAMIC};
-    b.spec.step.objectives = ce;
+    b.spec.step.routes[0].objectives = ce;
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "and there is none");
     bench_close(&b);
 }

@@ -108,6 +108,7 @@ static void has_the_gradient_of_every_divergence(void **state)
                 {.kind = OBJECTIVE_ce, .weight = 0.25f}};
             struct bench b;
             bench_open(&b, model_arch(), objectives, 2);
+            b.spec.step.routes[0].kept = kind == OBJECTIVE_kept_kl ? 9 : 0;
             bench_start(&b);
             check_gradients(&b);
             bench_close(&b);
@@ -157,7 +158,7 @@ static void compares_the_shared_vocabulary_only(void **state)
     b.teacher = model_build(narrower, 1000);
     b.teachers[0] = b.teacher;
     b.data.vocab = 60;
-    b.spec.step.vocabulary = 60;
+    b.spec.step.routes[0].vocabulary = 60;
     bench_start(&b);
     run_loss(&b);
     uint32_t head = b.trainer->step.parameters.count - 1;
@@ -182,7 +183,7 @@ static void keeps_no_tensor_of_tokens_by_vocabulary(void **state)
     b.spec.step.micro = 5;
     b.spec.step.length = 220;
     bench_start(&b);
-    const struct graph *graph = b.trainer->step.micro.graph;
+    const struct graph *graph = b.trainer->step.micros[0].graph;
     for (uint32_t v = 0; v < graph->values.count; v++) {
         const struct value *value = graph_value(graph, v);
         int64_t last = value->rank ? dims_size(&graph->dims, value->axes[value->rank - 1]) : 0;
@@ -224,7 +225,7 @@ static void builds_graphs_that_verify(void **state)
     b.spec.step.lanes = 2;
     struct step step;
     assert_ok(step_build(&step, &b.spec.step, &trace), &trace);
-    assert_ok(graph_verify(step.micro.graph, &trace), &trace);
+    assert_ok(graph_verify(step.micros[0].graph, &trace), &trace);
     assert_ok(graph_verify(step.fold.graph, &trace), &trace);
     assert_ok(graph_verify(step.update.graph, &trace), &trace);
     assert_int_equal(step.parameters.count, 21); /* all 22 tensors but rotary */
@@ -310,8 +311,8 @@ static void recomputing_keeps_little_of_a_layer(void **state)
             b.spec.step.length = 200;
             struct step step;
             assert_ok(step_build(&step, &b.spec.step, &trace), &trace);
-            assert_ok(graph_verify(step.micro.graph, &trace), &trace);
-            peaks[recomputes][deep] = peak_of(step.micro.graph);
+            assert_ok(graph_verify(step.micros[0].graph, &trace), &trace);
+            peaks[recomputes][deep] = peak_of(step.micros[0].graph);
             step_release(&step);
             bench_close(&b);
         }
@@ -329,19 +330,24 @@ static void refuses_what_does_not_fit(void **state)
     struct step step;
     struct bench b;
     bench_open(&b, model_arch(), kl, 1);
-    b.spec.step.teacher_count = 0;
+    b.spec.step.routes[0].teacher_count = 0;
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "needs a teacher");
     struct arch other = model_arch();
     other.vocab = 68;
     struct graph *wrong = model_build(other, 1);
     b.teachers[0] = wrong;
-    b.spec.step.teacher_count = 1;
+    b.spec.step.routes[0].teacher_count = 1;
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace,
                  "different vocabularies: 68 and 67");
     b.spec.step.chunk = 100;
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "whole blocks");
     b.spec.step.chunk = 0;
-    b.spec.step.objective_count = 0;
+    static const struct objective kept[] = {{.kind = OBJECTIVE_kept_kl, .weight = 1}};
+    b.spec.step.routes[0].objectives = kept;
+    assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "what was kept of a teacher");
+    b.spec.step.routes[0].kept = 68;
+    assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "more than the vocabulary");
+    b.spec.step.routes[0].objective_count = 0;
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "objectives");
     graph_destroy(wrong);
     bench_close(&b);

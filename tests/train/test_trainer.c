@@ -29,8 +29,8 @@ static void open_fixture(struct fixture *f, const struct objective *objective, u
     f->teachers[0] = f->teacher = model_build(model_arch(), 500);
     f->spec = model_spec(f->executor, f->student, objective, 1, &f->data);
     if (objective == kl) {
-        f->spec.step.teachers = f->teachers;
-        f->spec.step.teacher_count = 1;
+        f->spec.step.routes[0].teachers = f->teachers;
+        f->spec.step.routes[0].teacher_count = 1;
     }
 }
 
@@ -254,7 +254,7 @@ static void drops_a_step_that_was_left_in_the_middle(void **state)
     size_t bytes, other_bytes;
     float *whole = train(&f, &bytes);
     struct middle middle = {.data = f.data};
-    f.spec.source = (struct trainer_source){fill_and_raise, &middle};
+    f.spec.source = (struct trainer_source){.fill = fill_and_raise, .payload = &middle};
     struct trainer *trainer = create(&f);
     struct trainer_hooks hooks = {.interrupted = &middle.raised};
     assert_fails(trainer_run(trainer, &hooks, &trace), INTERRUPTED, &trace, "after 4");
@@ -323,7 +323,7 @@ static void recomputes_where_memory_is_short(void **state)
     for (int i = 0; i < 3; i++) {
         f.spec.memory = limits[i];
         struct trainer *trainer = create(&f);
-        nodes[i] = trainer_step(trainer)->micro.graph->nodes.count;
+        nodes[i] = trainer_step(trainer)->micros[0].graph->nodes.count;
         trainer_destroy(trainer);
     }
     assert_int_equal(nodes[0], nodes[1]);

@@ -10,7 +10,7 @@ PUSH_BLOCK(push_rows)
     uint rows;        /* groups, or what a column adds up */
     uint columns;     /* elements of a row */
     uint length;      /* embed: rows of the table; block_squares: elements in all; sequences: results;
-                       * kl_top_rows: how many are kept */
+                       * top_rows, kl_top_rows, kl_kept_rows: how many are kept */
     uint first, held; /* embed: the rows of the table that are bound; of dot and sum see there */
     uint stride;      /* embed_grad: elements between rows of the table */
     float reciprocal; /* 1/n of a mean, rounded once */

@@ -1,0 +1,55 @@
+/* The head is found by structure: what makes "logits", but for what the tail does to them. */
+#include "measure/head_graph.h"
+#include "ir/build.h"
+
+static const struct node *producer(const struct graph *model, uint32_t value)
+{
+    const struct value *v = value == ID_NONE ? NULL : graph_value(model, value);
+    return v && v->origin == VALUE_NODE ? &model->nodes.items[v->source] : NULL;
+}
+
+enum status head_graph_copy(struct head_graph *out, struct graph *to, const struct graph *model,
+                            struct trace *trace)
+{
+    uint32_t logits = graph_find_output(model, "logits");
+    struct logit_tail tail = {.product = logits};
+    if (logits != ID_NONE)
+        tail = logit_tail_find(model, logits);
+    logits = tail.product;
+    const struct node *node = producer(model, logits);
+    if (!node || node->op != OP_matmul_nt)
+        return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
+    struct graph_copy copy = graph_copy_begin(to, model);
+    for (uint32_t i = 0; i < model->inputs.count; i++)
+        graph_copy_input(&copy, i);
+    for (uint32_t i = 0; i < model->tensors.count; i++)
+        graph_copy_tensor(&copy, i);
+    for (uint32_t i = 0; i < model->nodes.count; i++)
+        if (&model->nodes.items[i] != node && !logit_tail_has(&tail, model->nodes.items[i].results[0]))
+            TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
+    logit_tail_move(&tail, copy.values);
+    *out = (struct head_graph){copy.values[node->inputs[0]], copy.values[node->inputs[1]], tail};
+    return OK;
+}
+
+uint32_t head_graph_logits(const struct head_graph *head, struct graph *graph, int64_t start, int64_t rows,
+                           int64_t vocabulary)
+{
+    struct build_attributes range = {.start = start, .rows = rows}, used = {.start = 0, .rows = vocabulary};
+    uint32_t weight = head->weight, kept[LOGIT_TAIL_MAX];
+    struct logit_tail tail = head->tail;
+    if (vocabulary > 0 && vocabulary < head_graph_size(head, graph)) {
+        weight = build_op(graph, OP_rows, &weight, &used);
+        for (uint32_t i = 0; i < tail.count; i++)
+            if (tail.steps[i].op == OP_add)
+                tail.steps[i].vector = build_op(graph, OP_items, &tail.steps[i].vector, &used);
+    }
+    uint32_t logits =
+        build_binary(graph, OP_matmul_nt, build_op(graph, OP_rows, &head->hidden, &range), weight);
+    return logit_tail_apply(&tail, graph, logits, kept);
+}
+
+int64_t head_graph_size(const struct head_graph *head, const struct graph *graph)
+{
+    return dims_size(&graph->dims, graph_value(graph, head->weight)->axes[0]);
+}
