@@ -92,7 +92,7 @@ const struct op_case op_cases[] = {
     BENT_ATTENTIONS(2, 37, 2, 2, 8, 8, 1, 9, 0), BENT_ATTENTIONS(1, 37, 2, 1, 8, 4, 0, 0, 1.5f), BENT_ATTENTIONS(1, 5, 1, 2, 3, 5, 1, 1, 0),
     BENT_ATTENTIONS(1, 660, 1, 2, 6, 7, 1, 77, 0.7f), BENT_ATTENTIONS(1, 700, 1, 1, 4, 9, 1, 530, 0), BENT_ATTENTIONS(1, 20, 1, 1, 4, 4, 1, 20, 30),
     SLOPED_ATTENTIONS(1, 1, 1, 1, 1, 1, 1, 0), SLOPED_ATTENTIONS(2, 37, 4, 1, 8, 8, 1, 0), SLOPED_ATTENTIONS(1, 70, 2, 3, 5, 7, 1, 9),
-    SLOPED_ATTENTIONS(1, 601, 1, 2, 4, 9, 1, 0), SLOPED_ATTENTIONS(1, 19, 2, 1, 6, 4, 0, 0), SLOPED_ATTENTIONS(1, 660, 2, 1, 6, 7, 1, 530),
+    SLOPED_ATTENTIONS(1, 601, 1, 2, 4, 9, 1, 0), SLOPED_ATTENTIONS(1, 19, 2, 1, 6, 4, 0, 0),
     {OP_rotary_table, {0}, {S2(2, 19), S1(4)}, {S3(19, 2, 4)}}, {OP_rotary_table, {0}, {S2(1, 1), S1(1)}, {S3(1, 2, 1)}},
     {OP_rotary_table, {0}, {S2(1, 1000), S1(3)}, {S3(1000, 2, 3)}},
     {OP_rope, {0}, {S3(2, 5, 24), S3(5, 2, 4)}, {S3(2, 5, 24)}},
