@@ -114,6 +114,7 @@ static enum status write_text(struct builder *text, const struct run *run, const
     add_stage(text, run, "scores", e->scores);
     add_stage(text, run, "like", e->like);
     TRY(add_input(text, run, "data", e->data, trace));
+    TRY(add_input(text, run, "task", e->task, trace));
     TRY(add_input(text, run, "source", e->source, trace));
     return strcmp(e->kind->name, "init") == 0 ? add_tokenizer(text, run, &e->settings, trace) : OK;
 }

@@ -1,6 +1,7 @@
 /* Reading the pipeline file. Stages refer to earlier stages and to inputs by name; what a stage does not name
  * is taken from its place in the list (the model of the stage before, the nearest scores above). */
 #include "pipeline/pipeline.h"
+#include "data/task.h"
 #include "pipeline/stage.h"
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,7 @@ static enum status connect(struct reader *r, struct stage_entry *stage, const st
     TRY(refer_stage(r, stage, "teacher", false, &stage->teacher));
     TRY(refer_stage(r, stage, "like", false, &stage->like));
     TRY(refer_input(r, stage, "data", kind_is(stage, "answer") ? "task" : "text", &stage->data));
+    TRY(refer_input(r, stage, "task", "task", &stage->task));
     if (kind_is(stage, "import"))
         TRY(refer_input(r, stage, "model", "model", &stage->source));
     if (!is_source && stage->model == STAGE_NONE)
@@ -285,6 +287,25 @@ static enum status check_distilling(struct reader *r, const struct settings *s)
     return OK;
 }
 
+/* Depth by a task needs one, with choices where they are compared; and a task is there for something. */
+static enum status check_depth(struct reader *r, const struct stage_entry *stage)
+{
+    const struct settings *s = &stage->settings;
+    bool margin = settings_has_word(s, "depth", "margin"), has_task = stage->task != STAGE_NONE;
+    enum task_kind kind;
+    if (has_task != (margin || settings_has_word(s, "depth", "accuracy")))
+        return settings_fail(s, has_task ? "task" : "depth", r->trace,
+                             has_task ? "depth asks for neither accuracy nor margin"
+                                      : "accuracy and margin need a task");
+    if (margin &&
+        task_kind_from_name(str_from(settings_text(&r->out->inputs.items[stage->task].settings, "task")),
+                            &kind) &&
+        task_metrics_of(kind) == TASK_COMPLETION)
+        return settings_fail(s, "depth", r->trace, "margin compares choices, and %s has none",
+                             task_name(kind));
+    return OK;
+}
+
 static enum status check_score(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
@@ -293,6 +314,7 @@ static enum status check_score(struct reader *r, const struct stage_entry *stage
         return settings_fail(s, "samples", r->trace,
                              "%lld is not a multiple of micro (%lld), the sequences at a time",
                              (long long)samples, (long long)micro);
+    TRY(check_depth(r, stage));
     struct str rest = {0}, word;
     while (settings_next_word(s, "metric", &rest, &word))
         if (str_is(word, "flap") && strcmp(settings_text(s, "neurons"), "before") == 0)
@@ -354,6 +376,7 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
                                 .scores = STAGE_NONE,
                                 .like = STAGE_NONE,
                                 .data = STAGE_NONE,
+                                .task = STAGE_NONE,
                                 .source = STAGE_NONE,
                                 .line = key->line,
                                 .column = key->column};

@@ -28,7 +28,8 @@ struct stage_entry {
     uint32_t teacher; /* distill */
     uint32_t scores;  /* prune, apply */
     uint32_t like;    /* init */
-    uint32_t data;    /* number of an input: score, train, distill, evaluate */
+    uint32_t data;    /* number of an input: score, train, distill, evaluate, answer */
+    uint32_t task;    /* number of an input: score */
     uint32_t source;  /* number of an input: import */
 };
 
