@@ -341,6 +341,9 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
         return settings_fail(s, "loss.ce", r->trace, "nothing to minimise: ce is 0");
     if (kind_is(stage, "score"))
         TRY(check_score(r, stage));
+    if (kind_is(stage, "generate") && settings_integer(s, "samples") == 0 && !settings_integer(s, "greedy"))
+        return settings_fail(s, "samples", r->trace,
+                             "no text is asked for: greedy is false and samples is 0");
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
         !settings_has(s, "gguf"))
         return settings_fail(s, "onnx", r->trace, "export needs onnx, hf or gguf");

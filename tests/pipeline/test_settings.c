@@ -166,6 +166,24 @@ static void a_profile_sets_what_is_not_given(void **state)
     assert_string_equal(joined_words(f, "sites"), "<final><mlp>");
 }
 
+/* Of one text and of a list; lists that join to the same text are not the same. */
+static void texts_are_a_text_or_a_list(void **state)
+{
+    struct fixture *f = *state;
+    const char *one = print(f, "generate", "{prompt: 'a, 1:b'}");
+    struct str rest = {0}, text;
+    assert_true(settings_next_text(&f->settings, "prompt", &rest, &text));
+    assert_true(str_is(text, "a, 1:b"));
+    assert_false(settings_next_text(&f->settings, "prompt", &rest, &text));
+    assert_string_equal(print(f, "generate", "{prompt: ['a, 1:b']}"), one);
+    const char *two = print(f, "generate", "{prompt: [a, '1:b ']}");
+    assert_true(strcmp(print(f, "generate", "{prompt: [a1, ':b ']}"), two) != 0);
+    rest = (struct str){0};
+    assert_true(settings_next_text(&f->settings, "prompt", &rest, &text) && str_is(text, "a1"));
+    assert_true(settings_next_text(&f->settings, "prompt", &rest, &text) && str_is(text, ":b "));
+    assert_false(settings_next_text(&f->settings, "prompt", &rest, &text));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +197,7 @@ int main(void)
         FIXTURE_TEST(rejects_nul_bytes_in_names),
         FIXTURE_TEST(keys_longer_than_any_setting_are_unknown),
         FIXTURE_TEST(setting_a_value_prints_like_reading_it),
+        FIXTURE_TEST(texts_are_a_text_or_a_list),
         FIXTURE_TEST(a_profile_sets_what_is_not_given),
         FIXTURE_TEST(failures_point_at_the_setting_or_the_stage),
     };
