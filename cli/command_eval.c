@@ -16,7 +16,7 @@ static void print_result(const struct command *command, const struct evaluation 
         printf(
             "loss %.4f +- %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu "
             "bytes)\n",
-            e->loss, 1.96 * e->error, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
+            e->loss, e->error, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
             (unsigned long long)e->bytes);
 }
 

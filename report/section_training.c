@@ -73,16 +73,16 @@ enum status section_training(struct builder *page, const struct run *run, struct
     if (count == 0)
         return OK;
     page_section(page, "training", "Training");
-    builder_add_text(page, "<h3>Loss of a step</h3>\n");
+    page_pair_begin(page);
     for (uint32_t c = 0; c < count; c++) {
-        if (count > 1) {
-            builder_add_text(page, "<p class=\"soft\">");
-            page_add_text(page, str_from(losses[c].name));
-            builder_add_text(page, "</p>\n");
-        }
-        chart_lines(page, "step", "loss", &losses[c], 1);
+        builder_add_text(page, "<h3>Loss of ");
+        page_add_text(page, str_from(losses[c].name));
+        builder_add_text(page, "</h3>\n");
+        chart_lines(page, "step", "loss", &losses[c], 1, "stages", CHART_HIGH);
+        page_pair_next(page);
     }
     builder_add_text(page, "<h3>Learning rate</h3>\n");
-    chart_lines(page, "step", "rate", rates, count);
+    chart_lines(page, "step", "rate", rates, count, "stages", CHART_HIGH);
+    page_pair_end(page);
     return OK;
 }
