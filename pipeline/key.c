@@ -134,7 +134,8 @@ enum status key_make(struct hash128 *out, struct run *run, uint32_t number, stru
     return make(out, run, &run->pipeline.stages.items[number], trace);
 }
 
-enum status key_make_unstopped(struct hash128 *out, struct run *run, uint32_t number, struct trace *trace)
+enum status key_make_unstopped(struct hash128 *out, const struct run *run, uint32_t number,
+                               struct trace *trace)
 {
     struct arena arena = {0};
     struct stage_entry entry = run->pipeline.stages.items[number];

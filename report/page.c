@@ -12,7 +12,7 @@ static const char style[] =
     "--c:#15803d;--d:#7e22ce;--e:#a16207;--f:#0e7490}"
     "@media(prefers-color-scheme:dark){:root{--back:#15171a;--text:#e6e8eb;--soft:#9ba1a6;--line:#34383d;--box:#1e2125;"
     "--ink:#7aa7ff;--a:#7aa7ff;--b:#ff9d66;--c:#6ee787;--d:#d2a8ff;--e:#e3c05c;--f:#5cd0e6}}"
-    "body{font:15px/1.5 system-ui,sans-serif;background:var(--back);color:var(--text);margin:0 auto;max-width:72rem;"
+    "body{font:15px/1.5 system-ui,sans-serif;background:var(--back);color:var(--text);margin:0 auto;max-width:74rem;"
     "padding:1.5rem}"
     "h1{font-size:1.6rem;margin:0 0 .2rem}h2{font-size:1.2rem;margin:2.2rem 0 .6rem;border-bottom:1px solid "
     "var(--line)}h3{font-size:1rem;margin:1.2rem 0 .4rem}p{margin:.4rem 0}.soft{color:var(--soft)}"
@@ -24,10 +24,10 @@ static const char style[] =
     ".texts p{background:var(--box);border:1px solid var(--line);border-radius:6px;padding:.5rem .7rem;margin:0;"
     "white-space:pre-wrap;overflow-wrap:anywhere}.texts small{display:block;color:var(--soft);white-space:normal}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}"
-    "th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}"
-    "td.n{text-align:right}td.w{white-space:normal;min-width:14rem}th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom;min-width:3.2rem}code{font:.85em ui-monospace,monospace}"
+    "th,td{padding:.25rem .55rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}"
+    "td.n{text-align:right}td.w{white-space:normal;min-width:14rem}th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}code{font:.85em ui-monospace,monospace}"
     "svg{max-width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:var(--text)}"
-    "svg .soft{fill:var(--soft)}@media(max-width:40rem){body{padding:1rem}}.key{display:inline-block;margin-right:1rem}"
+    "svg .soft{fill:var(--soft)}@media(max-width:40rem){body{padding:1rem}th{white-space:nowrap}}.key{display:inline-block;margin-right:1rem}"
     ".key i{display:inline-block;width:.8em;height:.8em;margin-right:.35em;border-radius:2px}";
 
 #define HEADING "<h2 id=\""

@@ -169,7 +169,7 @@ enum status section_evaluation(struct builder *page, const struct run *run, stru
             find_column(&s, &p->stages.items[i]);
     if (s.count == 0)
         return OK;
-    const char *headings[4 + 2 * MOST_COLUMNS] = {"model", "parameters", "outside embeddings",
+    const char *headings[4 + 2 * MOST_COLUMNS] = {"model", "parameters", "non-embedding",
                                                   "tokens trained here"};
     for (uint32_t c = 0; c < s.count; c++) {
         headings[4 + s.columns[c].first] = arena_printf(

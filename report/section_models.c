@@ -104,9 +104,8 @@ enum status section_models(struct builder *page, const struct run *run, struct a
                            struct trace *trace)
 {
     static const char *const headings[MODEL_CELLS] = {
-        "stage",      "layers",     "hidden", "heads",      "KV heads",           "head size",
-        "MLP",        "vocabulary", "tied",   "parameters", "outside embeddings", "FLOPs a token",
-        "FLOPs a key"};
+        "stage",      "layers", "hidden",     "heads",         "KV heads",    "head size", "MLP",
+        "vocabulary", "tied",   "parameters", "non-embedding", "FLOPs/token", "FLOPs/key"};
     bool is_begun = false;
     for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
         struct facts facts;
@@ -181,7 +180,7 @@ static struct str amendments(struct arena *arena, const json_t *receipt)
     return str_from(text);
 }
 
-enum { REWRITE_CELLS = 9 };
+enum { REWRITE_CELLS = 8 };
 
 static enum status add_rewrite(struct builder *page, const struct run *run, uint32_t stage,
                                const json_t *receipt, struct arena *arena, struct trace *trace)
@@ -197,7 +196,6 @@ static enum status add_rewrite(struct builder *page, const struct run *run, uint
         changed_sizes(arena, &before.shape, &after.shape),
         change(arena, receipt, "parameters_before", "parameters_after"),
         change(arena, receipt, "flops_per_token_before", "flops_per_token_after"),
-        change(arena, receipt, "flops_per_key_before", "flops_per_key_after"),
         str_from(arena_printf(arena, "%.4g", drift)),
         str_from(arena_printf(arena, "%.4g", json_number_value(json_object_get(receipt, "kl")))),
         amendments(arena, receipt)};
@@ -208,15 +206,8 @@ static enum status add_rewrite(struct builder *page, const struct run *run, uint
 enum status section_rewrites(struct builder *page, const struct run *run, struct arena *arena,
                              struct trace *trace)
 {
-    static const char *const headings[REWRITE_CELLS] = {"stage",
-                                                        "contract",
-                                                        "sizes",
-                                                        "parameters",
-                                                        "FLOPs a token",
-                                                        "FLOPs a key",
-                                                        "largest change of a logit",
-                                                        "KL, nats",
-                                                        "amended"};
+    static const char *const headings[REWRITE_CELLS] = {
+        "stage", "contract", "sizes", "parameters", "FLOPs/token", "logit change", "KL, nats", "amended"};
     bool is_begun = false;
     for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
         json_t *receipt;

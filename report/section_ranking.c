@@ -38,8 +38,8 @@ static void add_candidate(struct builder *page, const struct search *search, con
 
 void section_candidates(struct builder *page, const struct search *search)
 {
-    static const char *const costs[COST_COUNT] = {"parameters", "outside embeddings", "bytes of memory",
-                                                  "FLOPs a token"};
+    static const char *const costs[COST_COUNT] = {"parameters", "non-embedding", "bytes of memory",
+                                                  "FLOPs/token"};
     struct arena arena = {0};
     const struct candidates *all = &search->candidates;
     const struct circumstances *c = &search->space.circumstances;

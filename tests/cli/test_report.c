@@ -191,9 +191,9 @@ static void a_page_of_a_search_shows_its_rankings(void **state)
     json_t *lines = json_lines(&o.out);
     page = report(f);
     expect_ranking(&page, lines);
-    static const char *const parts[] = {"id=\"ranking\"",     "id=\"candidates\"", "id=\"evaluation\"",
-                                        "id=\"training\"",    ">untrained<",       ">12 steps<",
-                                        "By loss of evaluate"};
+    static const char *const parts[] = {"id=\"ranking\"",      "id=\"candidates\"", "id=\"evaluation\"",
+                                        "id=\"training\"",     ">untrained<",       ">12 steps<",
+                                        "By loss of evaluate", "Learning rate"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         expect(&page, parts[i]);
     assert_null(strstr(builder_text(&page), "<script"));
