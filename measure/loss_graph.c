@@ -2,11 +2,10 @@
  * row. Weights are 0 where a row has no label. */
 #include "measure/loss_graph.h"
 #include "ir/build.h"
-#include "passes/logit_tail.h"
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The model without its output; yields the values in `to` of the head's operands. */
+/* Its operands in the loss graph. */
 struct head {
     uint32_t hidden, weight; /* logits = matmul_nt(hidden, weight) */
     uint32_t bias;           /* plus this, or ID_NONE */
@@ -31,30 +30,46 @@ static uint32_t find_bias(const struct graph *model, const struct node *sum, uin
     return ID_NONE;
 }
 
+enum status loss_head_find(struct loss_head *out, const struct graph *model, struct trace *trace)
+{
+    uint32_t logits = graph_find_output(model, "logits");
+    *out = (struct loss_head){.node = ID_NONE, .sum = ID_NONE, .bias = ID_NONE, .tail = {.product = logits}};
+    if (logits != ID_NONE)
+        out->tail = logit_tail_find(model, logits);
+    logits = out->tail.product;
+    const struct node *sum = producer(model, logits);
+    out->bias = find_bias(model, sum, &logits);
+    const struct node *node = out->bias == ID_NONE ? sum : producer(model, logits);
+    if (!node || node->op != OP_matmul_nt)
+        return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
+    out->node = (uint32_t)(node - model->nodes.items);
+    if (out->bias != ID_NONE)
+        out->sum = (uint32_t)(sum - model->nodes.items);
+    return OK;
+}
+
+bool loss_head_has(const struct loss_head *head, const struct graph *model, uint32_t node)
+{
+    return node == head->node || node == head->sum ||
+           (head->node != ID_NONE && logit_tail_has(&head->tail, model->nodes.items[node].results[0]));
+}
+
 static enum status copy_body(struct head *out, struct graph *to, const struct graph *model,
                              struct trace *trace)
 {
-    uint32_t logits = graph_find_output(model, "logits");
-    struct logit_tail tail = {.product = logits};
-    if (logits != ID_NONE)
-        tail = logit_tail_find(model, logits);
-    logits = tail.product;
-    const struct node *sum = producer(model, logits);
-    uint32_t bias = find_bias(model, sum, &logits);
-    const struct node *node = bias == ID_NONE ? sum : producer(model, logits);
-    if (!node || node->op != OP_matmul_nt)
-        return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
+    struct loss_head head;
+    TRY(loss_head_find(&head, model, trace));
     struct graph_copy copy = graph_copy_begin(to, model);
     for (uint32_t i = 0; i < model->inputs.count; i++)
         graph_copy_input(&copy, i);
     for (uint32_t i = 0; i < model->tensors.count; i++)
         graph_copy_tensor(&copy, i);
     for (uint32_t i = 0; i < model->nodes.count; i++)
-        if (&model->nodes.items[i] != node && (&model->nodes.items[i] != sum || bias == ID_NONE) &&
-            !logit_tail_has(&tail, model->nodes.items[i].results[0]))
+        if (!loss_head_has(&head, model, i))
             TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
+    const struct node *node = &model->nodes.items[head.node];
     *out = (struct head){copy.values[node->inputs[0]], copy.values[node->inputs[1]],
-                         bias == ID_NONE ? ID_NONE : copy.values[bias], tail};
+                         head.bias == ID_NONE ? ID_NONE : copy.values[head.bias], head.tail};
     return OK;
 }
 

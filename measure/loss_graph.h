@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "ir/graph.h"
+#include "passes/logit_tail.h"
 
 enum { LOSS_CHUNK = 512, LOSS_NAME_SIZE = 32 };
 
@@ -13,6 +14,19 @@ enum loss_outputs {
     LOSS_EACH,            /* "losses.K" [n]: in nats, of tokens [512 K, 512 K + n) */
     LOSS_EACH_AND_LOGITS, /* and "logits.K" [n, vocabulary] */
 };
+
+/* How a model's "logits" are made: matmul_nt(hidden, weight), perhaps plus a bias, scaled and capped. Nodes
+ * and values are the model's. */
+struct loss_head {
+    uint32_t node;          /* the product */
+    uint32_t sum;           /* the node that adds the bias, or ID_NONE */
+    uint32_t bias;          /* a value, or ID_NONE */
+    struct logit_tail tail; /* of that */
+};
+/* UNSUPPORTED: they are made otherwise; then `node` is ID_NONE. */
+enum status loss_head_find(struct loss_head *out, const struct graph *model, struct trace *trace) MUST_CHECK;
+/* Whether the node is one of those between hidden and logits. */
+bool loss_head_has(const struct loss_head *head, const struct graph *model, uint32_t node);
 
 /* `model` has input "tokens" [b, s] and output "logits" = matmul_nt(hidden, head), with or without a bias,
  * else UNSUPPORTED. Of the result, tokens = b * s; inputs are those of the model, "labels" and "weights" [b,

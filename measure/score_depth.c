@@ -97,13 +97,13 @@ static enum status build_without(struct scorer *s, struct candidate *c, struct t
         bool depends = false;
         for (uint32_t i = 0; i < node->input_count; i++)
             depends = depends || changed[node->inputs[i]];
-        if (!depends || n == s->head_node)
+        if (!depends || loss_head_has(&s->head, model, n))
             continue;
         status = graph_copy_node(&copy, node, trace);
         for (uint32_t i = 0; i < node->result_count; i++)
             changed[node->results[i]] = true;
     }
-    c->hidden = copy.values[model->nodes.items[s->head_node].inputs[0]];
+    c->hidden = copy.values[model->nodes.items[s->head.node].inputs[0]];
     arena_release(&scratch);
     return status;
 }
@@ -138,10 +138,15 @@ static uint32_t plus(struct graph *graph, uint32_t sum, uint32_t term)
     return sum == ID_NONE ? term : build_binary(graph, OP_add, sum, term);
 }
 
-static uint32_t chunk_logits(struct scorer *s, uint32_t hidden, const struct build_attributes *range)
+uint32_t scorer_chunk_logits(struct scorer *s, uint32_t hidden, const struct build_attributes *range,
+                             uint32_t kept[LOGIT_TAIL_MAX])
 {
-    uint32_t weight = s->copy.values[s->model->nodes.items[s->head_node].inputs[1]];
-    return build_binary(s->graph, OP_matmul_nt, build_op(s->graph, OP_rows, &hidden, range), weight);
+    uint32_t weight = s->copy.values[s->model->nodes.items[s->head.node].inputs[1]];
+    uint32_t logits =
+        build_binary(s->graph, OP_matmul_nt, build_op(s->graph, OP_rows, &hidden, range), weight);
+    if (s->head.bias != ID_NONE)
+        logits = build_binary(s->graph, OP_add, logits, s->copy.values[s->head.bias]);
+    return logit_tail_apply(&s->head.tail, s->graph, logits, kept);
 }
 
 static uint32_t chunk_loss(struct scorer *s, uint32_t logits, const struct build_attributes *range)
@@ -176,8 +181,8 @@ static void add_chunk(struct scorer *s, struct totals *full, struct totals *with
                       const struct build_attributes *range)
 {
     struct graph *g = s->graph;
-    uint32_t hidden = s->copy.values[s->model->nodes.items[s->head_node].inputs[0]];
-    uint32_t logits = chunk_logits(s, hidden, range);
+    uint32_t hidden = s->copy.values[s->model->nodes.items[s->head.node].inputs[0]], kept[LOGIT_TAIL_MAX];
+    uint32_t logits = scorer_chunk_logits(s, hidden, range, kept);
     if (scorer_wants_depth(s, DEPTH_PERPLEXITY))
         full->loss = plus(g, full->loss, chunk_loss(s, logits, range));
     if (scorer_wants_depth(s, DEPTH_LOGIT_ERROR))
@@ -185,7 +190,7 @@ static void add_chunk(struct scorer *s, struct totals *full, struct totals *with
     for (uint32_t i = 0; i < s->candidates.count; i++) {
         if (!is_removed_here(s, i))
             continue;
-        uint32_t other = chunk_logits(s, s->candidates.items[i].hidden, range);
+        uint32_t other = scorer_chunk_logits(s, s->candidates.items[i].hidden, range, kept);
         if (scorer_wants_depth(s, DEPTH_PERPLEXITY))
             without[i].loss = plus(g, without[i].loss, chunk_loss(s, other, range));
         if (scorer_wants_depth(s, DEPTH_LOGIT_ERROR))

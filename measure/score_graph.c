@@ -102,7 +102,7 @@ static enum status copy_model(struct scorer *s, struct trace *trace)
         graph_copy_tensor(&s->copy, i);
     for (uint32_t n = 0; n < model->nodes.count; n++) {
         const struct node *node = &model->nodes.items[n];
-        if (n == s->head_node)
+        if (loss_head_has(&s->head, model, n))
             continue;
         if (s->options->energy && scorer_measures_model(s) && scorer_is_stream_norm(s, node))
             measure_energy(s, node);
@@ -119,17 +119,19 @@ static enum status copy_model(struct scorer *s, struct trace *trace)
 static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
 {
     struct graph *g = s->graph;
-    const struct node *head = &s->model->nodes.items[s->head_node];
+    const struct node *head = &s->model->nodes.items[s->head.node];
     uint32_t hidden = s->copy.values[head->inputs[0]], weight = s->copy.values[head->inputs[1]];
+    uint32_t kept[LOGIT_TAIL_MAX];
     uint32_t gradient = hidden; /* every row is replaced */
     for (int64_t start = 0; start < tokens; start += CHUNK) {
         struct build_attributes range = {.start = start,
                                          .rows = tokens - start < CHUNK ? tokens - start : CHUNK};
-        uint32_t logits = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &hidden, &range), weight);
+        uint32_t logits = scorer_chunk_logits(s, hidden, &range, kept);
         uint32_t inputs[3] = {logits, build_op(g, OP_items, &s->labels, &range),
                               build_op(g, OP_items, &s->weights, &range)};
         uint32_t loss = build_op(g, OP_ce_rows, inputs, NULL);
-        uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, build_result(g, loss, 1), weight)};
+        uint32_t of_product = logit_tail_pull_back(&s->head.tail, g, kept, build_result(g, loss, 1));
+        uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, of_product, weight)};
         gradient = build_op(g, OP_place_rows, placed, &range);
     }
     return gradient;
@@ -137,7 +139,7 @@ static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
 
 static enum status add_taylor(struct scorer *s, int64_t tokens, struct trace *trace)
 {
-    struct gradient_seed seed = {s->copy.values[s->model->nodes.items[s->head_node].inputs[0]],
+    struct gradient_seed seed = {s->copy.values[s->model->nodes.items[s->head.node].inputs[0]],
                                  build_head_gradient(s, tokens)};
     uint32_t *values = ARENA_ARRAY(s->arena, uint32_t, 2 * (size_t)s->sites.count + 1);
     uint32_t *gradients = values + s->sites.count;
@@ -160,15 +162,10 @@ static enum status add_taylor(struct scorer *s, int64_t tokens, struct trace *tr
 
 static enum status find_head(struct scorer *s, struct trace *trace)
 {
-    uint32_t logits = graph_find_output(s->model, "logits");
-    const struct value *v = logits == ID_NONE ? NULL : graph_value(s->model, logits);
-    s->head_node = ID_NONE;
-    if (v && v->origin == VALUE_NODE && s->model->nodes.items[v->source].op == OP_matmul_nt)
-        s->head_node = v->source;
+    struct trace none = {0};
     bool needed = scorer_wants_removals(s) || scorer_wants(s, SCORE_TAYLOR);
-    return s->head_node == ID_NONE && needed
-               ? status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer")
-               : OK;
+    enum status status = loss_head_find(&s->head, s->model, needed ? trace : &none);
+    return needed ? status : OK;
 }
 
 static enum status check_task(const struct scorer *s, struct trace *trace)

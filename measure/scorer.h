@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "data/batch.h"
 #include "ir/build.h"
+#include "measure/loss_graph.h"
 #include "measure/score.h"
 #include "measure/session.h"
 #include "passes/classes.h"
@@ -60,8 +61,8 @@ struct scorer {
     struct graph *graph;
     struct graph_copy copy;
     uint32_t ones, labels,
-        weights;        /* inputs [b, s]; the last two only where a loss is needed, else ID_NONE */
-    uint32_t head_node; /* of the model: logits = matmul_nt(hidden, head) */
+        weights;           /* inputs [b, s]; the last two only where a loss is needed, else ID_NONE */
+    struct loss_head head; /* its node is ID_NONE where none was found, nor needed */
     VEC(struct site) sites;
     VEC(struct signal) signals;
     uint32_t first_signal; /* of the sweep that runs */
@@ -98,6 +99,10 @@ static inline bool scorer_measures_model(const struct scorer *s)
 }
 /* score_depth.c: candidates; their cosines as soon as the stream is there, the rest behind the model. */
 enum status scorer_add_candidates(struct scorer *s, struct trace *trace) MUST_CHECK;
+/* What the head of the model makes of rows of `hidden`, in the scoring graph: the logits, and in kept[] the
+ * steps after the product. */
+uint32_t scorer_chunk_logits(struct scorer *s, uint32_t hidden, const struct build_attributes *range,
+                             uint32_t kept[LOGIT_TAIL_MAX]);
 void scorer_add_cosines(struct scorer *s, uint32_t value);
 enum status scorer_add_removals(struct scorer *s, int64_t tokens, struct trace *trace) MUST_CHECK;
 void scorer_depth_scores(struct scores *out, const struct scorer *s);

@@ -1,5 +1,6 @@
 /* Depth by a task against softmax in double over the plain logits of models from which a pass took the
- * layers; and removals one by one: the same bytes, in memory that does not grow with the number of layers. */
+ * layers; removals one by one: the same bytes, in memory that does not grow with the number of layers; and
+ * heads whose logits get a bias, are scaled or capped. */
 #include "base/file.h"
 #include "ir/memory_plan.h"
 #include "measure/scorer.h"
@@ -292,12 +293,156 @@ static void one_by_one_takes_as_much_memory_for_any_number_of_layers(void **stat
     assert_true(many.apart < few.together);
 }
 
+/* ---- heads that are more than a product ---- */
+
+static void replace_logits(struct graph *g, uint32_t value)
+{
+    for (uint32_t i = 0; i < g->outputs.count; i++)
+        if (strcmp(g->outputs.items[i].name.data, "logits") == 0)
+            g->outputs.items[i].value = value;
+}
+
+static uint32_t scaled(struct graph *g, uint32_t x, float by)
+{
+    return build_op(g, OP_scale, &x, &(struct build_attributes){.scale = by});
+}
+
+/* 2 h W' is h (2 W)', to the bit, in values and in gradients. */
+static void a_scale_of_logits_is_one_of_the_head(void **state)
+{
+    (void)state;
+    static const struct score_variant variants[] = {{SCORE_TAYLOR, 0, 0}};
+    struct fixture f;
+    struct trace trace = {0};
+    struct scores scores[2] = {0};
+    struct score_options options = usual(3, 1);
+    options.variants = variants;
+    create(&f, DEEP);
+    struct graph *after = graph_clone(f.model), *within = graph_clone(f.model);
+    replace_logits(after, scaled(after, graph_find_output(after, "logits"), 2));
+    struct loss_head head;
+    assert_ok(loss_head_find(&head, within, &trace), &trace);
+    uint32_t weight = within->nodes.items[head.node].inputs[1];
+    struct tensor_view *view = &within->tensors.items[graph_value(within, weight)->source].view;
+    int64_t count = tensor_view_count(view);
+    float *doubled = ARENA_ARRAY(&f.arena, float, (size_t)count);
+    tensor_view_read_f32(view, 0, count, doubled);
+    for (int64_t i = 0; i < count; i++)
+        doubled[i] *= 2;
+    view->base = (const uint8_t *)doubled;
+    view->mapping = NULL;
+    const struct graph *models[] = {after, within};
+    for (int i = 0; i < 2; i++)
+        assert_ok(measure_score(&scores[i], &f.arena, f.executor, models[i], &f.corpus, &options, &trace),
+                  &trace);
+    for (uint32_t i = 0; i < scores[0].items.count; i++) {
+        const struct score *a = &scores[0].items.items[i], *b = &scores[1].items.items[i];
+        if (memcmp(a->values, b->values, a->count * sizeof *a->values) != 0)
+            fail_msg(STR_FORMAT " differs", STR_ARGUMENT(a->name));
+    }
+    graph_destroy(after);
+    graph_destroy(within);
+    fixture_release(&f);
+}
+
+/* 3 tanh((h W' + b) / 3) */
+static struct graph *capped(const struct graph *model)
+{
+    struct graph *g = graph_clone(model);
+    uint32_t logits = graph_find_output(g, "logits"), axis = dims_leaf(&g->dims, VOCAB);
+    float *values = ARENA_ARRAY(&g->arena, float, VOCAB);
+    for (int c = 0; c < VOCAB; c++)
+        values[c] = (float)(c % 7) * 0.5f - 1;
+    struct tensor_view view = {.base = (const uint8_t *)values,
+                               .base_size = VOCAB * sizeof *values,
+                               .dtype = DTYPE_F32,
+                               .rank = 1,
+                               .dims = {VOCAB},
+                               .strides = {1}};
+    uint32_t biased = build_binary(g, OP_add, logits, build_tensor(g, STR("head.bias"), &view, &axis));
+    replace_logits(g, scaled(g, build_unary(g, OP_tanh, scaled(g, biased, 1.0f / 3)), 3));
+    return g;
+}
+
+/* Logits [SAMPLES, LENGTH, VOCAB] of the batches that scoring sees, and the labels. */
+static void read_logits(float *logits, int32_t *labels, struct fixture *f, const struct graph *model)
+{
+    struct trace trace = {0};
+    struct session session;
+    struct batcher batcher;
+    struct batch batch;
+    struct batch_options options = {.length = LENGTH, .rows = ROWS, .micros = 1, .seed = 2};
+    struct dim_binding dims[2];
+    uint32_t dim_count = session_dims(dims, model, ROWS, LENGTH);
+    assert_ok(batcher_open(&batcher, &f->corpus, &options, &trace), &trace);
+    batch_init(&batch, ROWS, LENGTH);
+    assert_ok(session_create(&session, f->executor, model, dims, dim_count, SESSION_UPLOAD, &trace), &trace);
+    for (int step = 0; step < SAMPLES / ROWS; step++) {
+        batcher_fill(&batcher, (uint64_t)step, 0, &batch);
+        memcpy(labels + step * ROWS * LENGTH, batch.labels, ROWS * LENGTH * sizeof *labels);
+        assert_ok(session_write(&session, "tokens", batch.ids, &trace), &trace);
+        assert_ok(session_run(&session, &trace), &trace);
+        assert_ok(session_read(&session, "logits", logits + step * ROWS * LENGTH * VOCAB, &trace), &trace);
+    }
+    session_release(&session);
+    batch_release(&batch);
+    batcher_release(&batcher);
+}
+
+static double mean_loss(const float *logits, const int32_t *labels)
+{
+    double loss = 0;
+    for (int t = 0; t < SAMPLES * LENGTH; t++) {
+        double total = 0;
+        for (int v = 0; v < VOCAB; v++)
+            total += exp((double)logits[t * VOCAB + v]);
+        loss += log(total) - (double)logits[t * VOCAB + labels[t]];
+    }
+    return loss / (SAMPLES * LENGTH);
+}
+
+static void capped_logits_are_scored(void **state)
+{
+    (void)state;
+    enum { COUNT = SAMPLES * LENGTH * VOCAB };
+    static float full[COUNT], without[COUNT];
+    int32_t labels[SAMPLES * LENGTH];
+    struct fixture f;
+    struct trace trace = {0};
+    struct structure structure;
+    struct scores scores = {0};
+    struct score_options options = usual(3, 1);
+    create(&f, DEEP);
+    struct graph *model = capped(f.model);
+    assert_ok(measure_score(&scores, &f.arena, f.executor, model, &f.corpus, &options, &trace), &trace);
+    assert_ok(structure_find(&structure, &f.arena, model, &trace), &trace);
+    read_logits(full, labels, &f, model);
+    for (uint32_t l = 0; l < DEEP; l++) {
+        struct graph *other;
+        double error = 0, squares = 0;
+        assert_ok(remove_layers(&other, model, &structure, &l, 1, &trace), &trace);
+        read_logits(without, labels, &f, other);
+        for (int i = 0; i < COUNT; i++) {
+            error += pow((double)full[i] - (double)without[i], 2);
+            squares += pow((double)full[i], 2);
+        }
+        assert_near(scores_get(&scores, "layers@perplexity")->values[l],
+                    mean_loss(without, labels) - mean_loss(full, labels));
+        assert_near(scores_get(&scores, "layers@logit-error")->values[l], error / squares);
+        graph_destroy(other);
+    }
+    graph_destroy(model);
+    fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_and_runs_are_scored_by_a_task),
         cmocka_unit_test(a_task_without_choices_has_no_margin),
         cmocka_unit_test(one_by_one_gives_the_same_bytes),
+        cmocka_unit_test(a_scale_of_logits_is_one_of_the_head),
+        cmocka_unit_test(capped_logits_are_scored),
         cmocka_unit_test(one_by_one_takes_as_much_memory_for_any_number_of_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
