@@ -147,9 +147,9 @@ void chart_heat(struct builder *page, const float *const *rows, const uint32_t *
     for (uint32_t r = 0; r < count; r++) {
         uint32_t cells = columns[r] < HEAT_COLUMNS ? columns[r] : HEAT_COLUMNS;
         double width = (double)(WIDTH - label) / (cells ? cells : 1);
-        if (label)
+        if (label && (height > 12 || r % 2 == 0)) /* numbers are higher than a low row */
             builder_printf(page, "<text class=\"soft\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%u</text>",
-                           label - 8, (int)r * height + height - 4, r);
+                           label - 8, (int)r * height + (height > 12 ? height - 4 : 10), r);
         for (uint32_t c = 0; c < cells; c++) {
             double value = mean_of(rows[r], (uint32_t)((uint64_t)columns[r] * c / cells),
                                    (uint32_t)((uint64_t)columns[r] * (c + 1) / cells));
