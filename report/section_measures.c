@@ -45,6 +45,28 @@ static struct str perplexity(struct arena *arena, const json_t *report, const js
                                  exp(loss + reach)));
 }
 
+/* What a stage measured, and what intervals are made of; NULL where there is none. Release both. */
+struct measured {
+    json_t *report, *errors;
+};
+
+static enum status read_measured(struct measured *out, const struct run *run, uint32_t stage,
+                                 struct trace *trace)
+{
+    *out = (struct measured){0};
+    TRY(section_json(&out->report, run, stage, "report", trace));
+    enum status status = section_json(&out->errors, run, stage, "windows", trace);
+    if (status != OK)
+        json_decref(out->report);
+    return status;
+}
+
+static void release_measured(struct measured *m)
+{
+    json_decref(m->report);
+    json_decref(m->errors);
+}
+
 /* ---- all models ---- */
 
 /* What two stages have in common that measure the same of different models. */
@@ -121,9 +143,9 @@ static enum status fill_cells(struct str *cells, struct summary *s, uint32_t sta
                               struct trace *trace)
 {
     const struct stage_entry *e = &s->run->pipeline.stages.items[stage];
-    json_t *report, *errors;
-    TRY(section_json(&report, s->run, stage, "report", trace));
-    TRY(section_json(&errors, s->run, stage, "windows", trace));
+    struct measured m;
+    TRY(read_measured(&m, s->run, stage, trace));
+    const json_t *report = m.report, *errors = m.errors;
     const struct column *c = report ? find_column(s, e) : NULL;
     if (c && c->answers) {
         cells[c->first] = interval(s->arena, report, "accuracy", report, "accuracy_error");
@@ -133,8 +155,7 @@ static enum status fill_cells(struct str *cells, struct summary *s, uint32_t sta
         cells[c->first + 1] = perplexity(s->arena, report, errors);
     }
     *has_any = *has_any || c;
-    json_decref(errors);
-    json_decref(report);
+    release_measured(&m);
     return OK;
 }
 
@@ -220,20 +241,18 @@ static enum status measures(struct builder *page, const struct run *run, struct 
 {
     bool is_begun = false;
     for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
-        json_t *report, *errors;
+        struct measured m;
         struct str cells[6] = {str_from(run->pipeline.stages.items[i].name)};
-        TRY(section_json(&report, run, i, "report", trace));
-        TRY(section_json(&errors, run, i, "windows", trace));
-        if (report && json_object_get(report, key)) {
+        TRY(read_measured(&m, run, i, trace));
+        if (m.report && json_object_get(m.report, key)) {
             if (!is_begun) {
                 page_section(page, id, title);
                 page_table_begin(page, headings, 6);
                 is_begun = true;
             }
-            page_row(page, cells, fill(cells, arena, report, errors));
+            page_row(page, cells, fill(cells, arena, m.report, m.errors));
         }
-        json_decref(errors);
-        json_decref(report);
+        release_measured(&m);
     }
     if (is_begun)
         page_table_end(page);
