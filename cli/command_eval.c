@@ -8,13 +8,15 @@
 static void print_result(const struct command *command, const struct evaluation *e)
 {
     if (command_is_json(command))
-        print_json(json_pack("{s:f,s:f,s:f,s:I,s:I}", "loss", e->loss, "perplexity", e->perplexity,
-                             "bits_per_byte", e->bits_per_byte, "tokens", (json_int_t)e->tokens, "bytes",
-                             (json_int_t)e->bytes));
+        print_json(json_pack("{s:f,s:f,s:f,s:f,s:I,s:I,s:I}", "loss", e->loss, "loss_error", e->error,
+                             "perplexity", e->perplexity, "bits_per_byte", e->bits_per_byte, "tokens",
+                             (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes, "windows",
+                             (json_int_t)e->window_count));
     else
         printf(
-            "loss %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu bytes)\n",
-            e->loss, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
+            "loss %.4f +- %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu "
+            "bytes)\n",
+            e->loss, e->error, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
             (unsigned long long)e->bytes);
 }
 

@@ -21,37 +21,16 @@ static enum status read_options(struct generate_options *out, const struct comma
                                      .temperature = (float)temperature,
                                      .top = (uint32_t)top,
                                      .seed = (uint64_t)seed,
+                                     .vocabulary = tokenizer_vocabulary(tokenizer),
                                      .stop = command->stop};
     return OK;
-}
-
-/* The prompt's tokens, after the one that begins a text where the model has seen it there; at least one
- * token. */
-static enum status encode_prompt(struct token_list *out, const struct command *command,
-                                 struct tokenizer *tokenizer, struct trace *trace)
-{
-    const char *prompt = command_option(command, "prompt");
-    int32_t begin = tokenizer_bos(tokenizer);
-    bool is_empty = !prompt || !*prompt;
-    if (begin >= 0 && (is_empty || tokenizer_puts_bos(tokenizer)))
-        token_list_add(out, begin);
-    else if (is_empty && tokenizer_eos(tokenizer) >= 0)
-        token_list_add(out, tokenizer_eos(tokenizer));
-    if (!is_empty)
-        TRY(tokenizer_encode(tokenizer, str_from(prompt), out, trace));
-    return out->count
-               ? OK
-               : status_fail(trace, INVALID, "no token begins a text of this tokenizer: give a --prompt");
 }
 
 static enum status print_text(const struct command *command, const struct tokenizer *tokenizer,
                               const struct token_list *tokens, size_t prompt, struct trace *trace)
 {
     struct builder text = {0};
-    size_t first =
-        prompt > 0 && tokens->items[0] == tokenizer_bos(tokenizer); /* not the token that begins a text */
-    enum status status =
-        tokenizer_decode(tokenizer, tokens->items + first, tokens->count - first, &text, trace);
+    enum status status = generate_decode(&text, tokenizer, tokens, prompt, trace);
     if (status == OK && command_is_json(command)) {
         json_t *ids = json_array();
         for (size_t i = prompt; i < tokens->count; i++)
@@ -64,6 +43,16 @@ static enum status print_text(const struct command *command, const struct tokeni
     return status;
 }
 
+static enum status continue_text(struct token_list *tokens, struct executor *executor,
+                                 const struct graph *graph, const struct generate_options *options,
+                                 struct trace *trace)
+{
+    struct generator *generator = generator_create(executor, graph);
+    enum status status = generator_continue(generator, tokens, options, trace);
+    generator_destroy(generator);
+    return status;
+}
+
 static enum status generate(struct command *command, const struct graph *graph, struct tokenizer *tokenizer,
                             struct trace *trace)
 {
@@ -73,12 +62,13 @@ static enum status generate(struct command *command, const struct graph *graph, 
     struct token_list tokens = {0};
     TRY(read_options(&options, command, tokenizer, trace));
     TRY(command_device(&device, command, trace));
-    enum status status = encode_prompt(&tokens, command, tokenizer, trace);
+    const char *given = command_option(command, "prompt");
+    enum status status = generate_encode(&tokens, tokenizer, str_from(given ? given : ""), trace);
     size_t prompt = tokens.count;
     if (status == OK)
         status = device_select(&executor, &device, trace);
     if (status == OK)
-        status = measure_generate(&tokens, executor, graph, &options, trace);
+        status = continue_text(&tokens, executor, graph, &options, trace);
     if (status == OK)
         status = print_text(command, tokenizer, &tokens, prompt, trace);
     executor_destroy(executor);

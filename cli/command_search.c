@@ -1,5 +1,6 @@
 /* search: the candidates of a search file, and which of them is best, as tables or as JSON lines. */
 #include "cli/command.h"
+#include "search/latency.h"
 #include "search/rank.h"
 #include "search/search.h"
 #include <inttypes.h>
@@ -13,6 +14,8 @@ static json_t *sizes_json(const struct candidate *c)
         json_object_set_new(line, dimension_names[d], json_integer((json_int_t)c->sizes.of[d]));
     for (int m = 0; m < COST_COUNT; m++)
         json_object_set_new(line, metric_names[m], json_integer((json_int_t)c->cost.of[m]));
+    if (!isnan(c->latency))
+        json_object_set_new(line, "latency", json_real(c->latency));
     return line;
 }
 
@@ -20,15 +23,19 @@ static void print_candidates(const struct search *search)
 {
     const struct candidates *all = &search->candidates;
     const struct circumstances *c = &search->space.circumstances;
-    printf("%6s %7s %6s %8s %7s %15s %15s %11s %11s\n", "layers", "hidden", "heads", "kv_heads", "ffn",
-           "parameters", "non-embedding", "memory MiB", "MFLOPs");
+    bool is_timed = latency_is_wanted(search);
+    printf("%6s %7s %6s %8s %7s %15s %15s %11s %11s%s\n", "layers", "hidden", "heads", "kv_heads", "ffn",
+           "parameters", "non-embedding", "memory MiB", "MFLOPs", is_timed ? "    ms/token" : "");
     for (uint32_t i = 0; i < all->items.count; i++) {
         const struct candidate *k = &all->items.items[i];
         for (int d = 0; d < SIZE_COUNT; d++)
             printf("%*lld ", (int[]){6, 7, 6, 8, 7}[d], (long long)k->sizes.of[d]);
-        printf("%15lld %15lld %11.1f %11.1f\n", (long long)k->cost.of[COST_PARAMETERS],
+        printf("%15lld %15lld %11.1f %11.1f", (long long)k->cost.of[COST_PARAMETERS],
                (long long)k->cost.of[COST_NON_EMBEDDING], (double)k->cost.of[COST_MEMORY] / 0x1p20,
                (double)k->cost.of[COST_FLOPS] / 1e6);
+        if (is_timed)
+            printf(" %11.4f", k->latency * 1e3);
+        printf("\n");
     }
     printf(
         "\n%u candidates of %llu combinations; memory of weights in %lld bits and of keys and values of %lld x "
@@ -39,78 +46,119 @@ static void print_candidates(const struct search *search)
 
 /* ---- ranking ---- */
 
-static void print_point_json(void *context, const struct search *search, const struct rank_point *point)
+static void print_order_json(const struct search *search, const struct ranking *ranking,
+                             const struct rank_point *point, uint32_t measure)
 {
-    (void)context;
-    for (uint32_t i = 0; i < point->count; i++) {
-        const struct candidate *c = &search->candidates.items.items[point->order[i]];
-        print_json(json_pack("{s:i, s:i, s:s, s:f}", "point", (int)point->step, "rank", (int)i + 1,
-                             "candidate", c->label, "loss", point->loss[point->order[i]]));
+    const struct rank_measure *by = &ranking->measures.items[measure];
+    const struct rank_order *order = &point->by[measure];
+    for (uint32_t i = 0; i < order->count; i++) {
+        const struct candidate *c = &search->candidates.items.items[order->order[i]];
+        print_json(json_pack("{s:i, s:s, s:i, s:s, s:f}", "point", (int)point->step, "measure", by->name,
+                             "rank", (int)i + 1, "candidate", c->label, by->quantity,
+                             order->value[order->order[i]]));
     }
-    json_t *line = json_pack("{s:i, s:i}", "point", (int)point->step, "candidates", (int)point->count);
-    if (!isnan(point->tau))
-        json_object_set_new(line, "kendall_tau", json_real(point->tau));
+    json_t *line = json_pack("{s:i, s:s, s:i}", "point", (int)point->step, "measure", by->name, "candidates",
+                             (int)order->count);
+    if (!isnan(order->tau))
+        json_object_set_new(line, "kendall_tau", json_real(order->tau));
+    double concord =
+        measure == ranking->decides ? (double)NAN : rank_concord(ranking, point, measure, ranking->decides);
+    if (!isnan(concord))
+        json_object_set_new(line, "kendall_tau_with_deciding", json_real(concord));
     print_json(line);
 }
 
+static void print_point_json(void *context, const struct search *search, const struct ranking *ranking,
+                             const struct rank_point *point)
+{
+    (void)context;
+    for (uint32_t m = 0; m < ranking->measures.count; m++)
+        print_order_json(search, ranking, point, m);
+}
+
+static void print_order(const struct search *search, const struct ranking *ranking,
+                        const struct rank_point *point, uint32_t measure)
+{
+    const struct rank_measure *by = &ranking->measures.items[measure];
+    const struct rank_order *order = &point->by[measure];
+    if (ranking->measures.count > 1)
+        printf("  by %s of %s\n", by->quantity, by->name);
+    for (uint32_t i = 0; i < order->count; i++)
+        printf("%4" PRIu32 "  %-40s %10.4f\n", i + 1, search->candidates.items.items[order->order[i]].label,
+               order->value[order->order[i]]);
+    if (!isnan(order->tau))
+        printf("      Kendall's tau with the point before: %.2f\n", order->tau);
+    if (measure != ranking->decides)
+        printf("      Kendall's tau with the order by %s of %s: %.2f\n",
+               ranking->measures.items[ranking->decides].quantity,
+               ranking->measures.items[ranking->decides].name,
+               rank_concord(ranking, point, measure, ranking->decides));
+}
+
 /* A point as soon as it is there, so that a user sees it settle. */
-static void print_point(void *context, const struct search *search, const struct rank_point *point)
+static void print_point(void *context, const struct search *search, const struct ranking *ranking,
+                        const struct rank_point *point)
 {
     (void)context;
     printf(point->step == 0 ? "\nright after pruning:\n" : "\nafter %" PRIu32 " steps:\n", point->step);
-    for (uint32_t i = 0; i < point->count; i++)
-        printf("%4" PRIu32 "  %-40s %10.4f\n", i + 1, search->candidates.items.items[point->order[i]].label,
-               point->loss[point->order[i]]);
-    if (!isnan(point->tau))
-        printf("      Kendall's tau with the point before: %.2f\n", point->tau);
+    for (uint32_t m = 0; m < ranking->measures.count; m++)
+        print_order(search, ranking, point, m);
     fflush(stdout);
 }
 
-static void print_summary(const struct ranking *ranking, uint32_t candidates)
+static void print_summary(const struct ranking *ranking)
 {
     const struct rank_point *points = ranking->points.items;
     uint32_t last = ranking->points.count - 1;
-    if (last > 0)
-        printf("\nKendall's tau with the last point:");
-    for (uint32_t i = 0; i < last; i++)
-        printf("%s step %" PRIu32 ": %.2f", i ? "," : "", points[i].step,
-               rank_agreement(&points[i], &points[last], candidates));
+    for (uint32_t m = 0; m < ranking->measures.count && last > 0; m++) {
+        printf("\nKendall's tau with the last point%s%s:", ranking->measures.count > 1 ? ", by " : "",
+               ranking->measures.count > 1 ? ranking->measures.items[m].name : "");
+        for (uint32_t i = 0; i < last; i++)
+            printf("%s step %" PRIu32 ": %.2f", i ? "," : "", points[i].step,
+                   rank_agreement(ranking, m, &points[i], &points[last]));
+    }
     printf(last > 0 ? "\n" : "");
     if (ranking->is_settled)
         printf("The ranking has settled at step %" PRIu32 ".\n", points[last].step);
 }
 
-static enum status rank_candidates(struct command *command, struct search *search, struct trace *trace)
+static enum status rank_candidates(struct command *command, struct search *search,
+                                   const struct run_options *options, struct trace *trace)
 {
     struct ranking ranking = {0};
-    uint32_t candidates = search->candidates.items.count;
+    bool is_json = command_is_json(command);
+    struct rank_events events = {.point = is_json ? print_point_json : print_point};
+    enum status status = ranking_run(&ranking, search, options, &events, trace);
+    if (status == OK && !is_json)
+        print_summary(&ranking);
+    ranking_release(&ranking);
+    return status;
+}
+
+static enum status list_and_rank(struct command *command, struct search *search, struct trace *trace)
+{
     struct run_options options = {.store = command_option(command, "store"),
                                   .numerics = command_option(command, "numerics"),
                                   .exports = EXPORT_NOTHING,
                                   .stop = command->stop};
-    bool is_json = command_is_json(command);
-    struct rank_events events = {.point = is_json ? print_point_json : print_point};
-    TRY(command_device(&options.device, command, trace));
-    enum status status = ranking_run(&ranking, search, &options, &events, trace);
-    if (status == OK && !is_json)
-        print_summary(&ranking, candidates);
-    ranking_release(&ranking);
-    return status;
+    bool ranks = rank_is_wanted(search) && !command_option(command, "list");
+    if (ranks || latency_is_wanted(search))
+        TRY(command_device(&options.device, command, trace));
+    if (latency_is_wanted(search))
+        TRY(latency_limit(search, &options, trace));
+    for (uint32_t i = 0; i < search->candidates.items.count && command_is_json(command); i++)
+        print_json(sizes_json(&search->candidates.items.items[i]));
+    if (!command_is_json(command))
+        print_candidates(search);
+    fflush(stdout);
+    return ranks ? rank_candidates(command, search, &options, trace) : OK;
 }
 
 enum status command_search(struct command *command, struct trace *trace)
 {
     struct search search;
     TRY(search_read(&search, command->arguments[0], trace));
-    if (command_is_json(command))
-        for (uint32_t i = 0; i < search.candidates.items.count; i++)
-            print_json(sizes_json(&search.candidates.items.items[i]));
-    else
-        print_candidates(&search);
-    fflush(stdout);
-    enum status status = OK;
-    if (rank_is_wanted(&search) && !command_option(command, "list"))
-        status = rank_candidates(command, &search, trace);
+    enum status status = list_and_rank(command, &search, trace);
     search_release(&search);
     return status;
 }

@@ -33,6 +33,11 @@ const char *task_name(enum task_kind kind)
     return task_table[kind].name;
 }
 
+enum task_metrics task_metrics_of(enum task_kind kind)
+{
+    return task_table[kind].metrics;
+}
+
 const char *task_names(void)
 {
     return

@@ -45,6 +45,7 @@ struct task_options {
 
 bool task_kind_from_name(struct str name, enum task_kind *out);
 const char *task_name(enum task_kind kind);
+enum task_metrics task_metrics_of(enum task_kind kind);
 const char *task_names(void); /* of all, with commas */
 
 /* INVALID names the file and the line or row. INVALID also when there are no items. */

@@ -36,6 +36,18 @@ enum status utf8_check(struct str text, const char *name, struct trace *trace)
                        name, (unsigned char)text.data[at], at);
 }
 
+void utf8_add_valid(struct builder *out, struct str text)
+{
+    while (text.length > 0) {
+        size_t valid = utf8_find_invalid(text);
+        builder_add(out, text.data, valid);
+        if (valid == text.length)
+            return;
+        builder_add_text(out, "\xef\xbf\xbd");
+        text = (struct str){text.data + valid + 1, text.length - valid - 1};
+    }
+}
+
 size_t utf8_read(struct str text, uint32_t *out)
 {
     const unsigned char *byte = (const unsigned char *)text.data;

@@ -14,6 +14,9 @@ size_t utf8_find_invalid(struct str text);
 /* INVALID, with the byte's offset and value, when `text` is not UTF-8; `name` says which text. */
 enum status utf8_check(struct str text, const char *name, struct trace *trace) MUST_CHECK;
 
+/* Appends `text` with U+FFFD in the place of each byte that belongs to no valid character. */
+void utf8_add_valid(struct builder *out, struct str text);
+
 /* The character at the start of valid, non-empty text; returns its length in bytes. */
 size_t utf8_read(struct str text, uint32_t *out);
 /* Writes a character, returns its length in bytes. */

@@ -314,6 +314,20 @@ uint32_t answer_choice(const struct task *task, const struct answer_score *score
     return best;
 }
 
+static double margin_of(const struct task_item *item, const struct answer_score *scores)
+{
+    double best = 0, gold = scores[item->first + item->gold].log_likelihood;
+    bool has_others = false;
+    for (uint32_t i = 0; i < item->count; i++) {
+        double other = scores[item->first + i].log_likelihood;
+        if (i == item->gold || (has_others && other <= best))
+            continue;
+        best = other;
+        has_others = true;
+    }
+    return has_others ? gold - best : 0;
+}
+
 static struct answer_mean mean_of_hits(uint64_t hits, uint64_t count)
 {
     double p = (double)hits / (double)count;
@@ -326,9 +340,10 @@ static struct answer_mean mean_of_hits(uint64_t hits, uint64_t count)
 struct answer_result answer_summary(const struct task *task, const struct answer_score *scores)
 {
     uint64_t right = 0, right_normalised = 0;
-    double sum = 0;
+    double sum = 0, margins = 0;
     for (uint32_t i = 0; i < task->items.count; i++) {
         const struct task_item *item = &task->items.items[i];
+        margins += margin_of(item, scores);
         sum += scores[item->first].log_likelihood;
         if (task->metrics == TASK_COMPLETION)
             right += scores[item->first].is_greedy;
@@ -340,5 +355,6 @@ struct answer_result answer_summary(const struct task *task, const struct answer
     return (struct answer_result){.items = count,
                                   .accuracy = mean_of_hits(right, count),
                                   .normalised = mean_of_hits(right_normalised, count),
+                                  .margin = margins / (double)count,
                                   .perplexity = (double)gm_exp((float)(-sum / (double)count))};
 }

@@ -35,6 +35,8 @@ struct answer_result {
     struct answer_mean accuracy;   /* the gold choice is likeliest (the first of equals); or: is greedy */
     struct answer_mean normalised; /* likeliest per character; TASK_CHOICE_NORMALISED */
     double perplexity;             /* e^-mean log-likelihood of an item; TASK_COMPLETION */
+    double margin; /* mean of the gold choice's log-likelihood less the largest of the others; 0 where there
+                      are none */
 };
 
 /* Scores every choice of `task`: scores [task->choices.count], the caller's. INVALID for an empty context

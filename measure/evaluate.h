@@ -3,6 +3,7 @@
 #ifndef MEASURE_EVALUATE_H
 #define MEASURE_EVALUATE_H
 
+#include "base/arena.h"
 #include "base/status.h"
 #include "data/corpus.h"
 #include "data/partition.h"
@@ -16,18 +17,28 @@ struct evaluate_options {
     uint32_t rows;   /* windows at a time; does not change the result beyond the order of additions */
     uint64_t limit;  /* windows at most; 0: all */
     struct partition partition;
+    struct arena *arena;               /* for the windows of the result; NULL: they are not kept */
     const char *label;                 /* of the progress line; NULL: none */
     const volatile sig_atomic_t *stop; /* INTERRUPTED when it becomes nonzero; may be NULL */
+};
+
+/* A window's part of the loss: sums in double of the f32 losses of its tokens, in order. */
+struct evaluate_window {
+    double nats;
+    uint32_t tokens; /* scored */
 };
 
 /* Sums are made in double from the executor's f32 sums of one micro-batch, in order, so they are the same
  * everywhere. */
 struct evaluation {
     double loss;          /* nats per scored token */
+    double error;         /* standard error of the loss: evaluate_error() */
     double perplexity;    /* e^loss, by the golden exponential */
     double bits_per_byte; /* of the text that the scored tokens stand for */
     uint64_t tokens;      /* scored */
     uint64_t bytes;
+    uint64_t window_count;
+    const struct evaluate_window *windows; /* NULL unless asked for */
 };
 
 /* `model` has input "tokens" and output "logits" = matmul_nt(hidden, head). The logits are made and dropped
@@ -35,5 +46,14 @@ struct evaluation {
 enum status measure_evaluate(struct evaluation *out, struct executor *executor, const struct graph *model,
                              const struct corpus *corpus, const struct tokenizer *tokenizer,
                              const struct evaluate_options *options, struct trace *trace) MUST_CHECK;
+
+/* Windows are the units that are taken to be drawn at random: the loss is a ratio of their sums, whose
+ * standard error is sqrt(n / (n - 1) sum (nats - loss tokens)^2) / sum tokens (Cochran, Sampling
+ * Techniques, 6.4). 0 of one window. The sums are of n windows: of nats^2, nats tokens, tokens^2. */
+struct evaluate_sums {
+    uint64_t count, tokens;
+    double nats_nats, nats_tokens, tokens_tokens;
+};
+double evaluate_error(const struct evaluate_sums *sums, double loss);
 
 #endif

@@ -12,9 +12,7 @@ enum { FIRST_LENGTH = 64 };
 struct generator {
     struct executor *executor;
     const struct graph *model;
-    const struct generate_options *options;
     struct session session;
-    bool has_session;
     int64_t length, vocabulary;
     int32_t *tokens, *order; /* [length], [vocabulary] */
     float *logits;           /* [vocabulary], of one position */
@@ -97,7 +95,7 @@ int32_t generate_choose(const float *logits, int64_t count, const struct generat
 }
 
 static enum status next_token(int32_t *out, struct generator *g, const struct token_list *text,
-                              uint32_t number, struct trace *trace)
+                              const struct generate_options *options, uint32_t number, struct trace *trace)
 {
     if (!g->length || (int64_t)text->count > g->length)
         TRY(open_session(g, text->count, trace));
@@ -106,29 +104,68 @@ static enum status next_token(int32_t *out, struct generator *g, const struct to
     TRY(session_run(&g->session, trace));
     TRY(session_read_part(&g->session, "logits", (int64_t)(text->count - 1) * g->vocabulary, g->vocabulary,
                           g->logits, trace));
-    struct gm_words counter = {number, 0, 0, 0};
-    uint64_t seed = g->options->seed;
+    struct gm_words counter = {number, options->stream, 0, 0};
+    uint64_t seed = options->seed;
     float u = gm_uniform(gm_philox(counter, (uint)seed, (uint)(seed >> 32)).x);
-    *out = generate_choose(g->logits, g->vocabulary, g->options, u, g->order);
+    bool is_limited = options->vocabulary && options->vocabulary < g->vocabulary;
+    *out = generate_choose(g->logits, is_limited ? options->vocabulary : g->vocabulary, options, u, g->order);
     return OK;
 }
 
-enum status measure_generate(struct token_list *text, struct executor *executor, const struct graph *model,
-                             const struct generate_options *options, struct trace *trace)
+struct generator *generator_create(struct executor *executor, const struct graph *model)
 {
-    struct generator g = {.executor = executor, .model = model, .options = options};
+    struct generator *g = allocate(1, sizeof *g);
+    *g = (struct generator){.executor = executor, .model = model};
+    return g;
+}
+
+void generator_destroy(struct generator *generator)
+{
+    if (generator)
+        close_session(generator);
+    free(generator);
+}
+
+enum status generator_continue(struct generator *generator, struct token_list *text,
+                               const struct generate_options *options, struct trace *trace)
+{
     enum status status = OK;
     for (uint32_t i = 0; status == OK && i < options->tokens; i++) {
         int32_t token = 0;
         if (options->stop && *options->stop)
             status = status_fail(trace, INTERRUPTED, "interrupted while generating");
         else
-            status = next_token(&token, &g, text, i, trace);
+            status = next_token(&token, generator, text, options, i, trace);
         if (status == OK && token == options->end)
             break;
         if (status == OK)
             token_list_add(text, token);
     }
-    close_session(&g);
     return status;
+}
+
+enum status generate_encode(struct token_list *out, struct tokenizer *tokenizer, struct str prompt,
+                            struct trace *trace)
+{
+    int32_t begin = tokenizer_bos(tokenizer);
+    bool is_empty = prompt.length == 0;
+    if (begin >= 0 && (is_empty || tokenizer_puts_bos(tokenizer)))
+        token_list_add(out, begin);
+    else if (is_empty && tokenizer_eos(tokenizer) >= 0)
+        token_list_add(out, tokenizer_eos(tokenizer));
+    if (!is_empty)
+        TRY(tokenizer_encode(tokenizer, prompt, out, trace));
+    return out->count
+               ? OK
+               : status_fail(trace, INVALID, "no token begins a text of this tokenizer: give a prompt");
+}
+
+enum status generate_decode(struct builder *out, const struct tokenizer *tokenizer,
+                            const struct token_list *text, size_t prompt, struct trace *trace)
+{
+    /* not the token that begins a text, nor the one that stands for it */
+    int32_t first = text->items[0];
+    size_t skip = prompt > 0 &&
+                  (first == tokenizer_bos(tokenizer) || (prompt == 1 && first == tokenizer_eos(tokenizer)));
+    return tokenizer_decode(tokenizer, text->items + skip, text->count - skip, out, trace);
 }

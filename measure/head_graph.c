@@ -2,33 +2,41 @@
 #include "measure/head_graph.h"
 #include "ir/build.h"
 
-static const struct node *producer(const struct graph *model, uint32_t value)
+enum status model_head_find(struct model_head *out, const struct graph *model, struct trace *trace)
 {
-    const struct value *v = value == ID_NONE ? NULL : graph_value(model, value);
-    return v && v->origin == VALUE_NODE ? &model->nodes.items[v->source] : NULL;
+    uint32_t logits = graph_find_output(model, "logits");
+    *out = (struct model_head){.node = ID_NONE};
+    if (logits != ID_NONE)
+        out->tail = logit_tail_find(model, logits);
+    const struct value *v = logits == ID_NONE ? NULL : graph_value(model, out->tail.product);
+    if (!v || v->origin != VALUE_NODE || model->nodes.items[v->source].op != OP_matmul_nt)
+        return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
+    out->node = v->source;
+    return OK;
+}
+
+bool model_head_has(const struct model_head *head, const struct graph *model, uint32_t node)
+{
+    return head->node != ID_NONE &&
+           (node == head->node || logit_tail_has(&head->tail, model->nodes.items[node].results[0]));
 }
 
 enum status head_graph_copy(struct head_graph *out, struct graph *to, const struct graph *model,
                             struct trace *trace)
 {
-    uint32_t logits = graph_find_output(model, "logits");
-    struct logit_tail tail = {.product = logits};
-    if (logits != ID_NONE)
-        tail = logit_tail_find(model, logits);
-    logits = tail.product;
-    const struct node *node = producer(model, logits);
-    if (!node || node->op != OP_matmul_nt)
-        return status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer");
+    struct model_head head;
+    TRY(model_head_find(&head, model, trace));
     struct graph_copy copy = graph_copy_begin(to, model);
     for (uint32_t i = 0; i < model->inputs.count; i++)
         graph_copy_input(&copy, i);
     for (uint32_t i = 0; i < model->tensors.count; i++)
         graph_copy_tensor(&copy, i);
     for (uint32_t i = 0; i < model->nodes.count; i++)
-        if (&model->nodes.items[i] != node && !logit_tail_has(&tail, model->nodes.items[i].results[0]))
+        if (!model_head_has(&head, model, i))
             TRY(graph_copy_node(&copy, &model->nodes.items[i], trace));
-    logit_tail_move(&tail, copy.values);
-    *out = (struct head_graph){copy.values[node->inputs[0]], copy.values[node->inputs[1]], tail};
+    const struct node *node = &model->nodes.items[head.node];
+    logit_tail_move(&head.tail, copy.values);
+    *out = (struct head_graph){copy.values[node->inputs[0]], copy.values[node->inputs[1]], head.tail};
     return OK;
 }
 

@@ -9,6 +9,18 @@
 
 enum { HEAD_ROWS = 512 }; /* tokens at a time */
 
+/* How a model's "logits" are made: a product matmul_nt(hidden, weight) and the tail of that; of the model. */
+struct model_head {
+    uint32_t node; /* the product, or ID_NONE */
+    struct logit_tail tail;
+};
+
+/* UNSUPPORTED: they are made otherwise; then `node` is ID_NONE. */
+enum status model_head_find(struct model_head *out, const struct graph *model, struct trace *trace) MUST_CHECK;
+/* Whether the node is one of those between hidden and logits. */
+bool model_head_has(const struct model_head *head, const struct graph *model, uint32_t node);
+
+/* Its operands in a copy of the model. */
 struct head_graph {
     uint32_t hidden, weight; /* logits = matmul_nt(hidden, weight) */
     struct logit_tail tail;  /* of that */

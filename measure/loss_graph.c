@@ -41,6 +41,7 @@ enum status loss_graph_build(struct graph **out, const struct graph *model, int6
 {
     struct graph *g = *out = graph_create();
     struct head_graph head;
+    bool sums = outputs == LOSS_SUM_AND_EACH;
     TRY(head_graph_copy(&head, g, model, trace));
     const struct value ids = *graph_value(g, graph_find_input(g, "tokens"));
     uint32_t labels = build_input(g, "labels", DTYPE_I32, ids.rank, ids.axes);
@@ -49,14 +50,13 @@ enum status loss_graph_build(struct graph **out, const struct graph *model, int6
     for (int64_t start = 0; start < tokens; start += LOSS_CHUNK) {
         int64_t rows = tokens - start < LOSS_CHUNK ? tokens - start : LOSS_CHUNK;
         struct chunk chunk = add_chunk(g, &head, labels, weights, start, rows);
-        if (outputs != LOSS_SUM) {
-            output_chunk(g, &chunk, start / LOSS_CHUNK, outputs);
+        output_chunk(g, &chunk, start / LOSS_CHUNK, outputs);
+        if (!sums)
             continue;
-        }
         uint32_t part = build_binary(g, OP_dot, chunk.losses, chunk.weights);
         loss = loss == ID_NONE ? part : build_binary(g, OP_add, loss, part);
     }
-    if (outputs == LOSS_SUM)
+    if (sums)
         build_output(g, "loss", loss);
     return OK;
 }

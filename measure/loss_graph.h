@@ -5,11 +5,12 @@
 
 #include "base/status.h"
 #include "ir/graph.h"
+#include "passes/logit_tail.h"
 
 enum { LOSS_CHUNK = 512, LOSS_NAME_SIZE = 32 };
 
 enum loss_outputs {
-    LOSS_SUM,             /* "loss" [1]: the sum of loss times weight over all tokens */
+    LOSS_SUM_AND_EACH,    /* "loss" [1]: the sum of loss times weight over all tokens; and "losses.K" */
     LOSS_EACH,            /* "losses.K" [n]: in nats, of tokens [512 K, 512 K + n) */
     LOSS_EACH_AND_LOGITS, /* and "logits.K" [n, vocabulary] */
 };

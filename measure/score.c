@@ -26,18 +26,18 @@ static enum status one_batch(struct scorer *s, uint64_t step, struct trace *trac
 {
     batcher_fill(&s->batcher, step, 0, &s->batch);
     int64_t tokens = (int64_t)s->batch.rows * s->batch.length;
-    for (int64_t i = 0; i < tokens; i++)
+    for (int64_t i = 0; scorer_measures_model(s) && i < tokens; i++) {
         s->tokens[s->batch.ids[i]] += 1;
-    s->positions += (uint64_t)tokens;
+        s->labelled += s->batch.weights[i] != 0;
+        s->positions++;
+    }
     TRY(session_write(&s->session, "tokens", s->batch.ids, trace));
     if (s->labels != ID_NONE) {
         TRY(session_write(&s->session, "labels", s->batch.labels, trace));
         TRY(session_write(&s->session, "weights", s->batch.weights, trace));
-        for (int64_t i = 0; i < tokens; i++)
-            s->labelled += s->batch.weights[i] != 0;
     }
     TRY(session_run(&s->session, trace));
-    for (uint32_t i = 0; i < s->signals.count; i++)
+    for (uint32_t i = s->first_signal; i < s->signals.count; i++)
         TRY(read_signal(s, &s->signals.items[i], trace));
     return OK;
 }
@@ -45,6 +45,8 @@ static enum status one_batch(struct scorer *s, uint64_t step, struct trace *trac
 static enum status write_ones(struct scorer *s, struct trace *trace)
 {
     size_t count = (size_t)s->batch.rows * s->batch.length;
+    if (graph_find_input(s->graph, "ones") == ID_NONE)
+        return OK;
     float *ones = malloc(count * sizeof *ones);
     if (!ones)
         BUG("out of memory");
@@ -55,15 +57,23 @@ static enum status write_ones(struct scorer *s, struct trace *trace)
     return status;
 }
 
-static enum status run_all(struct scorer *s, struct trace *trace)
+static const char *sweep_label(const struct scorer *s, struct arena *arena)
+{
+    const struct score_options *options = s->options;
+    if (!options->label || scorer_measures_model(s))
+        return options->label;
+    return arena_printf(arena, "%s, removal %" PRIu32 " of %" PRIu32, options->label, s->sweep + 1,
+                        s->candidates.count);
+}
+
+static enum status run_batches(struct scorer *s, struct trace *trace)
 {
     const struct score_options *options = s->options;
     struct progress progress;
     uint64_t steps = options->samples / options->rows;
-    if (scorer_wants_depth(s, DEPTH_BLOCK_IMPORTANCE))
-        TRY(write_ones(s, trace));
+    TRY(write_ones(s, trace));
     if (options->label)
-        progress_start(&progress, options->label, "sequences", 0, options->samples);
+        progress_start(&progress, sweep_label(s, s->arena), "sequences", 0, options->samples);
     enum status status = OK;
     for (uint64_t i = 0; i < steps && status == OK; i++) {
         if (options->stop && *options->stop)
@@ -78,8 +88,37 @@ static enum status run_all(struct scorer *s, struct trace *trace)
     return status;
 }
 
-static enum status prepare(struct scorer *s, struct executor *executor, const struct corpus *corpus,
-                           struct trace *trace)
+/* The graph of a sweep, over all batches. */
+static enum status run_sweep(struct scorer *s, struct executor *executor, uint32_t sweep, struct trace *trace)
+{
+    struct dim_binding dims[2];
+    s->sweep = sweep;
+    s->first_signal = s->signals.count;
+    enum status status = scorer_build(s, trace);
+    if (status == OK) {
+        uint32_t count = session_dims(dims, s->graph, s->options->rows, s->options->length);
+        status = session_create(&s->session, executor, s->graph, dims, count, SESSION_UPLOAD, trace);
+    }
+    if (status == OK)
+        status = run_batches(s, trace);
+    session_release(&s->session);
+    graph_destroy(s->graph);
+    s->graph = NULL;
+    return status;
+}
+
+static enum status run_all(struct scorer *s, struct executor *executor, struct trace *trace)
+{
+    bool apart = s->options->removals == REMOVALS_ONE_BY_ONE;
+    TRY(run_sweep(s, executor, apart ? SWEEP_REST : SWEEP_ALL, trace));
+    for (uint32_t i = 0; apart && i < s->candidates.count; i++)
+        if (scorer_wants_removals(s) ||
+            (s->candidates.items[i].count > 1 && scorer_wants_depth(s, DEPTH_BLOCK_IMPORTANCE)))
+            TRY(run_sweep(s, executor, i, trace));
+    return s->options->task ? scorer_run_task(s, executor, trace) : OK;
+}
+
+static enum status prepare(struct scorer *s, const struct corpus *corpus, struct trace *trace)
 {
     const struct score_options *options = s->options;
     if (options->samples % options->rows != 0)
@@ -95,11 +134,9 @@ static enum status prepare(struct scorer *s, struct executor *executor, const st
                                     .seed = options->seed};
     TRY(batcher_open(&s->batcher, corpus, &batches, trace));
     batch_init(&s->batch, options->rows, options->length);
-    TRY(scorer_build(s, trace));
+    TRY(scorer_prepare(s, trace));
     s->tokens = ARENA_ARRAY(s->arena, double, (size_t)s->classes.shape.vocab);
-    struct dim_binding dims[2];
-    uint32_t count = session_dims(dims, s->graph, options->rows, options->length);
-    return session_create(&s->session, executor, s->graph, dims, count, SESSION_UPLOAD, trace);
+    return OK;
 }
 
 static void add_scores(struct scores *out, struct scorer *s)
@@ -125,13 +162,11 @@ enum status measure_score(struct scores *out, struct arena *arena, struct execut
     if (filled.depth_count == 0)
         filled.depths = &importance, filled.depth_count = 1;
     struct scorer s = {.arena = arena, .options = &filled, .model = model};
-    enum status status = prepare(&s, executor, corpus, trace);
+    enum status status = prepare(&s, corpus, trace);
     if (status == OK)
-        status = run_all(&s, trace);
+        status = run_all(&s, executor, trace);
     if (status == OK)
         add_scores(out, &s);
-    session_release(&s.session);
-    graph_destroy(s.graph);
     batch_release(&s.batch);
     batcher_release(&s.batcher);
     return status;

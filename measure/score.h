@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "data/corpus.h"
 #include "data/partition.h"
+#include "data/task.h"
 #include "ir/executor.h"
 #include "measure/tally.h"
 #include "passes/scores.h"
@@ -31,8 +32,20 @@ struct score_variant {
 /* "l2-mean" (batch, sequence), "random", ... */
 const char *score_variant_name(struct arena *arena, const struct score_variant *variant);
 
-enum score_depth { DEPTH_BLOCK_IMPORTANCE, DEPTH_PERPLEXITY, DEPTH_LOGIT_ERROR, DEPTH_COUNT };
+enum score_depth {
+    DEPTH_BLOCK_IMPORTANCE, /* how much the stream turns on the way through */
+    DEPTH_PERPLEXITY,       /* what the loss rises by without */
+    DEPTH_LOGIT_ERROR,      /* how far the logits move without */
+    DEPTH_ACCURACY,         /* what share of a task's items is no longer right without */
+    DEPTH_MARGIN, /* by how much the right choice is less likely without, compared with the best of the others
+                   */
+    DEPTH_COUNT
+};
 extern const char *const score_depth_names[DEPTH_COUNT];
+static inline bool score_depth_needs_task(enum score_depth depth)
+{
+    return depth == DEPTH_ACCURACY || depth == DEPTH_MARGIN;
+}
 
 enum score_neurons { NEURONS_AFTER, NEURONS_BEFORE }; /* the activation function */
 enum score_heads { HEADS_NORM_FIRST, HEADS_NORM_LAST };
@@ -52,6 +65,12 @@ struct score_options {
     const uint32_t *blocks; /* lengths of runs of layers to score as well */
     uint32_t block_count;
     bool energy; /* record the stream's energies before norms */
+    /* Removals share a pass over the data, whose memory grows with their number; or each has one of its own,
+     * in the memory of a forward pass. The scores are the same. */
+    enum score_removals { REMOVALS_TOGETHER, REMOVALS_ONE_BY_ONE } removals;
+    const struct task *task;     /* DEPTH_ACCURACY, DEPTH_MARGIN; else NULL */
+    struct tokenizer *tokenizer; /* for the task */
+    uint32_t task_length;        /* most tokens of a text of the task; 0: all */
     const char *label;
     const volatile sig_atomic_t *stop;
 };

@@ -1,13 +1,15 @@
 /* Depth: layers, and runs of layers, by how little the stream turns on the way through them, and by what the
  * model loses without them. A removal shares everything before the run with the whole model: its nodes are
  * copied from there on only. */
+#include "ir/text.h"
 #include "measure/scorer.h"
 #include <inttypes.h>
 #include <string.h>
 
 enum { CHUNK = 512 };
 
-const char *const score_depth_names[DEPTH_COUNT] = {"block-importance", "perplexity", "logit-error"};
+const char *const score_depth_names[DEPTH_COUNT] = {"block-importance", "perplexity", "logit-error",
+                                                    "accuracy", "margin"};
 
 static void add_candidates_of(struct scorer *s, uint32_t count)
 {
@@ -68,7 +70,8 @@ void scorer_add_cosines(struct scorer *s, uint32_t value)
         return;
     for (uint32_t i = 0; i < s->candidates.count; i++) {
         struct candidate *c = &s->candidates.items[i];
-        if (stream_after(s, c) != value)
+        bool is_here = s->sweep == SWEEP_ALL || (c->count > 1 ? s->sweep == i : s->sweep == SWEEP_REST);
+        if (!is_here || stream_after(s, c) != value)
             continue;
         uint32_t cosine = build_binary(s->graph, OP_cosine_rows, s->copy.values[stream_before(s, c)],
                                        s->copy.values[value]);
@@ -94,14 +97,39 @@ static enum status build_without(struct scorer *s, struct candidate *c, struct t
         bool depends = false;
         for (uint32_t i = 0; i < node->input_count; i++)
             depends = depends || changed[node->inputs[i]];
-        if (!depends || n == s->head_node || logit_tail_has(&s->tail, node->results[0]))
+        if (!depends || model_head_has(&s->head, model, n))
             continue;
         status = graph_copy_node(&copy, node, trace);
         for (uint32_t i = 0; i < node->result_count; i++)
             changed[node->results[i]] = true;
     }
-    c->hidden = copy.values[model->nodes.items[s->head_node].inputs[0]];
+    c->hidden = copy.values[model->nodes.items[s->head.node].inputs[0]];
     arena_release(&scratch);
+    return status;
+}
+
+enum status scorer_model_without(struct graph **out, const struct scorer *s, const struct candidate *c,
+                                 struct trace *trace)
+{
+    const struct graph *model = s->model;
+    struct graph *to = graph_create();
+    struct graph_copy copy = graph_copy_begin(to, model);
+    uint32_t before = stream_before(s, c), after = stream_after(s, c);
+    enum status status = OK;
+    for (uint32_t i = 0; i < model->inputs.count; i++)
+        graph_copy_input(&copy, i);
+    for (uint32_t i = 0; i < model->tensors.count; i++)
+        graph_copy_tensor(&copy, i);
+    for (uint32_t n = 0; n < model->nodes.count && status == OK; n++) {
+        status = graph_copy_node(&copy, &model->nodes.items[n], trace);
+        if (copy.values[after] != ID_NONE)
+            copy.values[after] = copy.values[before];
+    }
+    if (status == OK) {
+        build_output(to, "logits", copy.values[graph_find_output(model, "logits")]);
+        *out = graph_canonicalise(to); /* drops the layers, which nothing reads any more */
+    }
+    graph_destroy(to);
     return status;
 }
 
@@ -110,12 +138,15 @@ static uint32_t plus(struct graph *graph, uint32_t sum, uint32_t term)
     return sum == ID_NONE ? term : build_binary(graph, OP_add, sum, term);
 }
 
-static uint32_t chunk_logits(struct scorer *s, uint32_t hidden, const struct build_attributes *range)
+uint32_t scorer_chunk_logits(struct scorer *s, uint32_t hidden, const struct build_attributes *range,
+                             uint32_t kept[LOGIT_TAIL_MAX])
 {
-    uint32_t weight = s->copy.values[s->model->nodes.items[s->head_node].inputs[1]];
-    uint32_t kept[LOGIT_TAIL_MAX],
-        product = build_binary(s->graph, OP_matmul_nt, build_op(s->graph, OP_rows, &hidden, range), weight);
-    return logit_tail_apply(&s->tail, s->graph, product, kept);
+    uint32_t weight = s->copy.values[s->model->nodes.items[s->head.node].inputs[1]];
+    uint32_t product =
+        build_binary(s->graph, OP_matmul_nt, build_op(s->graph, OP_rows, &hidden, range), weight);
+    struct logit_tail tail = s->head.tail;
+    logit_tail_move(&tail, s->copy.values);
+    return logit_tail_apply(&tail, s->graph, product, kept);
 }
 
 static uint32_t chunk_loss(struct scorer *s, uint32_t logits, const struct build_attributes *range)
@@ -141,18 +172,25 @@ struct totals {
     uint32_t loss, error; /* values [1] */
 };
 
+static bool is_removed_here(const struct scorer *s, uint32_t candidate)
+{
+    return s->sweep == SWEEP_ALL || s->sweep == candidate;
+}
+
 static void add_chunk(struct scorer *s, struct totals *full, struct totals *without,
                       const struct build_attributes *range)
 {
     struct graph *g = s->graph;
-    uint32_t hidden = s->copy.values[s->model->nodes.items[s->head_node].inputs[0]];
-    uint32_t logits = chunk_logits(s, hidden, range);
+    uint32_t hidden = s->copy.values[s->model->nodes.items[s->head.node].inputs[0]], kept[LOGIT_TAIL_MAX];
+    uint32_t logits = scorer_chunk_logits(s, hidden, range, kept);
     if (scorer_wants_depth(s, DEPTH_PERPLEXITY))
         full->loss = plus(g, full->loss, chunk_loss(s, logits, range));
     if (scorer_wants_depth(s, DEPTH_LOGIT_ERROR))
         full->error = plus(g, full->error, squares_of(s, logits));
     for (uint32_t i = 0; i < s->candidates.count; i++) {
-        uint32_t other = chunk_logits(s, s->candidates.items[i].hidden, range);
+        if (!is_removed_here(s, i))
+            continue;
+        uint32_t other = scorer_chunk_logits(s, s->candidates.items[i].hidden, range, kept);
         if (scorer_wants_depth(s, DEPTH_PERPLEXITY))
             without[i].loss = plus(g, without[i].loss, chunk_loss(s, other, range));
         if (scorer_wants_depth(s, DEPTH_LOGIT_ERROR))
@@ -166,17 +204,22 @@ enum status scorer_add_removals(struct scorer *s, int64_t tokens, struct trace *
     struct totals *without = ARENA_ARRAY(s->arena, struct totals, s->candidates.count + 1);
     for (uint32_t i = 0; i < s->candidates.count; i++) {
         without[i] = full;
-        TRY(build_without(s, &s->candidates.items[i], trace));
+        if (is_removed_here(s, i))
+            TRY(build_without(s, &s->candidates.items[i], trace));
     }
     for (int64_t start = 0; start < tokens; start += CHUNK) {
         struct build_attributes range = {.start = start,
                                          .rows = tokens - start < CHUNK ? tokens - start : CHUNK};
         add_chunk(s, &full, without, &range);
     }
-    s->full_loss = full.loss == ID_NONE ? ID_NONE : scorer_add_number(s, full.loss);
-    s->full_squares = full.error == ID_NONE ? ID_NONE : scorer_add_number(s, full.error);
+    if (scorer_measures_model(s)) {
+        s->full_loss = full.loss == ID_NONE ? ID_NONE : scorer_add_number(s, full.loss);
+        s->full_squares = full.error == ID_NONE ? ID_NONE : scorer_add_number(s, full.error);
+    }
     for (uint32_t i = 0; i < s->candidates.count; i++) {
         struct candidate *c = &s->candidates.items[i];
+        if (!is_removed_here(s, i))
+            continue;
         c->loss = without[i].loss == ID_NONE ? ID_NONE : scorer_add_number(s, without[i].loss);
         c->error = without[i].error == ID_NONE ? ID_NONE : scorer_add_number(s, without[i].error);
     }
@@ -196,6 +239,10 @@ static float importance(const struct scorer *s, const struct candidate *c, enum 
         return (float)(1.0 - sum_of(s, c->cosine) / (double)s->positions);
     if (depth == DEPTH_PERPLEXITY)
         return (float)((sum_of(s, c->loss) - sum_of(s, s->full_loss)) / (double)s->labelled);
+    if (depth == DEPTH_ACCURACY)
+        return (float)(s->full_answers.accuracy - c->answers.accuracy);
+    if (depth == DEPTH_MARGIN)
+        return (float)(s->full_answers.margin - c->answers.margin);
     double squares = sum_of(s, s->full_squares);
     return squares > 0 ? (float)(sum_of(s, c->error) / squares) : 0;
 }

@@ -1,6 +1,7 @@
 /* The scoring graph: the model's nodes, each followed at once by what measures its results, so that an
  * activation is needed no longer than the model itself needs it; then the head in chunks of tokens, where a
  * loss is asked for, and the gradients of the sites. */
+#include "ir/text.h"
 #include "measure/scorer.h"
 #include "passes/gradient.h"
 #include <inttypes.h>
@@ -21,6 +22,11 @@ bool scorer_wants_depth(const struct scorer *s, enum score_depth depth)
         if (s->options->depths[i] == depth)
             return true;
     return false;
+}
+
+bool scorer_wants_removals(const struct scorer *s)
+{
+    return scorer_wants_depth(s, DEPTH_PERPLEXITY) || scorer_wants_depth(s, DEPTH_LOGIT_ERROR);
 }
 
 static struct signal *add_signal(struct scorer *s, uint32_t value)
@@ -96,12 +102,12 @@ static enum status copy_model(struct scorer *s, struct trace *trace)
         graph_copy_tensor(&s->copy, i);
     for (uint32_t n = 0; n < model->nodes.count; n++) {
         const struct node *node = &model->nodes.items[n];
-        if (n == s->head_node || (s->head_node != ID_NONE && logit_tail_has(&s->tail, node->results[0])))
+        if (model_head_has(&s->head, model, n))
             continue;
-        if (s->options->energy && scorer_is_stream_norm(s, node))
+        if (s->options->energy && scorer_measures_model(s) && scorer_is_stream_norm(s, node))
             measure_energy(s, node);
         TRY(graph_copy_node(&s->copy, node, trace));
-        for (uint32_t i = 0; i < s->sites.count; i++)
+        for (uint32_t i = 0; scorer_measures_model(s) && i < s->sites.count; i++)
             if (s->sites.items[i].value == node->results[0])
                 measure_site(s, &s->sites.items[i]);
         scorer_add_cosines(s, node->results[0]);
@@ -113,19 +119,19 @@ static enum status copy_model(struct scorer *s, struct trace *trace)
 static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
 {
     struct graph *g = s->graph;
-    const struct node *head = &s->model->nodes.items[s->head_node];
+    const struct node *head = &s->model->nodes.items[s->head.node];
     uint32_t hidden = s->copy.values[head->inputs[0]], weight = s->copy.values[head->inputs[1]];
+    uint32_t kept[LOGIT_TAIL_MAX], dbias;
     uint32_t gradient = hidden; /* every row is replaced */
     for (int64_t start = 0; start < tokens; start += CHUNK) {
         struct build_attributes range = {.start = start,
                                          .rows = tokens - start < CHUNK ? tokens - start : CHUNK};
-        uint32_t product = build_binary(g, OP_matmul_nt, build_op(g, OP_rows, &hidden, &range), weight);
-        uint32_t kept[LOGIT_TAIL_MAX], dbias, logits = logit_tail_apply(&s->tail, g, product, kept);
+        uint32_t logits = scorer_chunk_logits(s, hidden, &range, kept);
         uint32_t inputs[3] = {logits, build_op(g, OP_items, &s->labels, &range),
                               build_op(g, OP_items, &s->weights, &range)};
         uint32_t loss = build_op(g, OP_ce_rows, inputs, NULL);
-        uint32_t dx = logit_tail_pull_back(&s->tail, g, kept, build_result(g, loss, 1), &dbias);
-        uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, dx, weight)};
+        uint32_t of_product = logit_tail_pull_back(&s->head.tail, g, kept, build_result(g, loss, 1), &dbias);
+        uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, of_product, weight)};
         gradient = build_op(g, OP_place_rows, placed, &range);
     }
     return gradient;
@@ -133,7 +139,7 @@ static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
 
 static enum status add_taylor(struct scorer *s, int64_t tokens, struct trace *trace)
 {
-    struct gradient_seed seed = {s->copy.values[s->model->nodes.items[s->head_node].inputs[0]],
+    struct gradient_seed seed = {s->copy.values[s->model->nodes.items[s->head.node].inputs[0]],
                                  build_head_gradient(s, tokens)};
     uint32_t *values = ARENA_ARRAY(s->arena, uint32_t, 2 * (size_t)s->sites.count + 1);
     uint32_t *gradients = values + s->sites.count;
@@ -156,28 +162,50 @@ static enum status add_taylor(struct scorer *s, int64_t tokens, struct trace *tr
 
 static enum status find_head(struct scorer *s, struct trace *trace)
 {
-    uint32_t logits = graph_find_output(s->model, "logits");
-    s->head_node = ID_NONE;
-    if (logits != ID_NONE)
-        s->tail = logit_tail_find(s->model, logits);
-    const struct value *v = logits == ID_NONE ? NULL : graph_value(s->model, s->tail.product);
-    if (v && v->origin == VALUE_NODE && s->model->nodes.items[v->source].op == OP_matmul_nt)
-        s->head_node = v->source;
-    bool needed = s->labels != ID_NONE;
-    return s->head_node == ID_NONE && needed
-               ? status_fail(trace, UNSUPPORTED, "expected a model whose output \"logits\" is a linear layer")
-               : OK;
+    struct trace none = {0};
+    bool needed = scorer_wants_removals(s) || scorer_wants(s, SCORE_TAYLOR);
+    enum status status = model_head_find(&s->head, s->model, needed ? trace : &none);
+    return needed ? status : OK;
 }
 
-enum status scorer_build(struct scorer *s, struct trace *trace)
+static enum status check_task(const struct scorer *s, struct trace *trace)
 {
-    int64_t tokens = (int64_t)s->options->rows * s->options->length;
+    bool needed = scorer_wants_depth(s, DEPTH_ACCURACY) || scorer_wants_depth(s, DEPTH_MARGIN);
+    if (needed && !s->options->task)
+        return status_fail(trace, INVALID, "depth: accuracy and margin are of a task, and there is none");
+    if (scorer_wants_depth(s, DEPTH_MARGIN) && s->options->task->metrics == TASK_COMPLETION)
+        return status_fail(trace, INVALID,
+                           "depth: margin compares the right choice with others, but %s has none",
+                           task_name(s->options->task->kind));
+    return OK;
+}
+
+enum status scorer_prepare(struct scorer *s, struct trace *trace)
+{
+    TRY(check_task(s, trace));
     TRY(classes_find(&s->classes, s->arena, s->model, trace));
     if (scorer_wants(s, SCORE_FLAP) && s->options->neurons == NEURONS_BEFORE)
         return status_fail(trace, INVALID,
                            "flap scores what the closing projection reads, which is after the activation "
                            "function: neurons must be \"after\"");
     TRY(scorer_find_sites(s, trace));
+    TRY(find_head(s, trace));
+    return scorer_add_candidates(s, trace);
+}
+
+/* What no signal of a removal needs is not computed: the layers behind, where only its own loss is asked for.
+ */
+static void drop_unused(struct scorer *s)
+{
+    struct graph *lean = graph_canonicalise(s->graph);
+    graph_destroy(s->graph);
+    s->graph = lean;
+}
+
+enum status scorer_build(struct scorer *s, struct trace *trace)
+{
+    int64_t tokens = (int64_t)s->options->rows * s->options->length;
+    bool takes_gradients = scorer_measures_model(s) && scorer_wants(s, SCORE_TAYLOR);
     s->graph = graph_create();
     s->copy = graph_copy_begin(s->graph, s->model);
     for (uint32_t i = 0; i < s->model->inputs.count; i++)
@@ -185,17 +213,16 @@ enum status scorer_build(struct scorer *s, struct trace *trace)
     const struct value ids = *graph_value(s->graph, graph_find_input(s->graph, "tokens"));
     s->ones = build_input(s->graph, "ones", DTYPE_F32, ids.rank, ids.axes);
     s->labels = s->weights = ID_NONE;
-    bool removes = scorer_wants_depth(s, DEPTH_PERPLEXITY) || scorer_wants_depth(s, DEPTH_LOGIT_ERROR);
-    if (removes || scorer_wants(s, SCORE_TAYLOR)) {
+    if (scorer_wants_removals(s) || takes_gradients) {
         s->labels = build_input(s->graph, "labels", DTYPE_I32, ids.rank, ids.axes);
         s->weights = build_input(s->graph, "weights", DTYPE_F32, ids.rank, ids.axes);
     }
-    TRY(find_head(s, trace));
-    TRY(scorer_add_candidates(s, trace));
     TRY(copy_model(s, trace));
-    if (s->head_node != ID_NONE)
-        logit_tail_move(&s->tail, s->copy.values);
-    if (removes)
+    if (scorer_wants_removals(s))
         TRY(scorer_add_removals(s, tokens, trace));
-    return scorer_wants(s, SCORE_TAYLOR) ? add_taylor(s, tokens, trace) : OK;
+    if (takes_gradients)
+        TRY(add_taylor(s, tokens, trace));
+    if (!scorer_measures_model(s))
+        drop_unused(s);
+    return OK;
 }

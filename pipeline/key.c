@@ -147,6 +147,7 @@ static enum status write_text(struct builder *text, const struct run *run, const
     add_stage(text, run, "like", e->like);
     TRY(add_input(text, run, "data", e->data, trace));
     TRY(add_training(text, run, e, trace));
+    TRY(add_input(text, run, "task", e->task, trace));
     TRY(add_input(text, run, "source", e->source, trace));
     return strcmp(e->kind->name, "init") == 0 ? add_tokenizer(text, run, &e->settings, trace) : OK;
 }
@@ -166,7 +167,8 @@ enum status key_make(struct hash128 *out, struct run *run, uint32_t number, stru
     return make(out, run, &run->pipeline.stages.items[number], trace);
 }
 
-enum status key_make_unstopped(struct hash128 *out, struct run *run, uint32_t number, struct trace *trace)
+enum status key_make_unstopped(struct hash128 *out, const struct run *run, uint32_t number,
+                               struct trace *trace)
 {
     struct arena arena = {0};
     struct stage_entry entry = run->pipeline.stages.items[number];

@@ -1,6 +1,7 @@
 /* Reading the pipeline file. Stages refer to earlier stages and to inputs by name; what a stage does not name
  * is taken from its place in the list (the model of the stage before, the nearest scores above). */
 #include "pipeline/pipeline.h"
+#include "data/task.h"
 #include "pipeline/stage.h"
 #include "pipeline/training_plan.h"
 #include <stdlib.h>
@@ -228,6 +229,7 @@ static enum status connect(struct reader *r, struct stage_entry *stage, const st
     TRY(refer_stage(r, stage, "like", false, &stage->like));
     if (!training_plan_is_for(stage))
         TRY(refer_input(r, stage, "data", kind_is(stage, "answer") ? "task" : "text", &stage->data));
+    TRY(refer_input(r, stage, "task", "task", &stage->task));
     if (kind_is(stage, "import"))
         TRY(refer_input(r, stage, "model", "model", &stage->source));
     if (!is_source && stage->model == STAGE_NONE)
@@ -248,6 +250,25 @@ static enum status check_arch(struct reader *r, const struct stage_entry *stage)
     return OK;
 }
 
+/* Depth by a task needs one, with choices where they are compared; and a task is there for something. */
+static enum status check_depth(struct reader *r, const struct stage_entry *stage)
+{
+    const struct settings *s = &stage->settings;
+    bool margin = settings_has_word(s, "depth", "margin"), has_task = stage->task != STAGE_NONE;
+    enum task_kind kind;
+    if (has_task != (margin || settings_has_word(s, "depth", "accuracy")))
+        return settings_fail(s, has_task ? "task" : "depth", r->trace,
+                             has_task ? "depth asks for neither accuracy nor margin"
+                                      : "accuracy and margin need a task");
+    if (margin &&
+        task_kind_from_name(str_from(settings_text(&r->out->inputs.items[stage->task].settings, "task")),
+                            &kind) &&
+        task_metrics_of(kind) == TASK_COMPLETION)
+        return settings_fail(s, "depth", r->trace, "margin compares choices, and %s has none",
+                             task_name(kind));
+    return OK;
+}
+
 static enum status check_score(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
@@ -256,6 +277,7 @@ static enum status check_score(struct reader *r, const struct stage_entry *stage
         return settings_fail(s, "samples", r->trace,
                              "%lld is not a multiple of micro (%lld), the sequences at a time",
                              (long long)samples, (long long)micro);
+    TRY(check_depth(r, stage));
     struct str rest = {0}, word;
     while (settings_next_word(s, "metric", &rest, &word))
         if (str_is(word, "flap") && strcmp(settings_text(s, "neurons"), "before") == 0)
@@ -276,6 +298,9 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
         TRY(check_arch(r, stage));
     if (kind_is(stage, "score"))
         TRY(check_score(r, stage));
+    if (kind_is(stage, "generate") && settings_integer(s, "samples") == 0 && !settings_integer(s, "greedy"))
+        return settings_fail(s, "samples", r->trace,
+                             "no text is asked for: greedy is false and samples is 0");
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
         !settings_has(s, "gguf"))
         return settings_fail(s, "onnx", r->trace, "export needs onnx, hf or gguf");
@@ -310,6 +335,7 @@ static enum status read_stage(struct reader *r, const struct yaml_value *item)
                                 .scores = STAGE_NONE,
                                 .like = STAGE_NONE,
                                 .data = STAGE_NONE,
+                                .task = STAGE_NONE,
                                 .source = STAGE_NONE,
                                 .line = key->line,
                                 .column = key->column};

@@ -46,6 +46,7 @@ struct stage_entry {
     uint32_t scores; /* prune, apply */
     uint32_t like;   /* init */
     uint32_t data;   /* number of an input: score, teach, evaluate, answer */
+    uint32_t task;   /* number of an input: score */
     uint32_t source; /* number of an input: import */
     /* Training stages. */
     const struct data_source *sources;

@@ -16,12 +16,13 @@ const char *stage_status_name(enum stage_status status)
     return names[status];
 }
 
-static enum status open_store(struct run *run, const char *path, struct trace *trace)
+enum status run_open_store(struct store **out, const char *path, const struct run_options *options,
+                           struct trace *trace)
 {
     char *beside = path_beside(path, ".espalier");
-    const char *where = run->options.store ? run->options.store : beside;
-    enum store_mode mode = run->options.mode == RUN_DRY ? STORE_LOOK : STORE_CREATE;
-    enum status status = store_open(&run->store, where, mode, trace);
+    const char *where = options->store ? options->store : beside;
+    enum store_mode mode = options->mode == RUN_DRY ? STORE_LOOK : STORE_CREATE;
+    enum status status = store_open(out, where, mode, trace);
     free(beside);
     return status;
 }
@@ -48,7 +49,7 @@ enum status run_open_pipeline(struct run *out, struct pipeline *pipeline, const 
     if (options->until && pipeline_find_stage(&out->pipeline, options->until) == STAGE_NONE)
         status = status_fail(trace, NOT_FOUND, "--until: %s has no stage \"%s\"", path, options->until);
     if (status == OK)
-        status = open_store(out, path, trace);
+        status = run_open_store(&out->store, path, &out->options, trace);
     if (status != OK) {
         run_release(out);
         return status;

@@ -71,6 +71,10 @@ enum status run_open(struct run *out, const char *path, const struct run_options
 /* The same of a pipeline that was read, or made, by the caller; it is the run's now, also on failure. */
 enum status run_open_pipeline(struct run *out, struct pipeline *pipeline, const struct run_options *options,
                               struct trace *trace) MUST_CHECK;
+/* The store of a file at `path`: the one that the options name, or .espalier beside it; only looked at in a
+ * dry run. */
+enum status run_open_store(struct store **out, const char *path, const struct run_options *options,
+                           struct trace *trace) MUST_CHECK;
 /* Runs one stage; what it takes is done, or it is planned in a dry run. INTERRUPTED as below. */
 enum status run_one_stage(struct run *run, uint32_t number, struct trace *trace) MUST_CHECK;
 /* Runs every stage up to `until`; a dry run runs none. INTERRUPTED after writing a checkpoint. */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct setting_info rows[] = {
@@ -160,6 +161,27 @@ static enum status read_pairs(struct reader *r, const struct yaml_value *v, cons
     return OK;
 }
 
+/* A text, or a list of them: "LENGTH:TEXT" for each, so that no two lists are written alike. */
+static enum status read_texts(struct reader *r, const struct yaml_value *v, const char *path,
+                              struct setting *s)
+{
+    bool single = v->kind == YAML_TEXT;
+    if (v->kind == YAML_MAP || (!single && v->count == 0))
+        return fail(r, v, path, "a text, or a list of texts");
+    struct builder all = {0};
+    enum status status = OK;
+    for (uint32_t i = 0; i < (single ? 1 : v->count) && status == OK; i++) {
+        const struct yaml_value *text = single ? v : v->items[i];
+        if (text->kind != YAML_TEXT || text->text.length == 0 ||
+            memchr(text->text.data, '\0', text->text.length))
+            status = fail(r, text, path, "a text that is not empty, without NUL bytes");
+        builder_printf(&all, "%zu:" STR_FORMAT, text->text.length, STR_ARGUMENT(text->text));
+    }
+    s->text = (struct str){arena_copy_string(r->arena, builder_text(&all), all.length), all.length};
+    builder_release(&all);
+    return status;
+}
+
 static enum status read_scalar(struct reader *r, const struct yaml_value *v, const char *path,
                                struct setting *s)
 {
@@ -168,6 +190,8 @@ static enum status read_scalar(struct reader *r, const struct yaml_value *v, con
         return read_words(r, v, path, s);
     if (info->type == SETTING_SHARES || info->type == SETTING_TEACHERS)
         return read_pairs(r, v, path, s);
+    if (info->type == SETTING_TEXTS)
+        return read_texts(r, v, path, s);
     if (info->type == SETTING_LIST || info->type == SETTING_REALS)
         return read_list(r, v, path, s);
     if (info->type == SETTING_INTEGER || info->type == SETTING_REAL) {
@@ -383,6 +407,20 @@ bool settings_next_word(const struct settings *s, const char *key, struct str *r
     size_t length = comma ? (size_t)(comma - rest->data) : rest->length;
     *word = (struct str){rest->data, length};
     size_t step = length + (comma != NULL);
+    *rest = (struct str){rest->data + step, rest->length - step};
+    return true;
+}
+
+bool settings_next_text(const struct settings *s, const char *key, struct str *rest, struct str *text)
+{
+    if (!rest->data)
+        *rest = settings_get(s, key)->text;
+    if (rest->length == 0)
+        return false;
+    char *colon;
+    size_t length = strtoul(rest->data, &colon, 10);
+    *text = (struct str){colon + 1, length};
+    size_t step = (size_t)(colon + 1 - rest->data) + length;
     *rest = (struct str){rest->data + step, rest->length - step};
     return true;
 }

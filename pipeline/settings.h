@@ -16,6 +16,7 @@ enum setting_type {
     SETTING_WORD,
     SETTING_WORDS,
     SETTING_TEXT,
+    SETTING_TEXTS,
     SETTING_LIST,
     SETTING_REALS,
     SETTING_CHOICE,
@@ -80,6 +81,8 @@ const char *settings_text(const struct settings *s, const char *key); /* "" when
 bool settings_has_word(const struct settings *s, const char *key, const char *word); /* of a WORDS setting */
 /* The words of a WORDS setting, one a call; `rest` starts as {0}. False at the end. */
 bool settings_next_word(const struct settings *s, const char *key, struct str *rest, struct str *word);
+/* The texts of a TEXTS setting, in the same way. */
+bool settings_next_text(const struct settings *s, const char *key, struct str *rest, struct str *text);
 /* Sets an INTEGER, or a LIST to that one size: what the file leaves to the program (its seed, a candidate's
  * sizes). */
 void settings_set_integer(struct settings *s, struct arena *arena, const char *key, int64_t value);

@@ -44,6 +44,25 @@ enum status stage_corpus(struct corpus *out, struct partition *part, struct stag
     return OK;
 }
 
+static const char *path_or_null(const struct settings *s, const char *key)
+{
+    return settings_has(s, key) ? settings_text(s, key) : NULL;
+}
+
+enum status stage_task(struct task *out, const struct stage_run *stage, uint32_t input, struct trace *trace)
+{
+    const struct settings *of = &stage->run->pipeline.inputs.items[input].settings,
+                          *s = &stage->entry->settings;
+    struct task_options options = {.labels = path_or_null(of, "labels"),
+                                   .examples = path_or_null(of, "examples"),
+                                   .shots = (uint32_t)settings_integer(s, "shots"),
+                                   .limit = (uint64_t)settings_integer(s, "items")};
+    enum task_kind kind;
+    if (!task_kind_from_name(str_from(settings_text(of, "task")), &kind))
+        BUG("task %s is in settings.def but not in task.def", settings_text(of, "task"));
+    return task_open(out, kind, settings_text(of, "items"), &options, trace);
+}
+
 enum status stage_on_text(struct stage_run *stage, stage_work *work, struct trace *trace)
 {
     struct model model = {0};

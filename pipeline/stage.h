@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "data/corpus.h"
 #include "data/partition.h"
+#include "data/task.h"
 #include "data/tokenizer.h"
 #include "ir/executor.h"
 #include "pipeline/model.h"
@@ -37,6 +38,9 @@ enum status stage_model(struct model *out, struct stage_run *stage, uint32_t fro
                         struct trace *trace) MUST_CHECK;
 enum status stage_corpus(struct corpus *out, struct partition *part, struct stage_run *stage, uint32_t input,
                          struct tokenizer *tokenizer, struct trace *trace) MUST_CHECK;
+/* The items of a task, an input, as `shots` and `items` of the stage say. */
+enum status stage_task(struct task *out, const struct stage_run *stage, uint32_t input,
+                       struct trace *trace) MUST_CHECK;
 /* A stage that runs its model on its text: opens both, calls `work`, releases both. */
 typedef enum status stage_work(struct stage_run *stage, const struct model *model,
                                const struct corpus *corpus, struct partition part, struct trace *trace);

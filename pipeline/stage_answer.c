@@ -4,29 +4,6 @@
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
 
-static const struct settings *task_settings(const struct stage_run *stage)
-{
-    return &stage->run->pipeline.inputs.items[stage->entry->data].settings;
-}
-
-static const char *path_or_null(const struct settings *s, const char *key)
-{
-    return settings_has(s, key) ? settings_text(s, key) : NULL;
-}
-
-static enum status open_task(struct task *out, const struct stage_run *stage, struct trace *trace)
-{
-    const struct settings *input = task_settings(stage), *s = &stage->entry->settings;
-    struct task_options options = {.labels = path_or_null(input, "labels"),
-                                   .examples = path_or_null(input, "examples"),
-                                   .shots = (uint32_t)settings_integer(s, "shots"),
-                                   .limit = (uint64_t)settings_integer(s, "items")};
-    enum task_kind kind;
-    if (!task_kind_from_name(str_from(settings_text(input, "task")), &kind))
-        BUG("task %s is in settings.def but not in task.def", settings_text(input, "task"));
-    return task_open(out, kind, settings_text(input, "items"), &options, trace);
-}
-
 static json_t *answers_json(const struct task *task, const struct answer_score *scores)
 {
     json_t *answers = json_array();
@@ -77,7 +54,7 @@ enum status stage_answer(struct stage_run *stage, struct trace *trace)
 {
     struct task task = {0};
     struct model model = {0};
-    enum status status = open_task(&task, stage, trace);
+    enum status status = stage_task(&task, stage, stage->entry->data, trace);
     if (status == OK)
         status = stage_model(&model, stage, stage->entry->model, trace);
     if (status == OK)

@@ -93,8 +93,8 @@ static void read_sites(struct score_options *options, const struct settings *s)
     options->heads = str_is(settings_get(s, "heads")->text, "norm-last") ? HEADS_NORM_LAST : HEADS_NORM_FIRST;
 }
 
-static enum status score(struct stage_run *stage, const struct model *model, const struct corpus *corpus,
-                         struct partition part, struct trace *trace)
+static enum status score_with(struct stage_run *stage, const struct model *model, const struct task *task,
+                              const struct corpus *corpus, struct partition part, struct trace *trace)
 {
     const struct settings *s = &stage->entry->settings;
     struct executor *executor;
@@ -105,6 +105,11 @@ static enum status score(struct stage_run *stage, const struct model *model, con
                                     .seed = (uint64_t)settings_integer(s, "seed"),
                                     .partition = part,
                                     .energy = settings_integer(s, "energy") != 0,
+                                    .removals = settings_integer(s, "one_by_one") ? REMOVALS_ONE_BY_ONE
+                                                                                  : REMOVALS_TOGETHER,
+                                    .task = task,
+                                    .tokenizer = model->tokenizer,
+                                    .task_length = (uint32_t)settings_integer(s, "task_length"),
                                     .label = stage->entry->name,
                                     .stop = stage_stop(stage)};
     read_variants(&options, &stage->arena, s);
@@ -117,6 +122,19 @@ static enum status score(struct stage_run *stage, const struct model *model, con
     enum status status =
         stage_add_text(stage, "scores", "scores", (struct str){text.data, text.length}, trace);
     builder_release(&text);
+    return status;
+}
+
+static enum status score(struct stage_run *stage, const struct model *model, const struct corpus *corpus,
+                         struct partition part, struct trace *trace)
+{
+    struct task task = {0};
+    if (stage->entry->task == STAGE_NONE)
+        return score_with(stage, model, NULL, corpus, part, trace);
+    enum status status = stage_task(&task, stage, stage->entry->task, trace);
+    if (status == OK)
+        status = score_with(stage, model, &task, corpus, part, trace);
+    task_release(&task);
     return status;
 }
 

@@ -59,8 +59,9 @@ void flow_draw(struct builder *page, const struct run *run)
 {
     uint32_t count = run->pipeline.stages.count;
     bool is_used[EDGE_KINDS] = {false};
-    builder_printf(page, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\">\n<defs>", WIDTH,
-                   (int)count * ROW, WIDTH);
+    builder_printf(page,
+                   "<div class=\"wide least\"><svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\">\n<defs>",
+                   WIDTH, (int)count * ROW, WIDTH);
     for (int kind = 0; kind < EDGE_KINDS; kind++)
         builder_printf(page,
                        "<marker id=\"tip%d\" markerWidth=\"7\" markerHeight=\"7\" refX=\"5\" refY=\"3.5\" "
@@ -73,7 +74,7 @@ void flow_draw(struct builder *page, const struct run *run)
             is_used[kind] = draw_edges(page, &run->pipeline.stages.items[i], i, kind) || is_used[kind];
     for (uint32_t i = 0; i < count; i++)
         draw_stage(page, run, i);
-    builder_add_text(page, "</svg>\n<p class=\"soft\">");
+    builder_add_text(page, "</svg></div>\n<p class=\"soft\">");
     for (int kind = 0; kind < EDGE_KINDS; kind++)
         if (is_used[kind])
             builder_printf(page, "<span class=\"key\"><i style=\"background:%s\"></i>%s</span>",

@@ -4,10 +4,15 @@
 
 #include "base/str.h"
 
-void page_begin(struct builder *page, const char *title);
+/* With links to the sections of `body`, which the caller adds after. */
+void page_begin(struct builder *page, const char *title, const struct builder *body);
 void page_end(struct builder *page);
-/* A heading that the contents link to; `id` is a word of ours. */
+/* A heading that the contents link to; `id` and title are words of ours. */
 void page_section(struct builder *page, const char *id, const char *title);
+/* Things two in a row where there is room, else one below the other. */
+void page_pair_begin(struct builder *page);
+void page_pair_next(struct builder *page);
+void page_pair_end(struct builder *page);
 
 /* With the characters that mean something in HTML written as entities. */
 void page_add_text(struct builder *page, struct str text);

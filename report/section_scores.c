@@ -5,6 +5,7 @@
 #include "report/page.h"
 #include "report/sections.h"
 #include <stdlib.h>
+#include <string.h>
 
 static int descending(const void *a, const void *b)
 {
@@ -23,7 +24,22 @@ static void add_sorted(struct builder *page, const struct score_family *f, struc
         qsort(values, s->count, sizeof *values, descending);
         series[m] = (struct chart_series){arena_printf(arena, "layer %u", m), values, s->count};
     }
-    chart_lines(page, "elements, best first", "score", series, f->count);
+    chart_lines(page, "elements, best first", "score", series, f->count, "layers", CHART_LOW);
+}
+
+/* Means of channels and energies are no scores: they are for amending weights. */
+static bool is_shown(const struct score_family *families, uint32_t count, uint32_t number)
+{
+    const struct score_family *f = &families[number];
+    const char *at = strchr(f->name, '@');
+    size_t length = strlen(f->name);
+    if (at)
+        return strcmp(at, "@means") != 0 && strcmp(at, "@energy") != 0;
+    for (uint32_t i = 0; i < count; i++) /* NAME is the first of NAME@... */
+        if (strncmp(families[i].name, f->name, length) == 0 && families[i].name[length] == '@' &&
+            is_shown(families, count, i))
+            return false;
+    return true;
 }
 
 static void add_family(struct builder *page, const struct score_family *f, struct arena *arena)
@@ -37,12 +53,13 @@ static void add_family(struct builder *page, const struct score_family *f, struc
     builder_add_text(page, "<h3>");
     page_add_text(page, str_from(f->name));
     builder_printf(page, " <span class=\"soft\">%.4g to %.4g</span></h3>\n", f->least, f->largest);
+    page_pair_begin(page);
     chart_heat(page, rows, columns, f->count, f->least, f->largest);
     if (columns[0] > 1) {
-        builder_add_text(page, "<details><summary class=\"soft\">sorted</summary>\n");
+        page_pair_next(page);
         add_sorted(page, f, arena);
-        builder_add_text(page, "</details>\n");
     }
+    page_pair_end(page);
 }
 
 enum status section_scores(struct builder *page, const struct run *run, struct arena *arena,
@@ -63,10 +80,13 @@ enum status section_scores(struct builder *page, const struct run *run, struct a
         builder_add_text(page, "<p class=\"soft\">Stage ");
         page_add_text(page, str_from(run->pipeline.stages.items[i].name));
         builder_add_text(
-            page, ": a row for each layer, an element or a few neighbours a cell, darker for higher.</p>\n");
+            page,
+            ": a row for each layer, an element or a few neighbours a cell, stronger for higher; beside it "
+            "the same, sorted. Of several of one kind the first ranks.</p>\n");
         const struct score_family *families = score_families(&count, arena, &scores);
         for (uint32_t f = 0; f < count; f++)
-            add_family(page, &families[f], arena);
+            if (is_shown(families, count, f))
+                add_family(page, &families[f], arena);
     }
     return OK;
 }

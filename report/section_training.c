@@ -1,5 +1,6 @@
 /* Curves of training stages: the loss of every step from the result, the learning rate from the log. */
 #include "base/file.h"
+#include "pipeline/key.h"
 #include "report/chart.h"
 #include "report/page.h"
 #include "report/sections.h"
@@ -42,8 +43,12 @@ static enum status read_rates(struct chart_series *out, const struct run *run, u
     char *path;
     struct builder log = {0};
     double *values = ARENA_ARRAY(arena, double, steps + 1);
-    *out = (struct chart_series){.name = run->pipeline.stages.items[stage].name, .values = values};
-    TRY(store_steps_path(&path, arena, run->store, run->keys[stage], trace));
+    const struct stage_entry *e = &run->pipeline.stages.items[stage];
+    struct hash128 key = run->keys[stage];
+    *out = (struct chart_series){.name = e->name, .values = values};
+    if (settings_integer(&e->settings, "stop") > 0)
+        TRY(key_make_unstopped(&key, run, stage, trace));
+    TRY(store_steps_path(&path, arena, run->store, key, trace));
     if (!file_exists(path))
         return OK;
     TRY(file_read(&log, path, LOG_LIMIT, trace));
@@ -73,16 +78,20 @@ enum status section_training(struct builder *page, const struct run *run, struct
     if (count == 0)
         return OK;
     page_section(page, "training", "Training");
-    builder_add_text(page, "<h3>Loss of a step</h3>\n");
+    page_pair_begin(page);
     for (uint32_t c = 0; c < count; c++) {
-        if (count > 1) {
-            builder_add_text(page, "<p class=\"soft\">");
-            page_add_text(page, str_from(losses[c].name));
-            builder_add_text(page, "</p>\n");
-        }
-        chart_lines(page, "step", "loss", &losses[c], 1);
+        builder_add_text(page, "<h3>Loss of ");
+        page_add_text(page, str_from(losses[c].name));
+        builder_add_text(page, "</h3>\n");
+        chart_lines(page, "step", "loss", &losses[c], 1, "stages", CHART_HIGH);
+        page_pair_next(page);
     }
-    builder_add_text(page, "<h3>Learning rate</h3>\n");
-    chart_lines(page, "step", "rate", rates, count);
+    bool has_rates = false;
+    for (uint32_t c = 0; c < count; c++)
+        has_rates = has_rates || rates[c].count > 0;
+    if (has_rates)
+        builder_add_text(page, "<h3>Learning rate</h3>\n");
+    chart_lines(page, "step", "rate", rates, count, "stages", CHART_HIGH);
+    page_pair_end(page);
     return OK;
 }

@@ -8,13 +8,25 @@ static const char *const description_keys[] = {"base.layers",   "base.hidden", "
                                                "base.tied",     "base.gated",  "base.norm",  "base.norms",
                                                "base.qk_norm",  "base.bias"};
 
+static const struct input_entry *base_input(const struct search *search)
+{
+    const char *name = settings_text(&search->settings, "base.model");
+    for (uint32_t i = 0; i < search->pipeline.inputs.count; i++)
+        if (strcmp(search->pipeline.inputs.items[i].name, name) == 0)
+            return &search->pipeline.inputs.items[i];
+    return NULL;
+}
+
+const char *search_base_path(const struct search *search)
+{
+    const struct input_entry *input = base_input(search);
+    return input ? settings_text(&input->settings, "model") : NULL;
+}
+
 static enum status bill_of_model(struct bill *out, struct search *search, struct trace *trace)
 {
     const struct settings *s = &search->settings;
-    const struct input_entry *input = NULL;
-    for (uint32_t i = 0; i < search->pipeline.inputs.count; i++)
-        if (strcmp(search->pipeline.inputs.items[i].name, settings_text(s, "base.model")) == 0)
-            input = &search->pipeline.inputs.items[i];
+    const struct input_entry *input = base_input(search);
     if (!input)
         return settings_fail(s, "base.model", trace, "no input is called \"%s\"",
                              settings_text(s, "base.model"));

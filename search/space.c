@@ -128,6 +128,33 @@ static enum status read_limit(struct space *out, struct arena *arena, enum metri
     return OK;
 }
 
+static enum status read_latency(struct latency_limit *out, const struct settings *s, struct trace *trace)
+{
+    static const char target[] = "budget.latency.target", tolerance[] = "budget.latency.tolerance",
+                      low[] = "budget.latency.min", high[] = "budget.latency.max";
+    bool has_ends = settings_has(s, low) || settings_has(s, high), has_target = settings_has(s, target);
+    *out = (struct latency_limit){.is_set = has_ends || has_target, .low = 0, .high = INFINITY};
+    out->key = has_target ? target : settings_has(s, high) ? high : low;
+    if (has_target && has_ends)
+        return settings_fail(s, target, trace, "min or max is given too: give a target, or the ends");
+    if (settings_has(s, tolerance) && !has_target)
+        return settings_fail(s, tolerance, trace, "a tolerance of what? give a target");
+    if (has_target) {
+        double share = settings_has(s, tolerance) ? settings_real(s, tolerance) : 0.05;
+        out->low = settings_real(s, target) * (1 - share);
+        out->high = settings_real(s, target) * (1 + share);
+    }
+    if (settings_has(s, low))
+        out->low = settings_real(s, low);
+    if (settings_has(s, high))
+        out->high = settings_real(s, high);
+    if (out->low > out->high)
+        return settings_fail(s, low, trace, "%.4g is above max, %.4g", out->low, out->high);
+    if (out->is_set && !settings_has(s, "base.model"))
+        return settings_fail(s, out->key, trace, "only a model can be timed: give base.model");
+    return OK;
+}
+
 static int64_t bits_of(const struct settings *s, const char *key)
 {
     static const struct {
@@ -157,7 +184,7 @@ enum status space_read(struct space *out, struct arena *arena, const struct bill
     TRY(count_combinations(out, s, trace));
     for (int m = 0; m < COST_COUNT; m++)
         TRY(read_limit(out, arena, (enum metric)m, s, trace));
-    return OK;
+    return read_latency(&out->latency, s, trace);
 }
 
 /* ---- enumeration ---- */
@@ -220,7 +247,7 @@ static void consider(struct enumerator *e, const struct sizes *sizes)
         if (limit->is_set && (cost.of[m] < limit->low || cost.of[m] > limit->high))
             return;
     }
-    *VEC_PUSH(e->arena, &e->out->items) = (struct candidate){make_label(e, sizes), *sizes, cost};
+    *VEC_PUSH(e->arena, &e->out->items) = (struct candidate){make_label(e, sizes), *sizes, cost, (double)NAN};
 }
 
 /* The width that the expansion gives; INVALID when it is no whole number. */

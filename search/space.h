@@ -13,11 +13,19 @@ struct limit {
     int64_t low, high;
 };
 
+/* Seconds a token, measured on a device (search/latency.h). */
+struct latency_limit {
+    bool is_set;
+    double low, high;
+    const char *key; /* the setting that messages point at */
+};
+
 struct space {
     VEC(int64_t) values[SIZE_COUNT]; /* ascending; of FFN empty when expansions are given */
     VEC(double) expansions;          /* ascending */
     bool is_varied[SIZE_COUNT];      /* the file gives a grid for it */
     struct limit limits[COST_COUNT];
+    struct latency_limit latency;
     struct circumstances circumstances;
     struct bill bill;
 };
@@ -26,6 +34,7 @@ struct candidate {
     const char *label; /* "l29-d3072-h24-f9216", of the sizes that the file varies */
     struct sizes sizes;
     struct cost cost;
+    double latency; /* NaN: not measured */
 };
 
 /* From the fewest parameters to the most; of equal ones, by layers, heads, key-value heads, ffn, hidden. */

@@ -59,3 +59,14 @@ json_t *fixture_run(const struct fixture *f, const char *options)
     outcome_release(&o);
     return lines;
 }
+
+json_t *fixture_search(const struct fixture *f, const char *store)
+{
+    struct outcome o =
+        program_run("search %s --json --quiet --device cpu --store %s/%s", f->yaml, f->directory, store);
+    if (o.exit_status != 0)
+        fail_msg("search: exit status %d: %s", o.exit_status, builder_text(&o.err));
+    json_t *lines = json_lines(&o.out);
+    outcome_release(&o);
+    return lines;
+}

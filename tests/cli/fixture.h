@@ -21,6 +21,9 @@ void fixture_write_file(const struct fixture *f, const char *name, const char *t
 /* Runs `run --json` with more options on the fixture's pipeline and store; it must succeed. Release. */
 json_t *fixture_run(const struct fixture *f, const char *options);
 
+/* Runs `search --json` on the fixture's file with the store DIRECTORY/`store`; it must succeed. Release. */
+json_t *fixture_search(const struct fixture *f, const char *store);
+
 #define FIXTURE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 #endif

@@ -140,7 +140,7 @@ static void generate_continues_a_text(void **state)
     assert_int_equal(strncmp(json_text(line, "text"), "The", 3), 0);
     json_decref(lines);
     outcome_release(&o);
-    program_expect(2, "give a --prompt", "generate %s", model);
+    program_expect(2, "give a prompt", "generate %s", model);
     program_expect(2, "expected a number from 0 to 1000, found \"hot\"",
                    "generate %s --prompt a --temperature hot", model);
     program_expect(2, "--tokens", "generate %s --prompt a --tokens 0", model);

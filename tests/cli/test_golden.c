@@ -1,8 +1,23 @@
 /* golden/tiny.yaml, with every kind of stage, comes out on the twin as its lock says: with any number of
  * threads, and where the processor flushes subnormal numbers (the second argument is a program that makes
  * it). */
+#include "base/file.h"
 #include "tests/cli/program.h"
 #include "tests/support/test.h"
+
+/* Lines of the lock but the first. */
+static size_t locked_stages(void)
+{
+    struct builder lock = {0};
+    struct trace trace = {0};
+    size_t lines = 0;
+    assert_ok(file_read(&lock, "golden/tiny.lock", 1 << 20, &trace), &trace);
+    for (size_t i = 0; i < lock.length; i++)
+        lines += lock.data[i] == '\n';
+    builder_release(&lock);
+    assert_true(lines > 1);
+    return lines - 1;
+}
 
 static void verify_with(int threads)
 {
@@ -20,7 +35,7 @@ static void verify_with(int threads)
     }
     if (o.exit_status != 0)
         fail_msg("verify: exit status %d: %s", o.exit_status, builder_text(&o.err));
-    assert_int_equal(stages, 13);
+    assert_int_equal(stages, locked_stages());
     json_decref(lines);
     outcome_release(&o);
 }

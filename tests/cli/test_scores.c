@@ -1,6 +1,7 @@
 /* Scores on the command line: drawn, compared, and pruned by. */
 #include "tests/cli/fixture.h"
 #include "tests/support/test.h"
+#include <stdlib.h>
 
 static const char many[] =
     "  - score: {as: many, data: text, samples: 4, micro: 2, length: 32, metric: [activation, magnitude, flap], "
@@ -74,6 +75,76 @@ static void prune_takes_the_scores_it_is_told(void **state)
     program_expect(2, "metric flap", "run %s", f->yaml);
 }
 
+static void write_task(const struct fixture *f, const char *first)
+{
+    char text[1024], yaml[8192];
+    snprintf(text, sizeof text,
+             "{\"goal\": \"%s\", \"sol1\": \"bird sleeps\", \"sol2\": \"zz qx\", \"label\": 0}\n"
+             "{\"goal\": \"Above\", \"sol1\": \"w\", \"sol2\": \"the river\", \"label\": 1}\n",
+             first);
+    fixture_write_file(f, "items.jsonl", text);
+    snprintf(
+        yaml, sizeof yaml,
+        "espalier: 1\nname: task\nseed: 5\ninputs:\n  text: {text: %s}\n  items: {task: piqa, items: "
+        "items.jsonl}\nstages:\n"
+        "  - init:  {arch: {layers: 3, hidden: 16, heads: 2, ffn: 24}, std: 0.3, tokenizer: bytes}\n"
+        "  - score: {data: text, samples: 4, micro: 2, length: 32, depth: [perplexity, margin], blocks: 2, "
+        "task: items}\n"
+        "  - prune: {as: one, model: init, layers: 2, by_depth: margin}\n"
+        "  - prune: {as: run, model: init, layers: 1, drop: run, by_depth: margin}\n",
+        f->text);
+    fixture_write_file(f, "p.yaml", yaml);
+}
+
+/* Element `index` of a score, as `store show` prints it. */
+static double value_of(const struct fixture *f, const char *id, const char *name, int index)
+{
+    struct outcome o = program_run("store show %s --store %s/.espalier", id, f->directory);
+    char heading[64];
+    snprintf(heading, sizeof heading, "%s ", name);
+    char *at = strstr(builder_text(&o.out), heading);
+    assert_non_null(at);
+    for (int i = 0; i <= index; i++)
+        at = strchr(at, '\n') + 1;
+    double value = strtod(at, NULL);
+    outcome_release(&o);
+    return value;
+}
+
+/* Layers that a task misses least go; another item asks the task again. */
+static void layers_go_by_a_task(void **state)
+{
+    struct fixture *f = *state;
+    write_task(f, "The quiet");
+    json_t *first = fixture_run(f, "");
+    const char *id = json_text(json_find(first, "stage", "score"), "id");
+    int least = 0, run = value_of(f, id, "blocks.2@margin", 1) < value_of(f, id, "blocks.2@margin", 0);
+    for (int i = 1; i < 3; i++)
+        if (value_of(f, id, "layers@margin", i) < value_of(f, id, "layers@margin", least))
+            least = i;
+    char passes[64];
+    snprintf(passes, sizeof passes, "remove_layers{layers=%d}", least);
+    struct outcome o =
+        program_run("opt %s:init --passes %s -o %s/one.onnx -q", f->yaml, passes, f->directory);
+    assert_int_equal(o.exit_status, 0);
+    outcome_release(&o);
+    char text[9000];
+    snprintf(text, sizeof text, "diff %s:one %s/one.onnx", f->yaml, f->directory);
+    expect_output(0, "same", text);
+    snprintf(passes, sizeof passes, "remove_layers{layers=%d+%d}", run, run + 1);
+    o = program_run("opt %s:init --passes %s -o %s/run.onnx -q", f->yaml, passes, f->directory);
+    assert_int_equal(o.exit_status, 0);
+    outcome_release(&o);
+    snprintf(text, sizeof text, "diff %s:run %s/run.onnx", f->yaml, f->directory);
+    expect_output(0, "same", text);
+    write_task(f, "The loud");
+    json_t *second = fixture_run(f, "");
+    assert_string_equal(json_text(json_find(second, "stage", "score"), "status"), "ran");
+    assert_string_not_equal(json_text(json_find(second, "stage", "score"), "id"), id);
+    json_decref(first);
+    json_decref(second);
+}
+
 int main(int argc, char **argv)
 {
     program_begin(argc, argv);
@@ -81,6 +152,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(inspect_draws_scores),
         FIXTURE_TEST(diff_compares_scores),
         FIXTURE_TEST(prune_takes_the_scores_it_is_told),
+        FIXTURE_TEST(layers_go_by_a_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,17 +26,6 @@ static void write_search(const struct fixture *f, const char *rank, const char *
     fixture_write_file(f, "p.yaml", text);
 }
 
-static json_t *search(const struct fixture *f, const char *store)
-{
-    struct outcome o =
-        program_run("search %s --json --quiet --device cpu --store %s/%s", f->yaml, f->directory, store);
-    if (o.exit_status != 0)
-        fail_msg("search: exit status %d: %s", o.exit_status, builder_text(&o.err));
-    json_t *lines = json_lines(&o.out);
-    outcome_release(&o);
-    return lines;
-}
-
 /* How many candidates a point ranks, checking that ranks ascend with losses; *tau is NaN where none is given.
  */
 static int candidates_at(const json_t *lines, int point, double *tau)
@@ -66,7 +55,7 @@ static void candidates_are_ranked_at_each_point(void **state)
     struct fixture *f = *state;
     double tau;
     write_search(f, "  rank: {points: [0, 4, 12]}\n", STAGES);
-    json_t *lines = search(f, "one");
+    json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
     assert_true(isnan(tau));
     assert_int_equal(candidates_at(lines, 4, &tau), 6);
@@ -80,7 +69,7 @@ static void the_worst_are_dropped_where_that_is_asked(void **state)
     struct fixture *f = *state;
     double tau;
     write_search(f, "  rank: {points: [0, 2, 4, 6], keep: 0.5}\n", STAGES);
-    json_t *lines = search(f, "one");
+    json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
     assert_int_equal(candidates_at(lines, 2, &tau), 6); /* nobody is dropped before training */
     assert_int_equal(candidates_at(lines, 4, &tau), 3);
@@ -93,7 +82,7 @@ static void a_ranking_that_has_settled_ends(void **state)
     struct fixture *f = *state;
     double tau;
     write_search(f, "  rank: {points: [0, 2, 4, 6], settled: -1}\n", STAGES);
-    json_t *lines = search(f, "one");
+    json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 4, &tau), 6);
     assert_int_equal(candidates_at(lines, 6, &tau), 0);
     json_decref(lines);
@@ -104,7 +93,7 @@ static void a_candidate_is_what_a_pipeline_makes(void **state)
 {
     struct fixture *f = *state;
     write_search(f, "  rank: {points: [5, 12]}\n", STAGES);
-    json_t *lines = search(f, "one"), *run;
+    json_t *lines = fixture_search(f, "one"), *run;
     double expected = NAN, found = NAN;
     for (size_t i = 0; i < json_array_size(lines); i++) {
         const json_t *line = json_array_get(lines, i);
@@ -142,7 +131,7 @@ static void a_killed_search_goes_on(void **state)
 {
     struct fixture *f = *state;
     write_search(f, "  rank: {points: [3, 8, 12]}\n", STAGES);
-    json_t *alone = search(f, "alone");
+    json_t *alone = fixture_search(f, "alone");
     for (int i = 0; i < 2; i++) {
         struct process p;
         const char *line;
@@ -154,7 +143,7 @@ static void a_killed_search_goes_on(void **state)
         kill(p.pid, SIGKILL);
         process_finish(&p);
     }
-    json_t *killed = search(f, "killed");
+    json_t *killed = fixture_search(f, "killed");
     assert_true(json_equal(alone, killed));
     json_decref(alone);
     json_decref(killed);
@@ -173,12 +162,12 @@ static void two_searches_share_the_work(void **state)
 {
     struct fixture *f = *state;
     write_search(f, "  rank: {points: [0, 12]}\n", STAGES);
-    json_t *alone = search(f, "alone");
+    json_t *alone = fixture_search(f, "alone");
     struct process other;
     struct builder first = {0};
     const char *line;
     process_start(&other, "search %s --json --quiet --device cpu --store %s/shared", f->yaml, f->directory);
-    json_t *second = search(f, "shared");
+    json_t *second = fixture_search(f, "shared");
     while ((line = process_read_line(&other)))
         builder_printf(&first, "%s\n", line);
     assert_int_equal(process_finish(&other), 0);
@@ -227,7 +216,8 @@ static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
     write_search(f, "", "  - import: {model: teacher}\n");
-    program_expect(2, "end with prune, train or distill, evaluate", "search %s --device cpu", f->yaml);
+    program_expect(2, "end with prune, train or distill, then evaluate or answer", "search %s --device cpu",
+                   f->yaml);
     write_search(f, "  rank: {points: [0, 13]}\n", STAGES);
     program_expect(2, "rank.points: 13 is after the last of the 12 steps", "search %s --device cpu", f->yaml);
     write_search(f, "  rank: {points: [4, 4]}\n", STAGES);

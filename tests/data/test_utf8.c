@@ -67,6 +67,20 @@ static void reads_what_it_writes(void **state)
     }
 }
 
+/* One U+FFFD for each byte that belongs to no character: a lone continuation, a cut one, an overlong form. */
+static void wrong_bytes_are_replaced(void **state)
+{
+    (void)state;
+#define WRONG "\xef\xbf\xbd"
+    struct builder out = {0};
+    utf8_add_valid(&out, STR("a\x80z\xc3\xa9\xe2\x82"));
+    assert_string_equal(builder_text(&out), "a" WRONG "z\xc3\xa9" WRONG WRONG);
+    builder_clear(&out);
+    utf8_add_valid(&out, STR("\xc0\xafplain text, valid to the end"));
+    assert_string_equal(builder_text(&out), WRONG WRONG "plain text, valid to the end");
+    builder_release(&out);
+}
+
 static void knows_white_space(void **state)
 {
     (void)state;
@@ -85,6 +99,7 @@ int main(void)
         cmocka_unit_test(finds_the_first_wrong_byte),
         cmocka_unit_test(names_the_offset),
         cmocka_unit_test(reads_what_it_writes),
+        cmocka_unit_test(wrong_bytes_are_replaced),
         cmocka_unit_test(knows_white_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static struct score_options all_options(void)
                                   .variants = variants,
                                   .variant_count = sizeof variants / sizeof *variants,
                                   .depths = depths,
-                                  .depth_count = DEPTH_COUNT,
+                                  .depth_count = sizeof depths / sizeof *depths,
                                   .blocks = blocks,
                                   .block_count = 1,
                                   .energy = true};

@@ -162,8 +162,52 @@ static void a_profile_sets_what_is_not_given(void **state)
     assert_string_equal(settings_text(&f->settings, "neurons"), "after");
     assert_string_equal(settings_text(&f->settings, "heads"), "norm-last");
     assert_string_equal(joined_words(f, "depth"), "<block-importance>");
+    assert_string_equal(joined_words(f, "sites"), "<attention><mlp>");
     assert_ok(read_text(f, "score", "{data: a, sites: [final, mlp]}"), &f->trace);
     assert_string_equal(joined_words(f, "sites"), "<final><mlp>");
+}
+
+/* What the paper prints (sections 2.2 to 2.4 and table 11) and what NVIDIA's code does. */
+static void profiles_are_paper_and_code(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const profiles[] = {"minitron-paper", "minitron-modelopt"};
+    for (int p = 0; p < 2; p++) {
+        const char *text = arena_printf(&f->arena, "{data: a, profile: %s}", profiles[p]);
+        assert_ok(read_text(f, "score", text), &f->trace);
+        assert_string_equal(joined_words(f, "metric"), "<activation>");
+        assert_string_equal(joined_words(f, "aggregate.batch"), "<l2>");
+        assert_string_equal(joined_words(f, "aggregate.sequence"), "<mean>");
+        assert_string_equal(joined_words(f, "depth"),
+                            p ? "<block-importance>" : "<perplexity><block-importance>");
+        text = arena_printf(&f->arena, "{heads: 4, profile: %s}", profiles[p]);
+        assert_ok(read_text(f, "prune", text), &f->trace);
+        assert_string_equal(settings_text(&f->settings, "rank_heads"), p ? "group" : "global");
+        assert_string_equal(settings_text(&f->settings, "residual"), p ? "none" : "paper");
+        assert_int_equal(settings_integer(&f->settings, "align.hidden"), p ? 256 : 1);
+        assert_int_equal(settings_integer(&f->settings, "align.ffn"), p ? 512 : 1);
+        assert_int_equal(settings_integer(&f->settings, "rounds_left"), 1);
+    }
+    assert_ok(read_text(f, "prune", "{heads: 4, profile: minitron-paper}"), &f->trace);
+    assert_string_equal(settings_text(&f->settings, "residual_pairs"), "global");
+}
+
+/* Of one text and of a list; lists that join to the same text are not the same. */
+static void texts_are_a_text_or_a_list(void **state)
+{
+    struct fixture *f = *state;
+    const char *one = print(f, "generate", "{prompt: 'a, 1:b'}");
+    struct str rest = {0}, text;
+    assert_true(settings_next_text(&f->settings, "prompt", &rest, &text));
+    assert_true(str_is(text, "a, 1:b"));
+    assert_false(settings_next_text(&f->settings, "prompt", &rest, &text));
+    assert_string_equal(print(f, "generate", "{prompt: ['a, 1:b']}"), one);
+    const char *two = print(f, "generate", "{prompt: [a, '1:b ']}");
+    assert_true(strcmp(print(f, "generate", "{prompt: [a1, ':b ']}"), two) != 0);
+    rest = (struct str){0};
+    assert_true(settings_next_text(&f->settings, "prompt", &rest, &text) && str_is(text, "a1"));
+    assert_true(settings_next_text(&f->settings, "prompt", &rest, &text) && str_is(text, ":b "));
+    assert_false(settings_next_text(&f->settings, "prompt", &rest, &text));
 }
 
 int main(void)
@@ -179,6 +223,8 @@ int main(void)
         FIXTURE_TEST(rejects_nul_bytes_in_names),
         FIXTURE_TEST(keys_longer_than_any_setting_are_unknown),
         FIXTURE_TEST(setting_a_value_prints_like_reading_it),
+        FIXTURE_TEST(profiles_are_paper_and_code),
+        FIXTURE_TEST(texts_are_a_text_or_a_list),
         FIXTURE_TEST(a_profile_sets_what_is_not_given),
         FIXTURE_TEST(failures_point_at_the_setting_or_the_stage),
     };

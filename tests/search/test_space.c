@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "search/search.h"
 #include "tests/support/test.h"
+#include <math.h>
 
 /* layers, heads, ffn, hidden. arXiv 2407.14679: the 18 of table 9's grid of 4B, the 15 of table 19. */
 static const int64_t of_4b[][4] = {{29, 24, 9216, 3072},  {29, 32, 7680, 3072}, {29, 32, 9216, 3072},
@@ -62,6 +63,45 @@ static enum status read_file(struct search *out, const char *whole, struct trace
     enum status status = search_read(out, path, trace);
     test_directory_remove(directory);
     return status;
+}
+
+/* Table 19 is not the range of 5 % about 8.0e9, which holds 18 shapes, 13 of them in the table: it goes from
+ * 7.871e9 to 8.493e9, and the shapes of the grid next to that are of 7.772e9 and 8.550e9. */
+static void table_19_is_a_range_of_its_own(void **state)
+{
+    (void)state;
+    static const char grid[] =
+        "espalier: 1\nsearch:\n"
+        "  base: {layers: 32, hidden: 6144, heads: 48, kv_heads: 8, head_dim: 128, ffn: 24576, vocab: 256000, "
+        "tied: false, gated: false, norm: none}\n"
+        "  grid: {layers: [29, 30, 31, 32], hidden: [4096, 4608, 5120, 5632, 6144], heads: [32, 48], "
+        "expansion: [2.5, 3, 3.5, 4]}\n  budget: {parameters: ";
+    struct trace trace = {0};
+    struct search search;
+    char text[1024];
+    snprintf(text, sizeof text, "%s{target: 8.0e9, tolerance: 0.05}}\n", grid);
+    assert_ok(read_file(&search, text, &trace), &trace);
+    uint32_t found = 0;
+    for (size_t i = 0; i < sizeof of_8b / sizeof *of_8b; i++)
+        found += has(&search, of_8b[i]);
+    assert_int_equal(search.candidates.items.count, 18);
+    assert_int_equal(found, 13);
+    search_release(&search);
+    snprintf(text, sizeof text, "%s{min: 7.7e9, max: 8.6e9}}\n", grid);
+    assert_ok(read_file(&search, text, &trace), &trace);
+    const struct candidate *all = search.candidates.items.items;
+    uint32_t first = 0, last = search.candidates.items.count - 1;
+    while (all[first].cost.of[COST_PARAMETERS] < 7800000000)
+        first++;
+    while (all[last].cost.of[COST_PARAMETERS] > 8500000000)
+        last--;
+    assert_int_equal(last - first + 1, 15);
+    assert_true(first > 0 && last + 1 < search.candidates.items.count);
+    static const double expected[] = {7.772, 7.871, 8.493, 8.550};
+    const uint32_t at[] = {first - 1, first, last, last + 1};
+    for (int i = 0; i < 4; i++)
+        assert_true(fabs((double)all[at[i]].cost.of[COST_PARAMETERS] / 1e9 - expected[i]) < 5e-4);
+    search_release(&search);
 }
 
 /* `part` is what stands below "search:". */
@@ -170,6 +210,10 @@ static void wrong_files_are_refused(void **state)
         {BASE "budget: {parameters: {target: 5, max: 6}}", "give a target, or the ends"},
         {BASE "budget: {parameters: {min: 6, max: 5}}", "no whole number"},
         {BASE "budget: {parameters: {max: 1e19}}", "from 0 to 1e18"},
+        {BASE "budget: {latency: {max: 1}}", "only a model can be timed"},
+        {BASE "budget: {latency: {tolerance: 0.1}}", "a tolerance of what"},
+        {BASE "budget: {latency: {target: 1, max: 2}}", "give a target, or the ends"},
+        {BASE "budget: {latency: {min: 2, max: 1}}", "2 is above max, 1"},
         {BASE "budget: {speed: {max: 1}}", "budget has no setting \"speed\""},
         {BASE "cost: {weights: int3}", "one of: f32 bf16"},
         {"grid: {layers: [1]}", "base.layers: must be given"},
@@ -239,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_the_published_candidates),
+        cmocka_unit_test(table_19_is_a_range_of_its_own),
         cmocka_unit_test(both_ends_of_a_range_belong_to_it),
         cmocka_unit_test(the_ends_of_a_tolerance_belong_to_it),
         cmocka_unit_test(other_numbers_are_limited_too),
