@@ -16,7 +16,8 @@ struct model_head {
 };
 
 /* UNSUPPORTED: they are made otherwise; then `node` is ID_NONE. */
-enum status model_head_find(struct model_head *out, const struct graph *model, struct trace *trace) MUST_CHECK;
+enum status model_head_find(struct model_head *out, const struct graph *model,
+                            struct trace *trace) MUST_CHECK;
 /* Whether the node is one of those between hidden and logits. */
 bool model_head_has(const struct model_head *head, const struct graph *model, uint32_t node);
 

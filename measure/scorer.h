@@ -62,7 +62,7 @@ struct scorer {
     struct graph *graph;
     struct graph_copy copy;
     uint32_t ones, labels,
-        weights;           /* inputs [b, s]; the last two only where a loss is needed, else ID_NONE */
+        weights;            /* inputs [b, s]; the last two only where a loss is needed, else ID_NONE */
     struct model_head head; /* its node is ID_NONE where none was found, nor needed */
     VEC(struct site) sites;
     VEC(struct signal) signals;
