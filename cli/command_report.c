@@ -13,6 +13,8 @@ enum status command_report(struct command *command, struct trace *trace)
     struct run run;
     if (!out)
         return status_fail(trace, INVALID, "report needs -o FILE.html");
+    int64_t seed;
+    TRY(command_seed(&options.seed, &seed, command, trace));
     TRY(run_open(&run, command->arguments[0], &options, trace));
     enum status status = run_stages(&run, trace);
     if (status == OK)

@@ -44,6 +44,7 @@ struct run_events {
 struct run_options {
     const char *store; /* NULL: ".espalier" beside the pipeline file */
     struct device_options device;
+    const int64_t *seed;       /* of the stages that give none; NULL: the file's */
     const char *until;         /* last stage to run; NULL: all */
     const char *events_folder; /* gets a folder of event files a training stage; NULL: none are written */
     enum run_mode { RUN_ALL, RUN_DRY } mode;
