@@ -142,6 +142,13 @@ enum status command_integer(const struct command *command, const char *name, int
     return OK;
 }
 
+enum status command_seed(const int64_t **out, int64_t *number, const struct command *command,
+                         struct trace *trace)
+{
+    *out = command_option(command, "seed") ? number : NULL;
+    return command_integer(command, "seed", 0, 0, number, trace);
+}
+
 bool command_is_json(const struct command *command)
 {
     return command_option(command, "json") != NULL;

@@ -44,6 +44,9 @@ enum status command_parse(struct command *out, int argc, char **argv, struct tra
 const char *command_option(const struct command *command, const char *name); /* NULL when not given */
 enum status command_integer(const struct command *command, const char *name, int64_t fallback, int64_t least,
                             int64_t *out, struct trace *trace) MUST_CHECK;
+/* --seed of a pipeline: *out points to *number, or is NULL when it is not given. */
+enum status command_seed(const int64_t **out, int64_t *number, const struct command *command,
+                         struct trace *trace) MUST_CHECK;
 bool command_is_json(const struct command *command);
 
 /* INVALID or DEVICE when --device names what is not there: before anything runs. */

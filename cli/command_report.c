@@ -35,7 +35,7 @@ static enum status is_search_file(bool *out, const char *path, struct trace *tra
 {
     static const char *const also[] = {"search", NULL};
     struct pipeline pipeline;
-    TRY(pipeline_read_also(&pipeline, path, also, trace));
+    TRY(pipeline_read_with(&pipeline, path, &(struct pipeline_options){.also = also}, trace));
     *out = yaml_find(pipeline.root, "search") != NULL;
     pipeline_release(&pipeline);
     return OK;
@@ -50,9 +50,13 @@ static enum status make_page(struct builder *page, struct command *command, stru
                                   .stop = command->stop};
     struct search search;
     bool is_search;
+    int64_t seed;
+    TRY(command_seed(&options.seed, &seed, command, trace));
     TRY(is_search_file(&is_search, path, trace));
     if (!is_search)
         return make_pipeline_page(page, path, &options, trace);
+    if (options.seed)
+        return status_fail(trace, INVALID, "--seed: %s is a search file, whose seed is its own", path);
     TRY(search_read(&search, path, trace));
     enum status status = OK;
     if (latency_is_wanted(&search)) /* numbers are of a device */

@@ -62,6 +62,10 @@ enum status command_run(struct command *command, struct trace *trace)
                                   .stop = command->stop};
     if (lock && (dry || options.until))
         return status_fail(trace, INVALID, "--lock needs all stages: not with --dry-run or --until");
+    int64_t seed;
+    TRY(command_seed(&options.seed, &seed, command, trace));
+    if (lock && options.seed)
+        return status_fail(trace, INVALID, "--lock is of the file as it is: not with --seed");
     TRY(command_device(&options.device, command, trace));
     return run_profiled(&options, command_option(command, "profile"), path, lock, &report, trace);
 }

@@ -17,7 +17,7 @@ enum { FILE_LIMIT = 4 << 20, NAME_LIMIT = 64 };
 
 struct reader {
     struct pipeline *out;
-    const char *const *also; /* keys of the caller; NULL: a pipeline file */
+    const struct pipeline_options *options;
     struct trace *trace;
 };
 
@@ -75,9 +75,9 @@ static enum status read_head(struct reader *r, const struct yaml_value *root)
         bool known = false;
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             known = known || str_is(root->keys[i]->text, keys[k]);
-        for (const char *const *a = r->also; a && *a; a++)
+        for (const char *const *a = r->options->also; a && *a; a++)
             known = known || str_is(root->keys[i]->text, *a);
-        if (!known && !r->also && str_is(root->keys[i]->text, "search"))
+        if (!known && !r->options->also && str_is(root->keys[i]->text, "search"))
             return yaml_fail(r->trace, r->out->path, root->keys[i],
                              "this is a search file: see \"espalier help search\"");
         if (!known)
@@ -101,6 +101,10 @@ static enum status read_head(struct reader *r, const struct yaml_value *root)
     if (seed && (seed->kind != YAML_TEXT || !str_to_i64(seed->text, &r->out->seed) || r->out->seed < 0 ||
                  r->out->seed > UINT32_MAX))
         return fail(r, seed, "seed", "an integer from 0 to 4294967295");
+    if (r->options->seed) {
+        r->out->seed = *r->options->seed;
+        r->out->name = arena_printf(&r->out->arena, "%s.seed-%lld", r->out->name, (long long)r->out->seed);
+    }
     return OK;
 }
 
@@ -378,7 +382,7 @@ static enum status read_root(struct reader *r, const struct yaml_value *root)
     TRY(read_head(r, root));
     TRY(read_inputs(r, yaml_find(root, "inputs")));
     const struct yaml_value *stages = yaml_find(root, "stages");
-    if (!stages && r->also)
+    if (!stages && r->options->also)
         return OK;
     TRY(find_key(&stages, r, root, "stages", "a list of stages"));
     if (stages->kind != YAML_LIST || stages->count == 0)
@@ -390,16 +394,16 @@ static enum status read_root(struct reader *r, const struct yaml_value *root)
 
 enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace)
 {
-    return pipeline_read_also(out, path, NULL, trace);
+    return pipeline_read_with(out, path, &(struct pipeline_options){0}, trace);
 }
 
-enum status pipeline_read_also(struct pipeline *out, const char *path, const char *const *also,
+enum status pipeline_read_with(struct pipeline *out, const char *path, const struct pipeline_options *options,
                                struct trace *trace)
 {
     *out = (struct pipeline){0};
     out->path = arena_printf(&out->arena, "%s", path);
     struct builder text = {0};
-    struct reader r = {.out = out, .also = also, .trace = trace};
+    struct reader r = {.out = out, .options = options, .trace = trace};
     struct yaml_value *root = NULL;
     enum status status = file_read(&text, path, FILE_LIMIT, trace);
     if (status == OK)

@@ -83,9 +83,13 @@ extern const uint32_t stage_kind_count;
 
 /* INVALID or NOT_FOUND; *out is released on failure. */
 enum status pipeline_read(struct pipeline *out, const char *path, struct trace *trace) MUST_CHECK;
-/* The same of a file that has the caller's keys `also` (NULL-terminated) beside a pipeline's, and may have no
- * stages. */
-enum status pipeline_read_also(struct pipeline *out, const char *path, const char *const *also,
+/* The same with what the caller knows besides. */
+struct pipeline_options {
+    const char *const
+        *also; /* keys of the caller (NULL-terminated): the file may have them, and may have no stages */
+    const int64_t *seed; /* in place of the file's; then the name ends in ".seed-N" */
+};
+enum status pipeline_read_with(struct pipeline *out, const char *path, const struct pipeline_options *options,
                                struct trace *trace) MUST_CHECK;
 void pipeline_release(struct pipeline *pipeline);                                /* accepts zeroed memory */
 uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */

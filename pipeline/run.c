@@ -31,7 +31,8 @@ enum status run_open(struct run *out, const char *path, const struct run_options
                      struct trace *trace)
 {
     struct pipeline pipeline;
-    TRY(pipeline_read(&pipeline, path, trace));
+    struct pipeline_options form = {.seed = options->seed};
+    TRY(pipeline_read_with(&pipeline, path, &form, trace));
     return run_open_pipeline(out, &pipeline, options, trace);
 }
 

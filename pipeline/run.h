@@ -44,6 +44,7 @@ struct run_options {
     const char *store;            /* NULL: ".espalier" beside the pipeline file */
     struct device_options device; /* its numerics are those below once a run is open */
     const char *numerics;         /* in place of the file's; NULL: the file's */
+    const int64_t *seed;          /* of the stages that give none; NULL: the file's */
     const char *until;            /* last stage to run; NULL: all */
     const char *events_folder;    /* gets a folder of event files a training stage; NULL: none are written */
     enum run_mode { RUN_ALL, RUN_DRY } mode;

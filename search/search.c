@@ -52,7 +52,8 @@ static enum status read_search(struct search *out, const char *path, struct trac
     static const char *const also[] = {"search", NULL};
     struct yaml_value start = {.line = 1, .column = 1};
     struct bill bill = {0};
-    TRY(pipeline_read_also(&out->pipeline, path, also, trace));
+    struct pipeline_options form = {.also = also};
+    TRY(pipeline_read_with(&out->pipeline, path, &form, trace));
     const struct yaml_value *part = yaml_find(out->pipeline.root, "search");
     if (!part)
         return yaml_fail(trace, path, &start, "expected \"search\", with base, grid and budget");

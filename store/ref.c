@@ -6,7 +6,7 @@
 #include "store/object.h"
 #include <string.h>
 
-enum { NAME_LIMIT = 100 };
+enum { NAME_LIMIT = 160 }; /* those of a pipeline, a seed and a stage */
 
 static bool is_name(const char *name)
 {

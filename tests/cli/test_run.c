@@ -224,6 +224,46 @@ static void an_export_that_is_gone_is_written_again(void **state)
     json_decref(lines);
 }
 
+/* Another seed makes what a file with that seed makes, and its results have names of their own: those of the
+ * file's seed stay what gc keeps. */
+static void a_seed_of_the_command_line_is_as_one_of_the_file(void **state)
+{
+    struct fixture *f = *state;
+    char ref[4400];
+    fixture_write(f, ", steps: 2, seed: 9", "");
+    json_t *files = fixture_run(f, "--seed 5"), *own = fixture_run(f, "");
+    assert_statuses(own, "ccccc");
+    json_t *other = fixture_run(f, "--seed 6");
+    assert_statuses(other, "rrrrr");
+    assert_string_not_equal(id_of(other, "init"), id_of(own, "init"));
+    assert_string_not_equal(id_of(other, "score"), id_of(own, "score"));
+    static const char *const refs[] = {"small.init", "small.seed-5.init", "small.seed-6.init"};
+    for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
+        snprintf(ref, sizeof ref, "%s/.espalier/refs/%s", f->directory, refs[i]);
+        assert_int_equal(access(ref, R_OK), 0);
+    }
+    program_expect(0, "", "report %s --seed 6 -o %s/r.html", f->yaml, f->directory);
+    program_expect(2, "not with --seed", "run %s --lock --seed 5", f->yaml);
+    program_expect(2, "--seed: expected an integer", "run %s --seed x", f->yaml);
+    json_decref(files);
+    json_decref(own);
+    json_decref(other);
+}
+
+static void the_longest_names_can_be_stored(void **state)
+{
+    struct fixture *f = *state;
+    char text[1024], name[65] = {0};
+    memset(name, 'n', 64);
+    snprintf(
+        text, sizeof text,
+        "espalier: 1\nname: %s\nstages:\n  - init: {as: %s, arch: {layers: 1, hidden: 8, heads: 1, ffn: 8}, "
+        "tokenizer: bytes}\n",
+        name, name);
+    fixture_write_file(f, "p.yaml", text);
+    json_decref(fixture_run(f, "--seed 2147483647"));
+}
+
 static void verify_compares_with_the_lock(void **state)
 {
     struct fixture *f = *state;
@@ -289,6 +329,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_run_prints_a_table_for_people),
         FIXTURE_TEST(two_names_for_one_key_run_once),
         FIXTURE_TEST(an_export_that_is_gone_is_written_again),
+        FIXTURE_TEST(a_seed_of_the_command_line_is_as_one_of_the_file),
+        FIXTURE_TEST(the_longest_names_can_be_stored),
         FIXTURE_TEST(verify_compares_with_the_lock),
         FIXTURE_TEST(a_lock_with_too_many_stages_differs),
         FIXTURE_TEST(records_count_no_host_nodes),

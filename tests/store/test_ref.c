@@ -21,9 +21,9 @@ static void names_that_could_leave_the_folder_are_refused(void **state)
 {
     struct fixture *f = *state;
     struct hash128 id = fixture_put(f, "text", "a");
-    char longest[102];
-    memset(longest, 'a', 101);
-    longest[101] = '\0';
+    char longest[162];
+    memset(longest, 'a', 161);
+    longest[161] = '\0';
     const char *const wrong[] = {"", ".", "..", "../x", "a/b", ".hidden", "a b", "a\n", "\xc3\xa9", longest};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_fails(store_ref_set(f->store, wrong[i], id, &f->trace), INVALID, &f->trace,
@@ -33,7 +33,7 @@ static void names_that_could_leave_the_folder_are_refused(void **state)
         assert_fails(store_ref_remove(f->store, wrong[i], &f->trace), INVALID, &f->trace,
                      "cannot name a ref");
     }
-    longest[100] = '\0';
+    longest[160] = '\0';
     assert_ok(store_ref_set(f->store, longest, id, &f->trace), &f->trace);
 }
 
