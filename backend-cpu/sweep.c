@@ -45,7 +45,9 @@ static struct kernel_call call_of(const struct running *r, const struct cpu_step
     return call;
 }
 
-/* Positions of faults count from the first item on. An op that raises them has ids as its last operand. */
+/* Positions of faults count from the first item on. Where an op raises them, its last operand has an element
+ * for each id.
+ */
 static int64_t elements_before(const struct kernel_call *call, int64_t item)
 {
     return item * call->inputs[call->input_count - 1].count;
