@@ -55,33 +55,30 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Multiplications a second: the best of a few short turns, since others use the processor too. */
 static double measured_rate(const struct build *build)
 {
-    enum { TURNS = 6 };
-    double best = 0;
-    for (int turn = 0; turn < TURNS; turn++) {
-        double start = seconds();
-        double work = (double)build->rate();
-        double elapsed = seconds() - start;
-        double rate = work / (elapsed > 0 ? elapsed : 1e-9);
-        best = rate > best ? rate : best;
-    }
-    return best;
+    double start = seconds();
+    double work = (double)build->rate();
+    double elapsed = seconds() - start;
+    return work / (elapsed > 0 ? elapsed : 1e-9);
 }
 
-/* CPU_ISA_BEST when no build of these numerics runs here. */
+/* The best of several short turns of each, in turn, since others use the processor too and its clock moves.
+ * CPU_ISA_BEST when no build of these numerics runs here. */
 static enum cpu_isa fastest(enum numerics numerics)
 {
+    enum { TURNS = 16 };
     enum cpu_isa found = CPU_ISA_BEST;
-    double best = 0;
-    for (enum cpu_isa isa = CPU_ISA_BEST + 1; isa < CPU_ISA_COUNT; isa++) {
-        if (!cpu_isa_is_available(isa, numerics))
-            continue;
-        double rate = measured_rate(&builds[isa]);
-        if (rate > best)
-            found = isa, best = rate;
-    }
+    double best[CPU_ISA_COUNT] = {0};
+    for (int turn = 0; turn < TURNS; turn++)
+        for (enum cpu_isa isa = CPU_ISA_BEST + 1; isa < CPU_ISA_COUNT; isa++) {
+            if (builds[isa].numerics != numerics || !processor_has(isa))
+                continue;
+            double rate = measured_rate(&builds[isa]);
+            best[isa] = rate > best[isa] ? rate : best[isa];
+            if (best[isa] > best[found])
+                found = isa;
+        }
     return found;
 }
 
@@ -94,6 +91,9 @@ enum status isa_find_kernels(struct isa_kernels *out, enum cpu_isa isa, enum num
         isa = fastest(NUMERICS_GOLDEN); /* golden results are within every tolerance */
     if ((unsigned)isa >= CPU_ISA_COUNT)
         return status_fail(trace, INVALID, "expected an instruction set, found number %d", (int)isa);
+    if (builds[isa].numerics != numerics && builds[isa].numerics != NUMERICS_GOLDEN)
+        return status_fail(trace, INVALID, "the instruction set %s does not compute under numerics %s",
+                           builds[isa].kernels.name, numerics_name(numerics));
     if (!processor_has(isa))
         return status_fail(trace, UNSUPPORTED, "this processor does not have the instruction set %s",
                            builds[isa].kernels.name);

@@ -1,6 +1,6 @@
 /* What a kernel is: a function that computes all results of one node from its operands.
  *
- * A kernel exists once per instruction set (default, avx2, avx512) and once in double precision: the same
+ * A kernel exists once per row of backend-cpu/isa.def and once in double precision: the same
  * sources, compiled with other flags and KERNEL_ISA. Its order of additions is the one that ir/ops.def fixes,
  * whatever the instruction set, the thread count or the number type: vectors run over outputs, never along a
  * contraction.

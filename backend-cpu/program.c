@@ -1,6 +1,7 @@
 /* Turns a graph and a memory plan into kernel calls, and runs them. */
 #include "backend-cpu/program.h"
 #include "backend-cpu/room.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "ir/memory_plan.h"
 #include "ir/schedule.h"
@@ -201,7 +202,9 @@ static enum status allocate_local(struct program *program, const struct program_
     program->local_bytes = ((size_t)plan->local_size * sizeof(real) + 4095) / 4096 * 4096;
     if (program->local_bytes == 0)
         return OK;
-    program->local = room_allocate(program->local_bytes * threads);
+    size_t bytes;
+    if (size_multiply(program->local_bytes, threads, &bytes))
+        program->local = room_allocate(bytes);
     if (!program->local)
         return status_fail(trace, DEVICE, "out of memory: %zu bytes for each of %zu threads",
                            program->local_bytes, threads);
@@ -232,7 +235,7 @@ static void add_steps(struct program *program, const struct program_host *host,
     }
 }
 
-/* By value: weights that are lent. */
+/* By value: weights that are lent, and views of them. */
 static const bool *find_lent(struct program *program, const struct program_host *host,
                              const struct program_spec *spec)
 {
@@ -240,6 +243,11 @@ static const bool *find_lent(struct program *program, const struct program_host 
     for (uint32_t i = 0; i < spec->binding_count; i++) {
         uint32_t tensor = spec->bindings[i].tensor;
         lent[spec->bindings[i].value] = tensor < host->tensor_count && host->tensors[tensor].lent;
+    }
+    for (uint32_t n = 0; n < spec->graph->nodes.count; n++) {
+        const struct node *node = &spec->graph->nodes.items[n];
+        if (op_table[node->op].flags & OP_VIEW)
+            lent[node->results[0]] = lent[node->inputs[0]];
     }
     return lent;
 }

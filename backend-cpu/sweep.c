@@ -36,7 +36,9 @@ static struct kernel_call call_of(const struct running *r, const struct cpu_step
                                   uint32_t thread)
 {
     struct kernel_call call = step->call;
-    char *local = r->program->local + thread * r->program->local_bytes;
+    size_t bytes = r->program->local_bytes;
+    char *local =
+        bytes ? r->program->local + thread * bytes : NULL; /* without values that are local there is none */
     call.threads = r->host->alone[thread];
     for (uint32_t i = 0; i < call.input_count; i++)
         move_operand(&call.inputs[i], &step->swept->inputs[i], r->sweep->count, item, local);
@@ -45,12 +47,11 @@ static struct kernel_call call_of(const struct running *r, const struct cpu_step
     return call;
 }
 
-/* Positions of faults count from the first item on. Where an op raises them, its last operand has an element
- * for each id.
- */
+/* Positions of faults count from the first item on, over the ids, which are operand 1 of every op that raises
+ * them. */
 static int64_t elements_before(const struct kernel_call *call, int64_t item)
 {
-    return item * call->inputs[call->input_count - 1].count;
+    return call->fault.raised ? item * call->inputs[1].count : 0;
 }
 
 static void run_item(const struct running *r, int64_t item, uint32_t thread)

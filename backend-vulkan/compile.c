@@ -101,11 +101,11 @@ static enum status lower_node(struct compiler *c, uint32_t n, enum vulkan_finite
     if (c->program->commands.launches.count == before)
         return OK;
     c->program->device_nodes++;
+    if (finite == VULKAN_FINITE_CHECKED)
+        check_results(c, &step);
     timing_note(&c->program->commands.timing,
                 (struct timed_node){op_table[node->op].name, c->program->checks.label,
                                     work_of(node, c->plan.places), c->program->commands.launches.count});
-    if (finite == VULKAN_FINITE_CHECKED)
-        check_results(c, &step);
     return OK;
 }
 

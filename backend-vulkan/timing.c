@@ -3,7 +3,7 @@
 
 static uint32_t valid_bits(const struct device *device)
 {
-    VkQueueFamilyProperties families[16];
+    VkQueueFamilyProperties families[64];
     uint32_t count = sizeof families / sizeof *families;
     vkGetPhysicalDeviceQueueFamilyProperties(device->physical, &count, families);
     return device->family < count ? families[device->family].timestampValidBits : 0;
@@ -11,7 +11,9 @@ static uint32_t valid_bits(const struct device *device)
 
 void timing_init(struct timing *out, struct device *device)
 {
-    *out = (struct timing){.device = valid_bits(device) ? device : NULL};
+    uint32_t bits = valid_bits(device);
+    *out = (struct timing){.device = bits ? device : NULL,
+                           .mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1};
 }
 
 void timing_release(struct timing *timing)
@@ -74,8 +76,8 @@ enum status timing_report(const struct timing *timing, struct profile *profile, 
     double tick = 1e-9 * (double)properties.limits.timestampPeriod;
     for (uint32_t i = 0; status == OK && i < count; i++) {
         const struct timed_node *node = &timing->nodes.items[i];
-        double before = end - tick * (double)(stamps[count] - stamps[i]);
-        double after = end - tick * (double)(stamps[count] - stamps[i + 1]);
+        double before = end - tick * (double)((stamps[count] - stamps[i]) & timing->mask);
+        double after = end - tick * (double)((stamps[count] - stamps[i + 1]) & timing->mask);
         profile_span(profile, &(struct profile_span){PROFILE_DEVICE, node->name, node->detail, before, after,
                                                      node->work});
     }

@@ -9,11 +9,12 @@
 struct timed_node {
     const char *name, *detail;
     struct work work;
-    uint32_t launches; /* all that are recorded when its own are */
+    uint32_t launches; /* all that are recorded when its own and the checks of its results are */
 };
 
 struct timing {
     struct device *device; /* borrowed; NULL when nothing is timed */
+    uint64_t mask;         /* of the bits that a stamp has */
     VkQueryPool stamps;
     struct arena arena;
     VEC(struct timed_node) nodes;

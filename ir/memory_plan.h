@@ -1,6 +1,6 @@
 /* Where the values of a program live: bound tensors, views of other values, or places in scratch memory that
- * are reused as soon as the last reader has run. Both executors use the same plan. Places depend on shapes
- * only. */
+ * are reused as soon as the last reader has run. The twin plans for its schedule, whose order is then the one
+ * that in-place bindings are checked in; Vulkan for the order of the graph. Places depend on shapes only. */
 #ifndef IR_MEMORY_PLAN_H
 #define IR_MEMORY_PLAN_H
 
@@ -16,7 +16,7 @@ struct schedule;
 struct place {
     enum place_kind kind;
     uint32_t tensor; /* PLACE_TENSOR: device tensor; PLACE_SCRATCH: number of the scratch buffer */
-    int64_t offset;  /* elements of 4 bytes from its start */
+    int64_t offset;  /* elements of 4 bytes from its start; LOCAL: of a thread's memory */
     uint32_t rank;
     int64_t dims[VALUE_MAX_RANK]; /* sizes under the program's bindings */
     int64_t count;                /* their product */

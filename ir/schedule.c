@@ -132,9 +132,10 @@ static void put_off(struct scheduler *s, uint32_t number)
     for (uint32_t i = 0; i < node->input_count; i++) {
         const struct value *value = graph_value(s->spec->graph, node->inputs[i]);
         int64_t elements = s->made[node->inputs[i]] == MADE_HERE;
-        for (uint32_t a = 0; a < value->rank && elements; a++)
-            elements *= size_of(s, value->axes[a]);
-        s->kept += elements;
+        for (uint32_t a = 0; a < value->rank && elements > 0; a++)
+            if (__builtin_mul_overflow(elements, size_of(s, value->axes[a]), &elements) || elements < 0)
+                elements = MOST_PUT_OFF + 1; /* who plans the memory refuses it */
+        s->kept += elements > MOST_PUT_OFF ? MOST_PUT_OFF + 1 : elements;
     }
     set_made(s, node, MADE_PUT_OFF);
     if (s->kept > MOST_PUT_OFF)

@@ -85,8 +85,12 @@ enum status teaching_ask(struct teaching *t, const int32_t *ids, struct targets 
         TRY(session_read(&t->session, output_name(name, "logs", start), out->logs + at * top, trace));
         TRY(session_read(&t->session, output_name(name, "places", start), t->places, trace));
         TRY(session_read(&t->session, output_name(name, "rest", start), out->rest + at, trace));
-        for (size_t i = 0; i < rows * top; i++)
+        for (size_t i = 0; i < rows * top; i++) {
+            if (!gm_is_finite(out->logs[at * top + i]) || !gm_is_finite(out->rest[at + i / top]))
+                return status_fail(trace, INVALID, "the teacher's logits of token %zu are not finite",
+                                   at + i / top);
             out->ids[at * top + i] = (int32_t)t->places[i];
+        }
     }
     return OK;
 }

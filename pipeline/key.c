@@ -3,9 +3,12 @@
  * takes. */
 #include "pipeline/key.h"
 #include "frontend/frontend.h"
+#include "pipeline/training_data.h"
+#include "pipeline/training_plan.h"
 #include "store/id.h"
 #include "store/input.h"
 #include "train/step.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +132,11 @@ static enum status add_training(struct builder *text, const struct run *run, con
         const struct stage_phase *phase = &e->phases[i];
         builder_printf(text, "phase %u\n", i);
         settings_print(&phase->settings, text);
+        uint32_t count;
+        const struct data_source *sources = training_sources(&count, e, i);
+        for (uint32_t j = 0; j < count;
+             j++) /* inputs may be alike in all but what was drawn of them before */
+            builder_printf(text, "first %" PRIu64 "\n", training_first_sample(e, i, sources[j].input));
         TRY(add_sources(text, run, e, phase->sources, phase->source_count, trace));
     }
     return OK;

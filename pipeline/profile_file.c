@@ -51,12 +51,26 @@ static void name_lane(struct profile_file *f, enum profile_lane lane, const char
                            (int)lane + 1, "args", "name", name));
 }
 
+/* JSON is UTF-8; names in a model may be any bytes. */
+static json_t *text_of(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json)
+        return json;
+    struct builder plain = {0};
+    for (const char *c = text; *c; c++)
+        builder_printf(&plain, "%c", (unsigned char)*c < 0x80 ? *c : '?');
+    json = json_string(builder_text(&plain));
+    builder_release(&plain);
+    return json;
+}
+
 static json_t *arguments(const struct profile_span *span)
 {
     if (span->lane == PROFILE_HOST)
-        return json_pack("{s:s}", "of", span->detail);
-    return json_pack("{s:s, s:f, s:f}", "node", span->detail, "operations", span->work.operations, "bytes",
-                     span->work.bytes);
+        return json_pack("{s:o}", "of", text_of(span->detail));
+    return json_pack("{s:o, s:f, s:f}", "node", text_of(span->detail), "operations", span->work.operations,
+                     "bytes", span->work.bytes);
 }
 
 static void add_total(struct profile_file *f, const struct profile_span *span)

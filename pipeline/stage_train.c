@@ -196,7 +196,8 @@ static enum status train_phase(struct training *t, struct trace *trace)
     struct trainer_hooks hooks = {.report = report,
                                   .checkpoint = checkpoint,
                                   .payload = t,
-                                  .end = end < t->steps ? TRAINER_GOES_ON : TRAINER_ENDS,
+                                  .end = end < (uint32_t)settings_integer(s, "steps") ? TRAINER_GOES_ON
+                                                                                      : TRAINER_ENDS,
                                   .stop = t->steps,
                                   .checkpoint_steps = (uint32_t)settings_integer(s, "checkpoint"),
                                   .checkpoint_seconds = CHECKPOINT_SECONDS,

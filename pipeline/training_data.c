@@ -35,7 +35,7 @@ static uint64_t samples_of(const struct stage_entry *entry, uint32_t phase, uint
     return drawn * (uint64_t)training_integer(entry, phase, "micro");
 }
 
-static uint64_t first_sample(const struct stage_entry *entry, uint32_t phase, uint32_t input)
+uint64_t training_first_sample(const struct stage_entry *entry, uint32_t phase, uint32_t input)
 {
     uint64_t first = 0;
     for (uint32_t i = 0; i < phase; i++)
@@ -77,7 +77,7 @@ static enum status open_source(struct training_source *out, struct stage_run *st
                                     .length = (uint32_t)training_integer(entry, phase, "length"),
                                     .rows = (uint32_t)training_integer(entry, phase, "micro"),
                                     .micros = 1,
-                                    .first = first_sample(entry, phase, from->input),
+                                    .first = training_first_sample(entry, phase, from->input),
                                     .seed = (uint64_t)settings_integer(&entry->settings, "seed")};
     TRY(batcher_open(&out->batcher, &out->corpus, &options, trace));
     out->route = from->route;

@@ -21,6 +21,9 @@ struct training_data {
     uint32_t micros, rows; /* micro-batches a step, sequences in one */
 };
 
+/* How many samples of an input the phases before `phase` have drawn, of windows as long as its own. */
+uint64_t training_first_sample(const struct stage_entry *entry, uint32_t phase, uint32_t input);
+
 /* `kept` has a reader for each route, those without a stage being zero; borrowed. INVALID: a sample about
  * which no teacher was asked. Release it in any case. */
 enum status training_data_open(struct training_data *out, struct stage_run *stage, uint32_t phase,

@@ -244,6 +244,9 @@ static enum status check_losses(const struct planner *p)
     const char *logits = settings_text(s, "loss.logits");
     if (strcmp(logits, "none") == 0 && settings_real(s, "loss.ce") == 0)
         return settings_fail(s, "loss.logits", p->trace, "nothing to minimise: logits is none and ce is 0");
+    if (strcmp(logits, "none") != 0 && settings_real(s, "loss.weight") == 0)
+        return settings_fail(s, "loss.weight", p->trace,
+                             "expected more than 0; without a divergence, logits is none");
     if (strcmp(logits, "forward-kl") != 0 && settings_integer(s, "loss.top") > 0)
         return settings_fail(s, "loss.top", p->trace, "the largest tokens are kept apart by forward-kl only");
     if (settings_get(s, "loss.states.student")->list_count !=
@@ -363,6 +366,9 @@ enum status training_plan_read(struct stage_entry *stage, struct pipeline *pipel
         return settings_fail(&stage->settings, "stop", trace, "%lld is after the last of the %lld steps",
                              (long long)settings_integer(&stage->settings, "stop"),
                              (long long)settings_integer(&stage->settings, "steps"));
+    /* Nothing stops after the last step: the same stage as one without. */
+    if (settings_integer(&stage->settings, "stop") == settings_integer(&stage->settings, "steps"))
+        settings_set_integer(&stage->settings, &pipeline->arena, "stop", 0);
     TRY(check_losses(&p));
     return check_teachers(&p);
 }

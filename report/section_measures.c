@@ -1,5 +1,6 @@
 /* What evaluate and answer measured: one table of all models in the form of the papers, a row a model, then
  * what each stage measured. Intervals are of 95 %. */
+#include "pipeline/training_plan.h"
 #include "report/page.h"
 #include "report/sections.h"
 #include <math.h>
@@ -130,11 +131,16 @@ static int64_t tokens_trained(const struct run *run, uint32_t stage)
     int64_t tokens = 0;
     for (uint32_t at = stage; at != STAGE_NONE; at = run->pipeline.stages.items[at].model) {
         const struct stage_entry *e = &run->pipeline.stages.items[at];
-        if (strcmp(e->kind->name, "train") != 0 && strcmp(e->kind->name, "distill") != 0)
+        if (!training_plan_is_for(e))
             continue;
         int64_t stop = settings_integer(&e->settings, "stop");
-        tokens += (stop ? stop : settings_integer(&e->settings, "steps")) *
-                  settings_integer(&e->settings, "batch") * settings_integer(&e->settings, "length");
+        int64_t steps = stop ? stop : settings_integer(&e->settings, "steps");
+        for (uint32_t i = 0; i < training_phases(e); i++) {
+            int64_t first = training_first_step(e, i), end = training_first_step(e, i + 1);
+            end = end < steps ? end : steps;
+            if (end > first)
+                tokens += (end - first) * training_integer(e, i, "batch") * training_integer(e, i, "length");
+        }
     }
     return tokens;
 }

@@ -96,6 +96,61 @@ static void a_stopped_training_goes_on_to_the_same_end(void **state)
     json_decref(whole);
 }
 
+static void a_stop_at_the_end_of_a_phase_keeps_the_state(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", phases: [{steps: 3}, {steps: 3}]", "");
+    json_t *whole = fixture_run(f, "");
+    fixture_write(f, ", phases: [{steps: 3}, {steps: 3}], stop: 3", "");
+    struct outcome o = program_run("run %s --json --device cpu --store %s/other", f->yaml, f->directory);
+    assert_int_equal(o.exit_status, 0);
+    outcome_release(&o);
+    fixture_write(f, ", phases: [{steps: 3}, {steps: 3}]", "");
+    o = program_run("run %s --json --device cpu --store %s/other", f->yaml, f->directory);
+    assert_int_equal(o.exit_status, 0);
+    assert_non_null(strstr(builder_text(&o.err), "going on from the checkpoint of step 3"));
+    json_t *lines = json_lines(&o.out);
+    assert_string_equal(id_of(lines, "train"), id_of(whole, "train"));
+    outcome_release(&o);
+    json_decref(lines);
+    json_decref(whole);
+}
+
+static void a_stop_after_the_last_step_is_none(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "");
+    json_decref(fixture_run(f, ""));
+    fixture_write(f, ", steps: 2, stop: 2", "");
+    json_t *lines = fixture_run(f, "");
+    assert_statuses(lines, "ccccc");
+    json_decref(lines);
+}
+
+/* The same file under two names: the second phase draws on, or begins. */
+static void what_a_phase_draws_is_in_its_key(void **state)
+{
+    struct fixture *f = *state;
+    char text[10000];
+    char *ids[2];
+    for (int i = 0; i < 2; i++) {
+        snprintf(
+            text, sizeof text,
+            "espalier: 1\ninputs: {one: {text: %s}, two: {text: %s}}\nstages:\n"
+            "  - init:  {arch: {layers: 1, hidden: 16, heads: 2, ffn: 24}, tokenizer: bytes}\n"
+            "  - train: {data: one, batch: 4, micro: 2, length: 32, phases: [{steps: 1}, {steps: 1, data: %s}]}\n",
+            f->text, f->text, i ? "two" : "one");
+        fixture_write_file(f, "p.yaml", text);
+        json_t *lines = fixture_run(f, "");
+        assert_string_equal(status_of(lines, "train"), "ran");
+        ids[i] = strdup(id_of(lines, "train"));
+        json_decref(lines);
+    }
+    assert_string_not_equal(ids[0], ids[1]);
+    free(ids[0]);
+    free(ids[1]);
+}
+
 static void what_changes_no_result_runs_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -321,6 +376,9 @@ int main(int argc, char **argv)
         FIXTURE_TEST(the_second_run_is_all_cached),
         FIXTURE_TEST(a_changed_setting_runs_what_depends_on_it),
         FIXTURE_TEST(a_stopped_training_goes_on_to_the_same_end),
+        FIXTURE_TEST(a_stop_at_the_end_of_a_phase_keeps_the_state),
+        FIXTURE_TEST(a_stop_after_the_last_step_is_none),
+        FIXTURE_TEST(what_a_phase_draws_is_in_its_key),
         FIXTURE_TEST(what_changes_no_result_runs_nothing),
         FIXTURE_TEST(a_changed_text_runs_what_reads_it),
         FIXTURE_TEST(dry_run_explains_and_runs_nothing),
