@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-#if defined __AVX512VL__ && defined VECTOR_WIDE
+#if defined __AVX512VL__ && defined VECTOR_WIDE && !defined __SANITIZE_ADDRESS__
 #define VECTOR_BYTES 64
 #define VECTOR_REGISTERS 32
 #define MM(operation) _mm512_##operation
