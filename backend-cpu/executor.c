@@ -10,7 +10,7 @@
 
 struct cpu_executor {
     struct executor base;
-    char name[64];
+    char name[64], hardware[32];
     struct program_host host;
     struct cpu_tensor *tensors; /* host.tensors; destroyed ones are used again */
     uint32_t capacity;
@@ -201,9 +201,11 @@ static enum status create(struct executor **out, struct cpu_options options, str
         BUG("out of memory: %" PRIu32 " threads", count);
     for (uint32_t i = 0; i < count; i++)
         TRY(cpu_threads_create(&cpu->host.alone[i], 1, trace)); /* starts no thread, so cannot fail */
+    snprintf(cpu->hardware, sizeof cpu->hardware, "cpu, %" PRIu32 " thread%s", count, count == 1 ? "" : "s");
+    /* Which build was fastest may differ from run to run, so it is part of the name alone. */
     snprintf(cpu->name, sizeof cpu->name, "cpu (%" PRIu32 " thread%s, %s)", count, count == 1 ? "" : "s",
              kernels.name);
-    cpu->base = (struct executor){.interface = &interface, .name = cpu->name, .identity = ""};
+    cpu->base = (struct executor){.interface = &interface, .name = cpu->name, .hardware = cpu->hardware};
     *out = &cpu->base;
     return OK;
 }

@@ -7,7 +7,7 @@
 
 struct vulkan_executor {
     struct executor base; /* must be first */
-    struct arena arena;   /* name */
+    struct arena arena;   /* name and hardware */
     struct instance instance;
     struct engine engine;
     enum vulkan_finite finite;
@@ -106,7 +106,7 @@ static enum status open_executor(struct vulkan_executor *e, const struct vulkan_
     TRY(instance_select(&e->instance, options->selector, &index, trace));
     struct vulkan_device_info info = instance_describe(e->instance.devices[index], &e->arena);
     e->base.name = info.name;
-    e->base.identity = "";
+    e->base.hardware = arena_printf(&e->arena, "%s, %s", info.name, info.driver);
     TRY_WITH(trace, engine_open(&e->engine, &e->instance, index, options, trace), "while opening %s",
              info.name);
     if (options->selftest == VULKAN_SELFTEST_SKIPPED)

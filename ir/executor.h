@@ -67,7 +67,7 @@ struct executor_interface {
 struct executor {
     const struct executor_interface *interface;
     const char *name;     /* for people: "cpu (2 threads, avx512)", the device's name */
-    const char *identity; /* "" under golden; else vendor, device, driver: part of keys */
+    const char *hardware; /* the same in every run on a machine: part of the keys of measured seconds */
     /* NULL, or told of every node that is run (ir/profile.h). Set before programs are compiled, by who owns
      * both. */
     struct profile *profile;

@@ -91,12 +91,12 @@ static struct hash128 key_of(const struct timer *t, const struct candidate *c)
     struct builder text = {0};
     char hex[HASH128_HEX];
     hash128_to_hex(t->structure, hex);
-    builder_printf(&text, "espalier-latency 1\nnumerics %s\nmodel %s\n",
+    builder_printf(&text, "espalier-latency 2\nnumerics %s\nmodel %s\n",
                    numerics_identity(t->device.numerics), hex);
     for (int d = 0; d < SIZE_COUNT; d++)
         builder_printf(&text, "%s %" PRId64 "\n", dimension_names[d], c->sizes.of[d]);
     builder_printf(&text, "batch %" PRIu32 "\ntimed %" PRIu32 "\nrepeats %" PRIu32 "\ndevice %s\n",
-                   t->passes.rows, t->passes.length, t->passes.repeats, t->executor->name);
+                   t->passes.rows, t->passes.length, t->passes.repeats, t->executor->hardware);
     struct hash128 key = hash128_of(builder_text(&text), text.length);
     builder_release(&text);
     return key;

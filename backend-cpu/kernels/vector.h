@@ -2,8 +2,7 @@
  *
  * With AVX-512 there are two builds. Both have its 32 registers, for tiles of 12 rows and two vectors: at 512
  * bits (VECTOR_WIDE), and at 256 bits for processors whose units are no wider. Plain loops over rows compile
- * to 512 bits in either. Under the address sanitizer both have 256 bits: with GCC 12 its builds of the wide
- * one crash at some addresses of the stack. */
+ * to 512 bits in either. */
 #ifndef BACKEND_CPU_KERNELS_VECTOR_H
 #define BACKEND_CPU_KERNELS_VECTOR_H
 
@@ -14,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-#if defined __AVX512VL__ && defined VECTOR_WIDE && !defined __SANITIZE_ADDRESS__
+#if defined __AVX512VL__ && defined VECTOR_WIDE
 #define VECTOR_BYTES 64
 #define VECTOR_REGISTERS 32
 #define MM(operation) _mm512_##operation

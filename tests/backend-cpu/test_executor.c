@@ -426,7 +426,7 @@ static void describes_itself(void **state)
     struct trace trace = {0};
     struct executor *executor = make_executor((struct cpu_options){.threads = 2, .isa = CPU_ISA_default});
     assert_string_equal(executor->name, "cpu (2 threads, default)");
-    assert_string_equal(executor->identity, "");
+    assert_string_equal(executor->hardware, "cpu, 2 threads");
     assert_string_equal(executor->interface->kind, "cpu");
     executor_destroy(executor);
     assert_fails(cpu_executor_create(&executor, (struct cpu_options){.threads = 100000}, &trace), INVALID,
