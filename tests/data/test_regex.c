@@ -120,8 +120,8 @@ static void a_match_as_long_as_a_window_is_an_error(void **state)
     regex_release(&regex);
 }
 
-/* The library exports regcomp and its kin with structures of its own. Drivers of Vulkan call them and mean the C
- * library's: in the place of those, they hang or crash. */
+/* The library exports regcomp and its kin with structures of its own. Drivers of Vulkan call them and mean
+ * the C library's: in the place of those, they hang or crash. */
 static void leaves_the_functions_of_the_c_library_alone(void **state)
 {
     (void)state;
