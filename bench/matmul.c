@@ -1,122 +1,13 @@
-/* How fast the golden matrix products are: GFLOP/s of each form and shape, the ceiling of a multiplication
- * and an addition apiece in registers on the same threads, the ratio, and OpenBLAS's (fused) sgemm where it
- * is installed.
+/* How fast the matrix products of the twin are: GFLOP/s of each form and shape, the ceiling in registers on the
+ * same threads (golden: of a multiplication and an addition apiece), the ratio, and OpenBLAS's (fused) sgemm
+ * where it is installed.
  *
  *   bench/matmul [threads [golden|fast]] */
 #include "backend-cpu/isa.h"
+#include "bench/ceiling.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-enum { REPEATS = 7, MINIMUM_MILLISECONDS = 20 };
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* One timed thing: best rate of several repeats, each long enough for the clock. */
-typedef void work_function(void *payload);
-
-static double best_rate(work_function *work, void *payload, double operations)
-{
-    double best = 0;
-    work(payload);
-    for (int repeat = 0; repeat < REPEATS; repeat++) {
-        int64_t calls = 0;
-        double start = seconds(), elapsed;
-        do {
-            work(payload);
-            calls++;
-            elapsed = seconds() - start;
-        } while (elapsed * 1000 < MINIMUM_MILLISECONDS);
-        double rate = operations * (double)calls / elapsed * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    return best;
-}
-
-/* The ceiling: chains of products and sums in registers, as many as hide their latency. The compiler must not
- * see that all products are equal. */
-enum { CHAINS = 12, STEPS = 200000, WIDEST = 16 };
-
-#define DEFINE_CEILING(name, target, bytes)                           \
-    typedef float vector_##name __attribute__((vector_size(bytes)));  \
-    target static float ceiling_##name(void)                          \
-    {                                                                 \
-        vector_##name sum[CHAINS] = {0}, x, y;                        \
-        for (unsigned i = 0; i < sizeof x / sizeof(float); i++)       \
-            x[i] = 0.5f, y[i] = 0.25f;                                \
-        for (int step = 0; step < STEPS; step++) {                    \
-            _Pragma("GCC unroll 12") for (int c = 0; c < CHAINS; c++) \
-            {                                                         \
-                __asm__ volatile("" : "+v"(x), "+v"(y));              \
-                vector_##name product = x * y;                        \
-                __asm__ volatile("" : "+v"(product));                 \
-                sum[c] = sum[c] + product;                            \
-            }                                                         \
-        }                                                             \
-        for (int c = 1; c < CHAINS; c++)                              \
-            sum[0] += sum[c];                                         \
-        return sum[0][0];                                             \
-    }
-DEFINE_CEILING(default, , 16)
-#if defined __x86_64__
-DEFINE_CEILING(avx2, __attribute__((target("avx2"))), 32)
-DEFINE_CEILING(avx512, __attribute__((target("avx512f"))), 64)
-#endif
-struct width {
-    float (*chains)(void);
-    int lanes;
-    enum cpu_isa isa; /* that has such vectors */
-};
-
-static const struct width widths[] = {
-    {ceiling_default, 4, CPU_ISA_default},
-#if defined __x86_64__
-    {ceiling_avx2, 8, CPU_ISA_avx2},
-    {ceiling_avx512, 16, CPU_ISA_avx512},
-#endif
-};
-
-struct ceiling {
-    struct cpu_threads *threads;
-    const struct width *width;
-    volatile float sink;
-};
-
-static void ceiling_range(void *payload, int64_t first, int64_t end, uint32_t thread)
-{
-    (void)thread;
-    struct ceiling *c = payload;
-    for (int64_t i = first; i < end; i++)
-        c->sink = c->width->chains();
-}
-
-enum { CEILING_TASKS = 16 };
-
-static void run_ceiling(void *payload)
-{
-    struct ceiling *c = payload;
-    cpu_threads_for(c->threads, CEILING_TASKS, 1, ceiling_range, c);
-}
-
-/* The best of all widths: wide vectors are no faster everywhere. */
-static double measure_ceiling(struct cpu_threads *threads)
-{
-    double best = 0;
-    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
-        struct ceiling c = {.threads = threads, .width = &widths[i]};
-        if (!cpu_isa_is_available(widths[i].isa, NUMERICS_GOLDEN))
-            continue;
-        double rate = best_rate(run_ceiling, &c, 2.0 * CHAINS * STEPS * widths[i].lanes * CEILING_TASKS);
-        best = rate > best ? rate : best;
-    }
-    return best;
-}
 
 /* OpenBLAS, by its C interface. */
 typedef void sgemm_function(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
@@ -171,11 +62,11 @@ static void measure(kernel_function *const *table, enum op op, struct shape s, s
     p.call.inputs[1] = op == OP_matmul_nt ? make_matrix(s.n, s.k) : make_matrix(s.k, s.n);
     p.call.results[0] = make_matrix(s.m, s.n);
     double operations = 2.0 * (double)s.m * (double)s.n * (double)s.k;
-    double ours = best_rate(run_kernel, &p, operations);
+    double ours = bench_best_rate(run_kernel, &p) * operations * 1e-9;
     printf("%-9s m %5d n %5d k %5d %8.1f GFLOP/s  %.2f of the ceiling", op_table[op].name, (int)s.m, (int)s.n,
            (int)s.k, ours, ours / ceiling);
     if (sgemm) {
-        double theirs = best_rate(run_sgemm, &p, operations);
+        double theirs = bench_best_rate(run_sgemm, &p) * operations * 1e-9;
         printf("  OpenBLAS %8.1f  ratio %.2f", theirs, ours / theirs);
     }
     printf("\n");
@@ -218,10 +109,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", trace.text);
         return 2;
     }
-    double ceiling = measure_ceiling(threads);
+    bool is_fused = numerics == NUMERICS_FAST;
+    double ceiling = (is_fused ? ceiling_fused(threads) : ceiling_separate(threads)) * 1e-9;
     sgemm_function *sgemm = find_sgemm(cpu_threads_count(threads));
-    printf("%s, %u threads, ceiling of multiply-then-add: %.1f GFLOP/s\n", kernels.name,
-           cpu_threads_count(threads), ceiling);
+    printf("%s, %u threads, ceiling of %s: %.1f GFLOP/s\n", kernels.name, cpu_threads_count(threads),
+           is_fused ? "fused multiply-add" : "multiply-then-add", ceiling);
     if (!sgemm)
         printf("OpenBLAS is not installed\n");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

@@ -1,5 +1,6 @@
 /* The products that attention and its gradients are made of, over packed operands. */
 #include "backend-cpu/kernels/attention.h"
+#include "backend-cpu/kernels/row.h"
 #include "backend-cpu/kernels/transpose.h"
 
 void attention_bend(const struct attention *a, real *x, int64_t n)
@@ -8,7 +9,11 @@ void attention_bend(const struct attention *a, real *x, int64_t n)
         return;
     ELEMENTWISE
     for (int64_t i = 0; i < n; i++)
-        x[i] = r_flush(r_flush(r_tanh(x[i] * a->uncap)) * a->softcap);
+        x[i] = x[i] * a->uncap;
+    row_tanhs(x, x, n);
+    ELEMENTWISE
+    for (int64_t i = 0; i < n; i++)
+        x[i] = r_flush(x[i] * a->softcap);
 }
 
 void attention_unbend(const struct attention *a, real *t, const real *x, int64_t n)

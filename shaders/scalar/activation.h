@@ -35,11 +35,11 @@ GM_FN float gm_tanh(float x)
     p = p * z + gm_float(0x3e088842u); /* 1.33332282e-1 */
     p = p * z + gm_float(0xbeaaaaaau); /* -3.33333313e-1 */
     float small = a + a * (z * p);
-    /* Cut at 64: from there on tanh is 1, and 2 / e stays normal. */
-    float e = gm_exp(gm_min(a + a, gm_float(0x42800000u)));
+    /* Cut at 32: from there on tanh is 1, and 2 / e stays normal. */
+    float e = gm_exp(gm_float(gm_choose(a < gm_float(0x42000000u), gm_bits(a + a), 0x42800000u)));
     float large = gm_float(GM_ONE) - gm_div_normal(gm_float(0x40000000u), e + gm_float(GM_ONE)); /* 2 */
-    float y = a < gm_float(0x3f19999au) ? small : large;                                         /* 0.6 */
-    return gm_float(gm_is_nan(x) ? GM_NAN : gm_bits(y) | sign);
+    uint y = gm_choose(a < gm_float(0x3f19999au), gm_bits(small), gm_bits(large)); /* 0.6 */
+    return gm_float(gm_choose(gm_is_nan(x), GM_NAN, y | sign));
 }
 
 /* The error function, 1.3 ULP: a polynomial below 1, 1 - e^-Q(|x|) above. */
@@ -66,8 +66,9 @@ GM_FN float gm_erf(float x)
     q = q * a + gm_float(0x3f22ab22u); /* 6.35423779e-1 */
     q = q * a + gm_float(0x3f9075dau); /* 1.12859654 */
     float large = gm_float(GM_ONE) - gm_exp(gm_float(gm_bits(q * a) ^ GM_SIGN));
-    float y = a < gm_float(GM_ONE) ? small : (a < gm_float(0x40800000u) ? large : gm_float(GM_ONE)); /* 4 */
-    return gm_float(gm_is_nan(x) ? GM_NAN : gm_bits(y) | sign);
+    uint y = gm_choose(a < gm_float(0x40800000u), gm_bits(large), GM_ONE); /* 4 */
+    y = gm_choose(a < gm_float(GM_ONE), gm_bits(small), y);
+    return gm_float(gm_choose(gm_is_nan(x), GM_NAN, y | sign));
 }
 
 #endif

@@ -78,6 +78,18 @@ GM_FN uint gm_mask(bool condition)
     return 0u - gm_uint(condition);
 }
 
+/* a where the condition holds, else b. By a mask in C: a conditional expression would leave the compiler free to skip
+ * the work behind the other one, and then loops over rows do not become vectors. */
+GM_FN uint gm_choose(bool condition, uint a, uint b)
+{
+#ifdef __STDC__
+    uint mask = gm_mask(condition);
+    return (a & mask) | (b & ~mask);
+#else
+    return condition ? a : b;
+#endif
+}
+
 GM_FN bool gm_is_nan(float x)
 {
     return (gm_bits(x) & GM_ABS) > GM_INF;
@@ -94,7 +106,7 @@ GM_FN float gm_flush(float x)
 {
     uint u = gm_bits(x);
     uint a = u & GM_ABS;
-    return gm_float(a < GM_TINY ? 0u : (a > GM_INF ? GM_NAN : u));
+    return gm_float(gm_choose(a < GM_TINY, 0u, gm_choose(a > GM_INF, GM_NAN, u)));
 }
 
 /* The same with the threshold 2^-120, for sums of squares that are only added and scaled by constants near 1:
@@ -103,7 +115,7 @@ GM_FN float gm_flush_square(float x)
 {
     uint u = gm_bits(x);
     uint a = u & GM_ABS;
-    return gm_float(a < GM_TINY_SQUARE ? 0u : (a > GM_INF ? GM_NAN : u));
+    return gm_float(gm_choose(a < GM_TINY_SQUARE, 0u, gm_choose(a > GM_INF, GM_NAN, u)));
 }
 
 /* |x|, by its bits. */
