@@ -33,7 +33,8 @@ double bench_best_rate(bench_work *work, void *payload)
 
 enum { CHAINS = 12, STEPS = 100000, TASKS = 16 };
 
-/* `step` is one link of a chain: sum from sum, x and y. The compiler must not see that all links are equal. */
+/* `step` is one link of a chain: sum from sum, x and y. The compiler must not see that all links are equal.
+ */
 #define DEFINE_CHAINS(name, target, bytes, step)                      \
     typedef float vector_##name __attribute__((vector_size(bytes)));  \
     target static float chains_##name(void)                           \
@@ -54,9 +55,9 @@ enum { CHAINS = 12, STEPS = 100000, TASKS = 16 };
             sums[0] += sums[c];                                       \
         return sums[0][0];                                            \
     }
-#define SEPARATE                               \
-    __typeof__(x) product = x * y;             \
-    __asm__ volatile("" : "+v"(product));      \
+#define SEPARATE                          \
+    __typeof__(x) product = x * y;        \
+    __asm__ volatile("" : "+v"(product)); \
     sum = sum + product
 #define FUSED __asm__ volatile("vfmadd231ps %1, %2, %0" : "+v"(sum) : "v"(x), "v"(y))
 
@@ -113,8 +114,7 @@ static double best_chains(struct cpu_threads *threads, enum numerics numerics)
         struct chains_run run = {.threads = threads, .chains = &all_chains[i]};
         if (all_chains[i].numerics != numerics || !cpu_isa_is_available(all_chains[i].isa, numerics))
             continue;
-        double rate =
-            bench_best_rate(run_chains, &run) * 2.0 * CHAINS * STEPS * all_chains[i].lanes * TASKS;
+        double rate = bench_best_rate(run_chains, &run) * 2.0 * CHAINS * STEPS * all_chains[i].lanes * TASKS;
         best = rate > best ? rate : best;
     }
     return best;

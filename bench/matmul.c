@@ -1,6 +1,6 @@
-/* How fast the matrix products of the twin are: GFLOP/s of each form and shape, the ceiling in registers on the
- * same threads (golden: of a multiplication and an addition apiece), the ratio, and OpenBLAS's (fused) sgemm
- * where it is installed.
+/* How fast the matrix products of the twin are: GFLOP/s of each form and shape, the ceiling in registers on
+ * the same threads (golden: of a multiplication and an addition apiece), the ratio, and OpenBLAS's (fused)
+ * sgemm where it is installed.
  *
  *   bench/matmul [threads [golden|fast]] */
 #include "backend-cpu/isa.h"

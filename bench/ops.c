@@ -1,11 +1,13 @@
-/* How fast single ops are, on the twin or on a Vulkan device: a row of standard input is an op, its attributes
- * and its operands' sizes, "attention heads=8 kv_heads=4 scale=0.25 causal=1 16x256x128 16x256x64 16x256x64";
- * w before the sizes is a weight, # ids, drawn from [0, 16). bench/ops.py computes the same rows in PyTorch.
+/* How fast single ops are, on the twin or on a Vulkan device: a row of standard input is an op, its
+ * attributes and its operands' sizes, "attention heads=8 kv_heads=4 scale=0.25 causal=1 16x256x128 16x256x64
+ * 16x256x64"; w before the sizes is a weight, # ids, drawn from [0, 16). bench/ops.py computes the same rows
+ * in PyTorch.
  *
  *   bench/ops [-t THREADS] [-n golden|fast] [-d VULKAN_DEVICE] < bench/ops.txt
  *
- * Prints for each row, separated by tabs: the row, seconds a run, operations and bytes of a run (ir/work.h); and before
- * them the ceilings of the twin's threads: "ceiling", operations a second apart and fused, bytes a second. */
+ * Prints for each row, separated by tabs: the row, seconds a run, operations and bytes of a run (ir/work.h);
+ * and before them the ceilings of the twin's threads: "ceiling", operations a second apart and fused, bytes a
+ * second. */
 #include "backend-cpu/cpu.h"
 #include "backend-vulkan/vulkan.h"
 #include "bench/ceiling.h"
@@ -97,9 +99,9 @@ static enum status build_row(struct graph *graph, char *row, struct trace *trace
     for (uint32_t i = 0; i < key_count; i++)
         attributes[i].key = keys[i];
     while ((word = strtok_r(NULL, " ", &rest))) {
-        bool good = strchr(word, '=') ? read_attribute(op, attributes, word)
-                                      : count < op_table[op].inputs &&
-                                            read_operand(graph, word, count, &inputs[count]);
+        bool good = strchr(word, '=')
+                        ? read_attribute(op, attributes, word)
+                        : count < op_table[op].inputs && read_operand(graph, word, count, &inputs[count]);
         if (!good)
             return status_fail(trace, INVALID, "%s: cannot read \"%s\"", op_table[op].name, word);
         count += !strchr(word, '=');
@@ -171,7 +173,8 @@ static enum status time_op(struct timed_op *t, char *row)
     t->graph = graph_create();
     TRY(build_row(t->graph, copy, &t->trace));
     TRY(bind_all(t));
-    struct program_spec spec = {.graph = t->graph, .bindings = t->bindings, .binding_count = t->binding_count};
+    struct program_spec spec = {
+        .graph = t->graph, .bindings = t->bindings, .binding_count = t->binding_count};
     TRY(executor_compile(&t->program, t->executor, &spec, &t->trace));
     double rate = bench_best_rate(run_once, t);
     TRY(t->status);

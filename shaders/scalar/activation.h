@@ -38,7 +38,7 @@ GM_FN float gm_tanh(float x)
     /* Cut at 32: from there on tanh is 1, and 2 / e stays normal. */
     float e = gm_exp(gm_float(gm_choose(a < gm_float(0x42000000u), gm_bits(a + a), 0x42800000u)));
     float large = gm_float(GM_ONE) - gm_div_normal(gm_float(0x40000000u), e + gm_float(GM_ONE)); /* 2 */
-    uint y = gm_choose(a < gm_float(0x3f19999au), gm_bits(small), gm_bits(large)); /* 0.6 */
+    uint y = gm_choose(a < gm_float(0x3f19999au), gm_bits(small), gm_bits(large));               /* 0.6 */
     return gm_float(gm_choose(gm_is_nan(x), GM_NAN, y | sign));
 }
 

@@ -78,8 +78,8 @@ GM_FN uint gm_mask(bool condition)
     return 0u - gm_uint(condition);
 }
 
-/* a where the condition holds, else b. By a mask in C: a conditional expression would leave the compiler free to skip
- * the work behind the other one, and then loops over rows do not become vectors. */
+/* a where the condition holds, else b. By a mask in C: a conditional expression would leave the compiler free
+ * to skip the work behind the other one, and then loops over rows do not become vectors. */
 GM_FN uint gm_choose(bool condition, uint a, uint b)
 {
 #ifdef __STDC__
