@@ -1,5 +1,6 @@
 /* column_sum, column_squares, the statistics of a sequence and what they share with rmsnorm_weight_grad. */
 #include "backend-cpu/kernels/columns.h"
+#include "backend-cpu/kernels/row.h"
 #include "backend-cpu/kernels/tile.h"
 
 struct sum {
@@ -119,9 +120,7 @@ void KERNEL(sequence_norm)(struct kernel_call *call)
     const int64_t *dims = call->inputs[0].dims;
     real *y = kernel_result(call, 0);
     columns_sum(call->threads, y, dims[0], dims[1], dims[2], add_squares, kernel_input(call, 0));
-    ELEMENTWISE
-    for (int64_t i = 0; i < dims[0] * dims[2]; i++)
-        y[i] = r_flush(r_sqrt(y[i]));
+    row_roots(y, y, dims[0] * dims[2]);
 }
 
 struct deviations {

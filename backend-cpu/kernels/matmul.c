@@ -49,16 +49,17 @@ struct rectangle {
 static void multiply_block(const struct product *p, struct rectangle r, int64_t k, int64_t depth,
                            real *packed)
 {
-    struct tile tile = {
-        .depth = depth, .panels = 1, .c_row = p->columns, .width = TILE_COLUMNS, .b_row = TILE_COLUMNS};
+    struct tile tile = {.depth = depth, .panels = 1, .c_row = p->columns};
     tile.blocks = (k == 0 ? TILE_FIRST : TILE_INNER) | (k + depth == p->depth ? TILE_LAST : TILE_INNER);
     tile.a_row = packed ? 1 : p->a_row;
     tile.a_column = packed ? TILE_ROWS : p->a_column;
     if (packed)
         product_pack(p, packed, r.row, r.rows, k, depth);
     for (int64_t panel = r.panel; panel < r.panel + r.panels; panel++) {
-        tile.b = p->b.to + (panel * p->depth + k) * TILE_COLUMNS;
-        tile.columns = (int)least(TILE_COLUMNS, p->columns - panel * TILE_COLUMNS);
+        tile.b_row = panel_width(&p->b, panel * TILE_COLUMNS);
+        tile.b = p->b.to + panel * p->depth * TILE_COLUMNS + k * tile.b_row;
+        tile.width = (int)tile.b_row;
+        tile.columns = (int)least(tile.b_row, p->columns - panel * TILE_COLUMNS);
         for (int64_t i = 0; i < r.rows; i += TILE_ROWS) {
             tile.rows = (int)least(TILE_ROWS, r.rows - i);
             tile.a = packed ? packed + i * depth : p->a + (r.row + i) * p->a_row + k * p->a_column;
@@ -138,6 +139,7 @@ static struct product product_of(const struct kernel_call *call, enum op op)
                                   .depth = depth,
                                   .columns = columns,
                                   .width = TILE_COLUMNS,
+                                  .narrows = true,
                                   .to = call->packed},
                             .threads = call->threads};
 }

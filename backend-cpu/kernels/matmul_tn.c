@@ -20,15 +20,15 @@ static void multiply_group(const struct product *p, const real *a, const real *b
 {
     struct tile tile = {.a_row = 1,
                         .a_column = TILE_ROWS,
-                        .b_row = TILE_COLUMNS,
                         .depth = depth,
                         .c_row = p->columns,
-                        .width = TILE_COLUMNS,
                         .panels = 1,
                         .blocks = TILE_FIRST};
     for (int64_t n = 0; n < p->columns; n += TILE_COLUMNS) {
         tile.b = b + n * depth;
-        tile.columns = (int)least(TILE_COLUMNS, p->columns - n);
+        tile.b_row = panel_width(&p->b, n);
+        tile.width = (int)tile.b_row;
+        tile.columns = (int)least(tile.b_row, p->columns - n);
         for (int64_t i = 0; i < rows; i += TILE_ROWS) {
             tile.rows = (int)least(TILE_ROWS, rows - i);
             tile.a = a + i * depth;
@@ -100,7 +100,13 @@ void KERNEL(matmul_tn)(struct kernel_call *call)
                         .rows = rows,
                         .columns = columns,
                         .depth = depth,
-                        .b = {kernel_input(call, 1), columns, 1, depth, columns, TILE_COLUMNS, NULL},
+                        .b = {.from = kernel_input(call, 1),
+                              .row = columns,
+                              .column = 1,
+                              .depth = depth,
+                              .columns = columns,
+                              .width = TILE_COLUMNS,
+                              .narrows = true},
                         .threads = call->threads};
     int64_t blocks = (depth + PRODUCT_BLOCK - 1) / PRODUCT_BLOCK;
     if (blocks >= 2 * (int64_t)cpu_threads_count(p.threads) && columns <= MOST_COLUMNS &&

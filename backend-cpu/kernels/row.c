@@ -53,12 +53,12 @@ void row_roots(real *y, const real *x, int64_t n)
 {
     ELEMENTWISE
     for (int64_t i = 0; i < n; i++)
-        y[i] = r_flush(r_sqrt(x[i]));
+        y[i] = r_flush(r_sqrt_normal(x[i]));
 }
 
 void row_reciprocals(real *y, const real *x, int64_t n)
 {
     ELEMENTWISE
     for (int64_t i = 0; i < n; i++)
-        y[i] = r_flush(r_rcp(x[i]));
+        y[i] = r_flush(r_rcp_normal(x[i]));
 }

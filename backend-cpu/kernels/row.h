@@ -98,7 +98,8 @@ real row_exponentials_sum(real *e, const real *x, real m, int64_t n);
 #define row_pull_back KERNEL(row_pull_back)
 void row_pull_back(real *p, real *t, const real *m, const real *z, const real *delta, int64_t n);
 
-/* y[i] = sigmoid(x[i]) (a NaN has any pattern), tanh, erf, F(sqrt(x[i])), F(rcp(x[i])); y [n] may be x. */
+/* y[i] = sigmoid(x[i]) (a NaN has any pattern), tanh, erf, F(sqrt(x[i])) for x[i] >= 0, F(rcp(x[i])) where it
+ * is at least 2^-126 or x[i] is not finite; y [n] may be x. */
 #define row_sigmoids KERNEL(row_sigmoids)
 #define row_tanhs KERNEL(row_tanhs)
 #define row_erfs KERNEL(row_erfs)

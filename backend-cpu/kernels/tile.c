@@ -176,18 +176,12 @@ void tile_contract(const struct tile *tile, int64_t first, int64_t end, enum til
     }
 }
 
-/* b runs along k. */
-static void pack_transposed(const struct panels *panels, real *to, int64_t first, int64_t columns)
-{
-    transpose(to, panels->width, panels->from + first * panels->column, panels->column, columns,
-              panels->depth);
-}
-
-static void pack_straight(const struct panels *panels, real *to, int64_t first, int64_t columns)
+static void pack_straight(const struct panels *panels, real *to, int64_t width, int64_t first,
+                          int64_t columns)
 {
     for (int64_t k = 0; k < panels->depth; k++) {
         const real *from = panels->from + k * panels->row + first * panels->column;
-        real *row = to + k * panels->width;
+        real *row = to + k * width;
         if (panels->column == 1 && columns == TILE_COLUMNS)
             memcpy(row, from, TILE_COLUMNS * sizeof *row); /* a size that compilers know: two moves */
         else if (panels->column == 1)
@@ -202,12 +196,14 @@ void panels_pack(const struct panels *panels, int64_t first_panel, int64_t end_p
 {
     for (int64_t p = first_panel; p < end_panel; p++) {
         real *to = panels->to + p * panels->depth * panels->width;
-        int64_t first = p * panels->width, columns = least(panels->width, panels->columns - first);
-        if (columns < panels->width)
-            memset(to, 0, (size_t)(panels->depth * panels->width) * sizeof *to);
+        int64_t first = p * panels->width, width = panel_width(panels, first),
+                columns = least(width, panels->columns - first);
+        if (columns < width)
+            memset(to, 0, (size_t)(panels->depth * width) * sizeof *to);
         if (panels->row == 1)
-            pack_transposed(panels, to, first, columns);
+            transpose(to, width, panels->from + first * panels->column, panels->column, columns,
+                      panels->depth);
         else
-            pack_straight(panels, to, first, columns);
+            pack_straight(panels, to, width, first, columns);
     }
 }

@@ -57,8 +57,15 @@ struct panels {
     int64_t row, column;
     int64_t depth, columns;
     int64_t width;
+    bool narrows; /* the last panel has LANES columns where they are enough */
     real *to;
 };
+
+/* Of the panel that starts at column `first`. */
+static inline int64_t panel_width(const struct panels *panels, int64_t first)
+{
+    return panels->narrows && panels->columns - first <= LANES ? LANES : panels->width;
+}
 
 #define panels_pack KERNEL(panels_pack)
 void panels_pack(const struct panels *panels, int64_t first_panel, int64_t end_panel);

@@ -26,6 +26,7 @@ static inline real r_div(real a, real b) { return a / b; }
 static inline real r_rcp(real x) { return 1 / x; }
 static inline real r_rcp_normal(real x) { return 1 / x; }
 static inline real r_sqrt(real x) { return sqrt(x); }
+static inline real r_sqrt_normal(real x) { return sqrt(x); }
 static inline real r_rsqrt(real x) { return 1 / sqrt(x); }
 static inline real r_sin(real x) { return sin(x); }
 static inline real r_cos(real x) { return cos(x); }
@@ -60,6 +61,7 @@ static inline real r_div(real a, real b) { return gm_div(a, b); }
 static inline real r_rcp(real x) { return gm_rcp(x); }
 static inline real r_rcp_normal(real x) { return gm_rcp_normal(x); }
 static inline real r_sqrt(real x) { return gm_sqrt(x); }
+static inline real r_sqrt_normal(real x) { return gm_sqrt_normal(x); }
 static inline real r_rsqrt(real x) { return gm_rsqrt(x); }
 static inline real r_sin(real x) { return gm_sin(x); }
 static inline real r_cos(real x) { return gm_cos(x); }

@@ -121,4 +121,15 @@ GM_FN float gm_sqrt(float x)
     return gm_float((u & GM_ABS) < GM_NORMAL ? 0u : v);
 }
 
+/* gm_sqrt() of what is +0, positive and normal, infinite or NaN (which gives a NaN of any pattern): a
+ * processor's own root is then the same, being correctly rounded (IEEE 754, 5.4.1). */
+GM_FN float gm_sqrt_normal(float x)
+{
+#ifdef __STDC__
+    return __builtin_sqrtf(x);
+#else
+    return gm_sqrt(x);
+#endif
+}
+
 #endif
