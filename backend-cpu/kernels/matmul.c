@@ -9,7 +9,7 @@
 
 enum {
     MAX_TASK_ROWS = 192, /* 192 x 512 floats of a fit the second cache with a panel of b */
-    PACK_COLUMNS = 96,   /* from so many columns of y on, packing a row-major a pays */
+    PACK_COLUMNS = 640,  /* from so many columns of y on, packing a row-major a does not cost */
     DIRECT_DEPTH = 512,  /* a deeper row-major a has rows a power of two apart, which share cache sets */
 };
 
