@@ -85,6 +85,11 @@ static sgemm_function *find_sgemm(uint32_t threads)
     void (*set_threads)(int) = (void (*)(int))dlsym(library, "openblas_set_num_threads");
     if (set_threads)
         set_threads((int)threads);
+    /* It knows few processors by name; OPENBLAS_CORETYPE=SkylakeX, for one, tells it what it has to do with.
+     */
+    char *(*core)(void) = (char *(*)(void))dlsym(library, "openblas_get_corename");
+    if (core)
+        printf("OpenBLAS takes the processor for %s\n", core());
     return sgemm;
 }
 
