@@ -264,6 +264,7 @@ static enum status compile(struct program *program, const struct program_host *h
     spec.graph = &schedule.graph;
     TRY(memory_plan_make(&plan, &program->arena, &spec, (struct memory_limits){.schedule = &schedule},
                          trace));
+    memory_plan_note(&plan, spec.graph->nodes.count);
     TRY(check_bindings(program, host, &spec, &plan, trace));
     TRY(allocate_scratch(program, &plan, trace));
     TRY(allocate_local(program, host, &plan, trace));

@@ -57,6 +57,7 @@ static enum status make_plan(struct compiler *c)
     struct memory_limits limits = {.buffer_elements = (int64_t)c->program->engine->memory.segment,
                                    .alignment = MEMORY_ALIGNMENT};
     TRY(memory_plan_make(&c->plan, &c->program->arena, c->spec, limits, c->trace));
+    memory_plan_note(&c->plan, c->spec->graph->nodes.count);
     for (uint32_t i = 0; i < c->spec->binding_count; i++)
         TRY(check_binding(c, &c->spec->bindings[i]));
     c->program->pieces = ARENA_ARRAY(&c->program->arena, uint32_t, c->plan.scratch_count + 2);

@@ -3,6 +3,7 @@
  * one step: what it reads and what is read after it lives through all of it, and the rest is planned apart,
  * for one item. */
 #include "ir/memory_plan.h"
+#include "base/log.h"
 #include "ir/schedule.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -19,6 +20,7 @@ struct pool {
     VEC(struct gap) gaps;    /* free, by buffer and offset */
     VEC(int64_t) sizes;      /* elements of each buffer */
     int64_t buffer_elements; /* most, unless one value has more; 0: no limit */
+    int64_t live, most;      /* elements that are not in gaps: now, and at most so far */
 };
 
 struct planner {
@@ -155,6 +157,8 @@ static int64_t room_of(const struct planner *p, const struct place *place)
 static void take(struct planner *p, struct pool *pool, struct place *place)
 {
     int64_t need = room_of(p, place);
+    pool->live += need;
+    pool->most = pool->live > pool->most ? pool->live : pool->most;
     for (uint32_t i = 0; i < pool->gaps.count; i++) {
         struct gap *gap = &pool->gaps.items[i];
         if (gap->size < need)
@@ -177,6 +181,7 @@ static void give_back(struct planner *p, struct pool *pool, const struct place *
 {
     struct gap freed = {place->tensor, place->offset, room_of(p, place)};
     uint32_t kept = 0, at = 0;
+    pool->live -= freed.size;
     for (uint32_t i = 0; i < pool->gaps.count; i++) {
         struct gap gap = pool->gaps.items[i];
         if (gap.size == 0)
@@ -298,7 +303,8 @@ static enum status place_sweep(struct planner *p, const struct sweep *sweep)
     for (uint32_t n = sweep->first; n < sweep->end; n++)
         retire(p, n, PLACE_SCRATCH);
     int64_t size = p->local.sizes.count ? p->local.sizes.items[0] : 0;
-    p->plan->local_size = size > p->plan->local_size ? size : p->plan->local_size;
+    if (size > p->plan->local_size)
+        p->plan->local_size = size, p->plan->local_live = p->local.most;
     p->sweep = NULL;
     return OK;
 }
@@ -338,5 +344,18 @@ enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const
     TRY(place_nodes(&p));
     out->scratch_count = p.scratch.sizes.count;
     out->scratch_sizes = p.scratch.sizes.items;
+    out->scratch_live = p.scratch.most;
     return OK;
+}
+
+void memory_plan_note(const struct memory_plan *plan, uint32_t nodes)
+{
+    int64_t scratch = 0;
+    for (uint32_t i = 0; i < plan->scratch_count; i++)
+        scratch += plan->scratch_sizes[i];
+    log_detail("a program of %" PRIu32
+               " nodes: %.2f MB between nodes, of which %.2f MB hold something at one time; "
+               "%.2f MB for a sequence of a sweep, of which %.2f MB",
+               nodes, 4e-6 * (double)scratch, 4e-6 * (double)plan->scratch_live,
+               4e-6 * (double)plan->local_size, 4e-6 * (double)plan->local_live);
 }

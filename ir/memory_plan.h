@@ -27,6 +27,9 @@ struct memory_plan {
     uint32_t scratch_count;
     int64_t *scratch_sizes; /* elements of each scratch buffer */
     int64_t local_size;     /* elements that the largest sweep needs for an item */
+    /* The most elements of scratch, and of an item of a sweep, that hold something at one time: with results
+     * stored over operands where that is allowed, no plan can do with less. */
+    int64_t scratch_live, local_live;
 };
 
 struct memory_limits {
@@ -39,5 +42,7 @@ struct memory_limits {
  * is overwritten. BROKEN: a used input, weight or output has no binding. */
 enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const struct program_spec *spec,
                              struct memory_limits limits, struct trace *trace) MUST_CHECK;
+/* Says (log_detail) what the plan takes beside the least that it could. */
+void memory_plan_note(const struct memory_plan *plan, uint32_t nodes);
 
 #endif

@@ -23,6 +23,50 @@ static struct memory_plan plan_of(struct graph *g, struct arena *arena, int64_t 
     return plan;
 }
 
+/* The last node that reads a value or a view of it, or makes it; UINT32_MAX for outputs. */
+static uint32_t last_reader(const struct graph *g, uint32_t value)
+{
+    uint32_t last = g->values.items[value].source;
+    for (uint32_t o = 0; o < g->outputs.count; o++)
+        if (g->outputs.items[o].value == value)
+            return UINT32_MAX;
+    for (uint32_t n = 0; n < g->nodes.count; n++)
+        for (uint32_t i = 0; i < g->nodes.items[n].input_count; i++) {
+            const struct node *node = &g->nodes.items[n];
+            if (node->inputs[i] != value)
+                continue;
+            bool is_view = op_table[node->op].flags & OP_VIEW;
+            uint32_t through = is_view ? last_reader(g, node->results[0]) : n;
+            last = through > last ? through : last;
+        }
+    return last;
+}
+
+/* The most scratch that holds something at one time, counted anew for every node; a result over an operand is
+ * there once. */
+static int64_t most_live(const struct graph *g, const struct memory_plan *plan)
+{
+    int64_t most = 0;
+    for (uint32_t n = 0; n < g->nodes.count; n++) {
+        int64_t live = 0;
+        for (uint32_t v = 0; v < g->values.count; v++) {
+            const struct place *p = &plan->places[v];
+            bool is_made = g->values.items[v].origin == VALUE_NODE && g->values.items[v].source <= n &&
+                           !(op_table[g->nodes.items[g->values.items[v].source].op].flags & OP_VIEW);
+            if (p->kind != PLACE_SCRATCH || !is_made || last_reader(g, v) < n)
+                continue;
+            const struct node *node = &g->nodes.items[n];
+            const struct place *over = &plan->places[node->results[0]];
+            bool is_overwritten = last_reader(g, v) == n && v != node->results[0] &&
+                                  over->kind == PLACE_SCRATCH && over->tensor == p->tensor &&
+                                  over->offset == p->offset;
+            live += is_overwritten ? 0 : (p->count + 63) / 64 * 64;
+        }
+        most = live > most ? live : most;
+    }
+    return most;
+}
+
 /* Simulates execution: each scratch element remembers which value wrote it last; readers must find their own.
  */
 static void simulate(const struct graph *g, const struct memory_plan *plan)
@@ -58,6 +102,8 @@ static void live_values_never_overlap(void **state)
     struct memory_plan plan = plan_of(g, &arena, 0);
     simulate(g, &plan);
     assert_int_equal(plan.scratch_count, 1);
+    assert_int_equal(plan.scratch_live, most_live(g, &plan));
+    assert_true(plan.scratch_sizes[0] >= plan.scratch_live);
     int64_t sum = 0;
     for (uint32_t v = 0; v < g->values.count; v++)
         sum += plan.places[v].kind == PLACE_SCRATCH ? plan.places[v].count : 0;
