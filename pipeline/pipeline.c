@@ -248,7 +248,9 @@ static enum status check_arch(struct reader *r, const struct stage_entry *stage)
     int64_t hidden = settings_integer(s, "arch.hidden"), heads = settings_integer(s, "arch.heads");
     if (stage->like != STAGE_NONE || settings_integer(s, "arch.head_dim") > 0)
         return OK;
-    if (heads == 0 || hidden % heads != 0)
+    if (heads == 0)
+        return settings_fail(s, "arch.heads", r->trace, "expected the number of heads, found nothing");
+    if (hidden % heads != 0)
         return settings_fail(s, "arch.heads", r->trace, "%lld does not divide hidden (%lld); give head_dim",
                              (long long)heads, (long long)hidden);
     return OK;

@@ -305,6 +305,16 @@ static void a_seed_of_the_command_line_is_as_one_of_the_file(void **state)
     json_decref(other);
 }
 
+static void a_model_larger_than_the_machine_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write_file(f, "p.yaml",
+                       "espalier: 1\nname: huge\nstages:\n  - init: {arch: {layers: 2000, hidden: 1000000, "
+                       "heads: 2, ffn: 4000000}, tokenizer: bytes}\n");
+    program_expect(2, "p.yaml:4:41: arch.hidden: the weights would take 1.28e+08 GB, this machine has",
+                   "run %s --device cpu", f->yaml);
+}
+
 static void the_longest_names_can_be_stored(void **state)
 {
     struct fixture *f = *state;
@@ -388,6 +398,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(two_names_for_one_key_run_once),
         FIXTURE_TEST(an_export_that_is_gone_is_written_again),
         FIXTURE_TEST(a_seed_of_the_command_line_is_as_one_of_the_file),
+        FIXTURE_TEST(a_model_larger_than_the_machine_is_refused),
         FIXTURE_TEST(the_longest_names_can_be_stored),
         FIXTURE_TEST(verify_compares_with_the_lock),
         FIXTURE_TEST(a_lock_with_too_many_stages_differs),
