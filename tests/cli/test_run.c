@@ -259,6 +259,19 @@ static void two_names_for_one_key_run_once(void **state)
     json_decref(lines);
 }
 
+static void folders_above_exports_are_made(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    fixture_write(f, ", steps: 1", "  - export: {onnx: results/of/s.onnx, hf: others/s}\n");
+    json_decref(fixture_run(f, ""));
+    static const char *const files[] = {"results/of/s.onnx", "others/s/model.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->directory, files[i]);
+        assert_int_equal(access(path, R_OK), 0);
+    }
+}
+
 static void an_export_that_is_gone_is_written_again(void **state)
 {
     struct fixture *f = *state;
@@ -396,6 +409,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(lines_have_their_stable_names),
         FIXTURE_TEST(a_run_prints_a_table_for_people),
         FIXTURE_TEST(two_names_for_one_key_run_once),
+        FIXTURE_TEST(folders_above_exports_are_made),
         FIXTURE_TEST(an_export_that_is_gone_is_written_again),
         FIXTURE_TEST(a_seed_of_the_command_line_is_as_one_of_the_file),
         FIXTURE_TEST(a_model_larger_than_the_machine_is_refused),
