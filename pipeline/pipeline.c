@@ -131,7 +131,7 @@ static enum status check_input(struct reader *r, const struct input_entry *entry
     if (model + text + task != 1)
         return yaml_fail(r->trace, r->out->path, at,
                          "input \"%s\": expected one of a model, a text and a task, found %s", entry->name,
-                         model + text + task ? "several" : "none");
+                         (model + text + task) ? "several" : "none");
     if (task != items)
         return yaml_fail(r->trace, r->out->path, at,
                          "input \"%s\": a task needs its items, and items their task", entry->name);
