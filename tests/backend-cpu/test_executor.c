@@ -121,9 +121,12 @@ static void a_model_gives_the_same_bytes_on_every_executor(void **state)
 static void faults_are_told_alike_with_and_without_sweeps(void **state)
 {
     (void)state;
-    static const struct flaw flaws[] = {{.token_at = 2 * LENGTH + 3}, {.token_at = 1}, {.weight = true}};
+    static const struct flaw flaws[] = {{.token_at = 2 * LENGTH + 3},
+                                        {.token_at = 1},
+                                        {.weight = true},
+                                        {.token_at = 2 * LENGTH + 3, .weight = true}};
     static const char *const found[] = {"element 44 is 50", "element 0 is 50",
-                                        "non-finite value in result of %"};
+                                        "non-finite value in result of %", "element 44 is 50"};
     static float logits[BATCH * LENGTH * VOCABULARY];
     for (size_t f = 0; f < sizeof flaws / sizeof *flaws; f++) {
         struct trace expected = {0};
