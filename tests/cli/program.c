@@ -175,6 +175,7 @@ void process_start(struct process *p, const char *format, ...)
     va_end(arguments);
     int out[2];
     open_pipe(out);
+    (void)fcntl(out[1], F_SETPIPE_SZ, 1 << 12); /* see program.h */
     *p = (struct process){.pid = spawn(line, out[1], -1), .out = out[0]};
     close(out[1]);
     free(line);

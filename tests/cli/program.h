@@ -40,7 +40,9 @@ struct outcome program_run(const char *format, ...) __attribute__((format(printf
 void program_expect(int status, const char *words, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A program that is running, its standard output read line by line; standard error goes to the test's. */
+/* A program that is running, its standard output read line by line; standard error goes to the test's. A page
+ * of output that nobody has read stops it, so however loaded the machine is, it is not far ahead of the test.
+ */
 struct process {
     pid_t pid;
     int out;
