@@ -10,7 +10,7 @@
 
 struct cpu_executor {
     struct executor base;
-    char name[64], hardware[32];
+    char name[64], hardware[96];
     struct program_host host;
     struct cpu_tensor *tensors; /* host.tensors; destroyed ones are used again */
     uint32_t capacity;
@@ -201,7 +201,10 @@ static enum status create(struct executor **out, struct cpu_options options, str
         BUG("out of memory: %" PRIu32 " threads", count);
     for (uint32_t i = 0; i < count; i++)
         TRY(cpu_threads_create(&cpu->host.alone[i], 1, trace)); /* starts no thread, so cannot fail */
-    snprintf(cpu->hardware, sizeof cpu->hardware, "cpu, %" PRIu32 " thread%s", count, count == 1 ? "" : "s");
+    char processor[ISA_PROCESSOR];
+    isa_processor_name(processor);
+    snprintf(cpu->hardware, sizeof cpu->hardware, "%s, %" PRIu32 " thread%s", processor, count,
+             count == 1 ? "" : "s");
     /* Which build was fastest may differ from run to run, so it is part of the name alone. */
     snprintf(cpu->name, sizeof cpu->name, "cpu (%" PRIu32 " thread%s, %s)", count, count == 1 ? "" : "s",
              kernels.name);

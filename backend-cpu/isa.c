@@ -1,8 +1,11 @@
 /* Choosing a build of the kernels at run time. */
 #include "backend-cpu/isa.h"
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #if defined __x86_64__
+#include <cpuid.h>
 #define HAS_AVX2 __builtin_cpu_supports("avx2")
 #define HAS_FMA __builtin_cpu_supports("fma")
 #define HAS_AVX512                                                              \
@@ -13,6 +16,25 @@
 #define HAS_FMA false
 #define HAS_AVX512 false
 #endif
+
+void isa_processor_name(char out[ISA_PROCESSOR])
+{
+    memset(out, 0, ISA_PROCESSOR);
+#if defined __x86_64__
+    unsigned words[12] = {0}, known = 1;
+    for (unsigned i = 0; i < 3 && known; i++)
+        known = (unsigned)__get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                                      &words[4 * i + 3]);
+    if (known)
+        memcpy(out, words, sizeof words);
+#endif
+    size_t first = strspn(out, " "), length = strlen(out + first);
+    memmove(out, out + first, length + 1);
+    while (length > 0 && out[length - 1] == ' ')
+        out[--length] = '\0';
+    if (length == 0)
+        snprintf(out, ISA_PROCESSOR, "cpu");
+}
 
 struct build {
     struct isa_kernels kernels;

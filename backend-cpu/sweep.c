@@ -84,15 +84,26 @@ static void run_items(void *payload, int64_t first, int64_t end, uint32_t thread
         run_item(r, item, thread);
 }
 
-/* The first step that stopped any item, with what it did to all of them: as if it had run for all at once. */
+/* As a step that runs for all items at once would tell it: the earliest step; of that a fault before numbers
+ * that are not finite, and of these the first result that has any. */
+static bool is_before(const struct outcome *a, const struct outcome *b)
+{
+    if (a->step != b->step)
+        return a->step < b->step;
+    if (a->fault.raised != b->fault.raised)
+        return a->fault.raised;
+    return !a->fault.raised && a->result < b->result;
+}
+
+/* The first outcome, with what its step did to all items. */
 static enum status judge(const struct running *r, struct trace *trace)
 {
     struct outcome first = {.step = UINT32_MAX};
     for (int64_t item = 0; item < r->sweep->count; item++) {
         const struct outcome *o = &r->outcomes[item];
-        if (o->step < first.step)
+        if (is_before(o, &first))
             first = *o;
-        else if (o->step == first.step && o->step != UINT32_MAX && o->result == first.result)
+        else if (o->step != UINT32_MAX && !is_before(&first, o))
             first.bad += o->bad;
     }
     if (first.step == UINT32_MAX)

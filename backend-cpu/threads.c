@@ -119,7 +119,7 @@ static void *allocate(size_t count, size_t size)
 enum status cpu_threads_create(struct cpu_threads **out, uint32_t count, struct trace *trace)
 {
     if (count > CPU_MAX_THREADS)
-        return status_fail(trace, INVALID, "expected at most %d threads, found %u", CPU_MAX_THREADS, count);
+        return status_fail(trace, INVALID, "threads: expected at most %d, found %u", CPU_MAX_THREADS, count);
     if (count == 0)
         count = processors();
     struct cpu_threads *threads = aligned_alloc(64, (sizeof *threads + 63) / 64 * 64);

@@ -29,8 +29,10 @@ static enum status find_family(struct device *d, struct trace *trace)
     uint32_t count = 32;
     vkGetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
     for (d->family = 0; d->family < count; d->family++)
-        if (families[d->family].queueFlags & VK_QUEUE_COMPUTE_BIT)
+        if (families[d->family].queueFlags & VK_QUEUE_COMPUTE_BIT) {
+            d->stamp_bits = families[d->family].timestampValidBits;
             return OK;
+        }
     return status_fail(trace, DEVICE, "the device has no queue for compute kernels");
 }
 
@@ -58,6 +60,7 @@ static enum status examine(struct device *d, struct trace *trace)
     d->max_binding = plain.limits.maxStorageBufferRange;
     d->max_allocation = eleven.maxMemoryAllocationSize;
     d->offset_alignment = plain.limits.minStorageBufferOffsetAlignment;
+    d->stamp_seconds = 1e-9 * (double)plain.limits.timestampPeriod;
     d->is_software = plain.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     vkGetPhysicalDeviceMemoryProperties(d->physical, &d->memory);
     return find_family(d, trace);

@@ -20,6 +20,8 @@ struct device {
     VkPhysicalDeviceMemoryProperties memory;
     uint64_t max_binding, max_allocation; /* bytes */
     uint64_t offset_alignment;            /* of bindings, bytes */
+    uint32_t stamp_bits;                  /* of a time stamp; 0: there are none */
+    double stamp_seconds;                 /* between two values of a stamp */
     bool is_software;
 };
 

@@ -1,17 +1,9 @@
 #include "backend-vulkan/timing.h"
 #include <stdlib.h>
 
-static uint32_t valid_bits(const struct device *device)
-{
-    VkQueueFamilyProperties families[64];
-    uint32_t count = sizeof families / sizeof *families;
-    vkGetPhysicalDeviceQueueFamilyProperties(device->physical, &count, families);
-    return device->family < count ? families[device->family].timestampValidBits : 0;
-}
-
 void timing_init(struct timing *out, struct device *device)
 {
-    uint32_t bits = valid_bits(device);
+    uint32_t bits = device->stamp_bits;
     *out = (struct timing){.device = bits ? device : NULL,
                            .mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1};
 }
@@ -56,31 +48,43 @@ void timing_record(struct timing *timing, VkCommandBuffer commands, uint32_t lau
                             ++timing->recorded);
 }
 
+double timing_between(const struct timing *timing, uint64_t from, uint64_t to)
+{
+    uint64_t ticks = (to - from) & timing->mask;
+    return ticks > timing->mask / 2 ? 0 : timing->device->stamp_seconds * (double)ticks;
+}
+
 /* Host and device have clocks of their own: the last stamp is taken for the end of the run. */
+static void report_nodes(const struct timing *timing, struct profile *profile, const uint64_t *stamps,
+                         double end)
+{
+    double start = end;
+    for (uint32_t i = 0; i < timing->nodes.count; i++)
+        start -= timing_between(timing, stamps[i], stamps[i + 1]);
+    for (uint32_t i = 0; i < timing->nodes.count; i++) {
+        const struct timed_node *node = &timing->nodes.items[i];
+        double after = start + timing_between(timing, stamps[i], stamps[i + 1]);
+        profile_span(profile, &(struct profile_span){PROFILE_DEVICE, node->name, node->detail, start, after,
+                                                     node->work});
+        start = after;
+    }
+}
+
 enum status timing_report(const struct timing *timing, struct profile *profile, double end,
                           struct trace *trace)
 {
-    uint32_t count = timing->nodes.count;
+    uint32_t count = timing->nodes.count + 1;
     if (!timing->stamps || !profile)
         return OK;
-    uint64_t *stamps = calloc(count + 1, sizeof *stamps);
+    uint64_t *stamps = calloc(count, sizeof *stamps);
     if (!stamps)
-        BUG("out of memory: %u time stamps", count + 1);
-    enum status status =
-        vulkan_status(vkGetQueryPoolResults(timing->device->handle, timing->stamps, 0, count + 1,
-                                            (count + 1) * sizeof *stamps, stamps, sizeof *stamps,
-                                            VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
-                      "reading time stamps", trace);
-    VkPhysicalDeviceProperties properties;
-    vkGetPhysicalDeviceProperties(timing->device->physical, &properties);
-    double tick = 1e-9 * (double)properties.limits.timestampPeriod;
-    for (uint32_t i = 0; status == OK && i < count; i++) {
-        const struct timed_node *node = &timing->nodes.items[i];
-        double before = end - tick * (double)((stamps[count] - stamps[i]) & timing->mask);
-        double after = end - tick * (double)((stamps[count] - stamps[i + 1]) & timing->mask);
-        profile_span(profile, &(struct profile_span){PROFILE_DEVICE, node->name, node->detail, before, after,
-                                                     node->work});
-    }
+        BUG("out of memory: %u time stamps", count);
+    enum status status = vulkan_status(
+        vkGetQueryPoolResults(timing->device->handle, timing->stamps, 0, count, count * sizeof *stamps,
+                              stamps, sizeof *stamps, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+        "reading time stamps", trace);
+    if (status == OK)
+        report_nodes(timing, profile, stamps, end);
     free(stamps);
     return status;
 }

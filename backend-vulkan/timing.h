@@ -31,6 +31,8 @@ void timing_note(struct timing *timing, struct timed_node node);
 enum status timing_prepare(struct timing *timing, struct trace *trace) MUST_CHECK;
 /* While recording, with the number of launches recorded so far. */
 void timing_record(struct timing *timing, VkCommandBuffer commands, uint32_t launches);
+/* Seconds from one stamp to the next, which may have wrapped. A clock that went back has stood still. */
+double timing_between(const struct timing *timing, uint64_t from, uint64_t to);
 /* After a run that was waited for until `end`. */
 enum status timing_report(const struct timing *timing, struct profile *profile, double end,
                           struct trace *trace) MUST_CHECK;

@@ -13,7 +13,7 @@ static enum status open_task(struct task *out, const struct command *command, st
                                    .examples = command_option(command, "examples")};
     int64_t shots, limit;
     if (!task_kind_from_name(str_from(name), &kind))
-        return status_fail(trace, INVALID, "--task: expected one of %s found \"%s\"", task_names(), name);
+        return status_fail(trace, INVALID, "--task: expected one of %s, found \"%s\"", task_names(), name);
     if (!items)
         return status_fail(trace, INVALID, "--task %s needs --items FILE", name);
     TRY(command_integer(command, "shots", 0, 0, &shots, trace));

@@ -1,5 +1,6 @@
 /* Printing stages, steps and the table. */
 #include "cli/report.h"
+#include "pipeline/export_form.h"
 #include "store/id.h"
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,18 @@ static void print_stage_json(const struct stage_event *e)
     print_json(line);
 }
 
+/* Where what an export wrote is. */
+static void print_exports(const struct stage_event *e)
+{
+    if (e->status != STAGE_RAN && e->status != STAGE_CACHED)
+        return;
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        if (strcmp(e->entry->kind->name, "export") == 0 &&
+            settings_has(&e->entry->settings, export_forms[i].name))
+            printf("  %-16s %s\n", export_forms[i].name,
+                   settings_text(&e->entry->settings, export_forms[i].name));
+}
+
 static void print_stage_text(const struct stage_event *e)
 {
     char id[STORE_ID_TEXT] = "", time[32] = "";
@@ -28,6 +41,7 @@ static void print_stage_text(const struct stage_event *e)
         snprintf(time, sizeof time, "%.1f s", e->seconds);
     printf("%-18s %-8s %8s  %.21s%s%s%s\n", e->entry->name, stage_status_name(e->status), time, id,
            e->why ? "(" : "", e->why ? e->why : "", e->why ? ")" : "");
+    print_exports(e);
     fflush(stdout);
 }
 

@@ -40,10 +40,11 @@ enum task_metrics task_metrics_of(enum task_kind kind)
 
 const char *task_names(void)
 {
-    return
-#define TASK(name, form, metrics, summary) #name ", "
+    static const char names[] =
+#define TASK(name, form, metrics, summary) ", " #name
 #include "data/task.def"
-        "";
+        ;
+    return names + strlen(", ");
 }
 
 /* A file of records, read one after the other. */
@@ -196,7 +197,7 @@ static enum status each_draft(struct task *task, const char *path, const char *l
     }
     close_reader(&reader);
     if (status != OK)
-        trace_add(trace, "reading %s as %s", path, task_name(task->kind));
+        trace_add(trace, "while reading %s as %s", path, task_name(task->kind));
     return status;
 }
 

@@ -27,8 +27,9 @@ enum status decoder_check(const struct decoder_config *c, struct trace *trace)
             return status_fail(trace, INVALID, "the configuration has %" PRId64 " %s, expected 1 to %" PRId64,
                                sizes[i].size, sizes[i].name, sizes[i].most);
     if (c->heads % c->kv_heads != 0)
-        return status_fail(trace, INVALID, "%" PRId64 " heads for %" PRId64 " key-value heads", c->heads,
-                           c->kv_heads);
+        return status_fail(trace, INVALID,
+                           "expected a multiple of the %" PRId64 " key-value heads, found %" PRId64 " heads",
+                           c->kv_heads, c->heads);
     if (c->heads * c->head_dim > DECODER_MAX_SIZE)
         return status_fail(trace, INVALID,
                            "%" PRId64 " heads of %" PRId64 " channels, at most %d channels are expected",

@@ -56,8 +56,9 @@ enum status frontend_import(struct imported_model *out, const char *path,
 {
     if (is_directory(path))
         return frontend_import_hf(out, path, options, trace);
-    return is_gguf(path) ? frontend_import_gguf(out, path, trace)
-                         : frontend_import_onnx(out, path, options, trace);
+    return is_gguf(path) || str_ends_with(str_from(path), ".gguf")
+               ? frontend_import_gguf(out, path, trace)
+               : frontend_import_onnx(out, path, options, trace);
 }
 
 void imported_model_release(struct imported_model *model)

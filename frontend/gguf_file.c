@@ -246,7 +246,8 @@ static enum status set_contents(struct reader *r, struct place *places, uint32_t
         struct gguf_tensor *tensor = &r->out->tensors.items[places[i].tensor];
         if (places[i].to > content)
             return status_fail(r->trace, INVALID,
-                               "the tensor '" STR_FORMAT "' ends at %" PRIu64 ", the content at %" PRIu64,
+                               "the tensor '" STR_FORMAT "' ends at byte %" PRIu64
+                               " of the contents, which end at %" PRIu64 " (is the file cut off?)",
                                STR_ARGUMENT(tensor->name), places[i].to, content);
         if (places[i].from < end)
             return status_fail(r->trace, INVALID, "the tensor '" STR_FORMAT "' overlaps another",

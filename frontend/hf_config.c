@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The fields as they stand in the file, or by the architecture's defaults; 0 and NULL where there is none. */
@@ -134,6 +135,17 @@ static bool read_value(void *place, enum field_kind kind, const json_t *value)
     return true;
 }
 
+static enum status refuse_value(const char *name, enum field_kind kind, const json_t *value,
+                                struct trace *trace)
+{
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    enum status status =
+        status_fail(trace, INVALID, "the field \"%s\": expected %s, found %.60s%s", name, expected[kind],
+                    text ? text : "something that is no text", text && strlen(text) > 60 ? "..." : "");
+    free(text);
+    return status;
+}
+
 static enum status read_fields(struct fields *out, struct field_list list, const json_t *object,
                                struct trace *trace)
 {
@@ -151,7 +163,7 @@ static enum status read_fields(struct fields *out, struct field_list list, const
         if (!field || json_is_null(value))
             continue;
         if (!read_value((char *)out + field->offset, field->kind, value))
-            return status_fail(trace, INVALID, "the field \"%s\": expected %s", name, expected[field->kind]);
+            return refuse_value(name, field->kind, value, trace);
         struct field_list inner = {0};
         if (field->kind == FIELD_ROTARY)
             inner = (struct field_list){rotary_fields, sizeof rotary_fields / sizeof *rotary_fields};

@@ -86,7 +86,7 @@ static enum status read_place(struct reader *r, struct place *out, const json_t 
     if (out->from > out->to || out->to > r->content_size)
         return status_fail(r->trace, INVALID,
                            "its data_offsets [%" PRIu64 ", %" PRIu64 "] are outside the file's %" PRIu64
-                           " bytes of elements",
+                           " bytes of elements (is the file cut off?)",
                            out->from, out->to, r->content_size);
     if (out->to - out->from != bytes)
         return status_fail(r->trace, INVALID,
@@ -194,7 +194,8 @@ static enum status find_header(struct reader *r, struct str *text)
     const struct mapping *file = r->file;
     uint64_t length = 0;
     if (file->size < sizeof length)
-        return status_fail(r->trace, INVALID, "no safetensors file: it has %zu bytes", file->size);
+        return status_fail(r->trace, INVALID, "no safetensors file: expected at least %zu bytes, found %zu",
+                           sizeof length, file->size);
     for (uint32_t i = sizeof length; i-- > 0;)
         length = length << 8 | file->data[i];
     if (length > SAFETENSORS_MAX_HEADER || length > file->size - sizeof length)

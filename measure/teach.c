@@ -46,8 +46,8 @@ static enum status build(struct teaching *t, const struct graph *model, struct t
                            size);
     t->vocabulary = (uint32_t)(used > 0 ? used : size);
     if (t->options.top > t->vocabulary)
-        return status_fail(trace, INVALID, "%" PRIu32 " tokens are to be kept of %" PRIu32, t->options.top,
-                           t->vocabulary);
+        return status_fail(trace, INVALID, "top: %" PRIu32 " tokens are to be kept of %" PRIu32,
+                           t->options.top, t->vocabulary);
     for (int64_t start = 0; start < tokens; start += HEAD_ROWS)
         add_chunk(g, &head, &t->options, start, tokens - start < HEAD_ROWS ? tokens - start : HEAD_ROWS);
     return OK;

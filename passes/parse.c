@@ -92,6 +92,14 @@ static enum status read_option(struct reader *r, const struct pass_info *pass, s
     return OK;
 }
 
+static const char *pass_names(struct arena *arena)
+{
+    const char *names = "the name of a pass (";
+    for (uint32_t i = 0; i < PASS_COUNT; i++)
+        names = arena_printf(arena, "%s%s%s", names, i ? " " : "", pass_table[i].name);
+    return arena_printf(arena, "%s)", names);
+}
+
 static enum status read_call(struct reader *r, struct pass_call *call)
 {
     VEC(struct pass_option) options = {0};
@@ -101,7 +109,7 @@ static enum status read_call(struct reader *r, struct pass_call *call)
         if (str_is(name, pass_table[call->pass].name))
             break;
     if (call->pass == PASS_COUNT)
-        return error(r, start, "the name of a pass");
+        return error(r, start, pass_names(r->arena));
     call->at = start + 1;
     if (accept(r, '{') && !accept(r, '}')) {
         do {

@@ -131,7 +131,7 @@ static enum status check_input(struct reader *r, const struct input_entry *entry
     if (model + text + task != 1)
         return yaml_fail(r->trace, r->out->path, at,
                          "input \"%s\": expected one of a model, a text and a task, found %s", entry->name,
-                         model + text + task ? "several" : "none");
+                         (model + text + task) ? "several" : "none");
     if (task != items)
         return yaml_fail(r->trace, r->out->path, at,
                          "input \"%s\": a task needs its items, and items their task", entry->name);
@@ -248,7 +248,9 @@ static enum status check_arch(struct reader *r, const struct stage_entry *stage)
     int64_t hidden = settings_integer(s, "arch.hidden"), heads = settings_integer(s, "arch.heads");
     if (stage->like != STAGE_NONE || settings_integer(s, "arch.head_dim") > 0)
         return OK;
-    if (heads == 0 || hidden % heads != 0)
+    if (heads == 0)
+        return settings_fail(s, "arch.heads", r->trace, "expected the number of heads, found nothing");
+    if (hidden % heads != 0)
         return settings_fail(s, "arch.heads", r->trace, "%lld does not divide hidden (%lld); give head_dim",
                              (long long)heads, (long long)hidden);
     return OK;

@@ -150,7 +150,7 @@ void profile_file_print(const struct profile_file *file, FILE *to)
         const struct total *t = &totals[i];
         double seconds = t->seconds > 0 ? t->seconds : 1e-12;
         fprintf(to, "%-24s %9llu %10.4f %5.1f%% %9.2f %8.2f\n", t->name, (unsigned long long)t->count,
-                t->seconds, 100 * t->seconds / all, 1e-9 * t->work.operations / seconds,
+                t->seconds, all > 0 ? 100 * t->seconds / all : 0, 1e-9 * t->work.operations / seconds,
                 1e-9 * t->work.bytes / seconds);
     }
     if (file->left_out)

@@ -120,8 +120,8 @@ static enum status open_any(struct model_source *out, const char *spec, const st
     if (file_exists(spec) || !is_like_an_id(spec))
         return status_fail(
             trace, file_exists(spec) ? UNSUPPORTED : NOT_FOUND,
-            "%s: expected an .onnx file, a Hugging Face folder, a .gguf file, an .ir file, FILE.yaml:STAGE or an object id",
-            spec);
+            "%s: expected an .onnx file, a Hugging Face folder, a .gguf file, an .ir file, FILE.yaml:STAGE or an object id, found %s",
+            spec, file_exists(spec) ? "a file of another kind" : "nothing of that name");
     return open_id(out, spec, options, trace);
 }
 

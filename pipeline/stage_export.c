@@ -1,6 +1,7 @@
 /* export: files for other programs. The stage's object lists them with their SHA-256; the lock names the
  * SHA-256 of the main file of the first form, so that sha256sum prints what the lock says. Under
  * `verify` files go to a temporary folder that is removed. */
+#include "base/file.h"
 #include "pipeline/export_form.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
@@ -42,12 +43,23 @@ static enum emit_missing missing_of(const struct settings *s)
     return settings_has(s, "fill") ? EMIT_FILLS_MISSING : EMIT_REFUSES_MISSING;
 }
 
+/* The folders above a target are made: after hours of training none must be missing. */
+static enum status make_parent(struct exporter *x, const char *path, struct trace *trace)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return OK;
+    return directory_create(arena_copy_string(&x->stage->arena, path, (size_t)(slash - path)), trace);
+}
+
 static enum status write_form(struct exporter *x, uint32_t form, struct trace *trace)
 {
     const struct settings *s = &x->stage->entry->settings;
     const char *target = settings_text(s, export_forms[form].name);
-    struct export_request request = {place(x, target), x->model.graph, x->model.tokenizer,
-                                     settings_text(s, "type"), missing_of(s)};
+    const char *path = place(x, target);
+    struct export_request request = {path, x->model.graph, x->model.tokenizer, settings_text(s, "type"),
+                                     missing_of(s)};
+    TRY_WITH(trace, make_parent(x, path, trace), "while writing %s", target);
     TRY_WITH(trace, export_forms[form].write(&x->files[form], &request, trace), "while writing %s", target);
     return OK;
 }

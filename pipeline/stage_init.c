@@ -5,6 +5,7 @@
 #include "train/arch.h"
 #include "train/init.h"
 #include <string.h>
+#include <unistd.h>
 
 static enum status open_tokenizer(struct str *text, struct tokenizer **out, struct stage_run *stage,
                                   struct trace *trace)
@@ -34,6 +35,19 @@ static enum status build_arch(struct graph **out, struct stage_run *stage, const
     arch.vocab = arch.vocab ? arch.vocab : (int64_t)tokenizer_vocabulary(tokenizer);
     TRY(tokenizer_check_model(tokenizer, (uint64_t)arch.vocab, "arch.vocab", trace));
     return arch_build(out, &arch, trace);
+}
+
+/* A number with some zeros too many is told before memory is asked for. */
+static enum status check_size(const struct stage_run *stage, const struct graph *graph, struct trace *trace)
+{
+    double bytes = 0, memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0; i < graph->tensors.count; i++)
+        bytes += 4 * (double)tensor_view_count(&graph->tensors.items[i].view);
+    if (bytes <= memory)
+        return OK;
+    return settings_fail(&stage->entry->settings, "arch.hidden", trace,
+                         "the weights would take %.4g GB, this machine has %.4g GB of memory", 1e-9 * bytes,
+                         1e-9 * memory);
 }
 
 static enum status fill_and_store(struct stage_run *stage, struct graph *graph, struct str tokenizer,
@@ -71,6 +85,8 @@ enum status stage_init(struct stage_run *stage, struct trace *trace)
     enum status status = open_tokenizer(&text, &tokenizer, stage, trace);
     if (status == OK)
         status = build_arch(&graph, stage, tokenizer, trace);
+    if (status == OK)
+        status = check_size(stage, graph, trace);
     if (status == OK)
         status = fill_and_store(stage, graph, text, trace);
     graph_destroy(graph);

@@ -4,12 +4,13 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { MAX_DEPTH = 64 };
+enum { MAX_DEPTH = 64, MOST_SHOWN = 100 };
 
 struct reader {
     yaml_document_t *document;
     struct arena *arena;
     const char *name;
+    struct str text;
     struct trace *trace;
     bool *seen; /* by libyaml's node number */
 };
@@ -25,17 +26,21 @@ enum status yaml_fail(struct trace *trace, const char *name, const struct yaml_v
     return status_fail(trace, INVALID, "%s:%u:%u: %s", name, at->line, at->column, message);
 }
 
+/* No more than the beginning: somebody may have given a book. */
 static void describe_text(const struct yaml_value *v, struct builder *out)
 {
+    size_t shown = v->text.length > MOST_SHOWN ? MOST_SHOWN : v->text.length;
+    while (shown < v->text.length && shown > 0 && ((unsigned char)v->text.data[shown] & 0xc0) == 0x80)
+        shown--; /* between characters */
     builder_add_text(out, v->quoted ? "the quoted text \"" : "\"");
-    for (size_t i = 0; i < v->text.length; i++) {
+    for (size_t i = 0; i < shown; i++) {
         unsigned char c = (unsigned char)v->text.data[i];
         if (c < ' ')
             builder_printf(out, "\\x%02x", c);
         else
             builder_add(out, &v->text.data[i], 1);
     }
-    builder_add_text(out, "\"");
+    builder_add_text(out, shown < v->text.length ? "...\"" : "\"");
 }
 
 /* What stands there, as a message names it. */
@@ -129,6 +134,15 @@ static enum status copy(struct reader *r, int number, uint32_t depth, struct yam
     return OK;
 }
 
+/* What libyaml says of the place; of a tab it says no more than that it cannot be there. */
+static const char *problem_of(const struct reader *r, const yaml_parser_t *parser)
+{
+    size_t at = parser->problem_mark.index;
+    if (at < r->text.length && r->text.data[at] == '\t')
+        return "expected blanks, found a tab";
+    return parser->problem ? parser->problem : "not YAML";
+}
+
 static enum status read_document(struct yaml_value **out, yaml_parser_t *parser, struct reader *r)
 {
     yaml_document_t document;
@@ -136,7 +150,7 @@ static enum status read_document(struct yaml_value **out, yaml_parser_t *parser,
     if (!yaml_parser_load(parser, &document)) {
         at.line = (uint32_t)parser->problem_mark.line + 1;
         at.column = (uint32_t)parser->problem_mark.column + 1;
-        return yaml_fail(r->trace, r->name, &at, "%s", parser->problem ? parser->problem : "not YAML");
+        return yaml_fail(r->trace, r->name, &at, "%s", problem_of(r, parser));
     }
     yaml_node_t *root = yaml_document_get_root_node(&document);
     enum status status;
@@ -155,7 +169,7 @@ enum status yaml_read(struct yaml_value **out, struct arena *arena, struct str t
                       struct trace *trace)
 {
     yaml_parser_t parser;
-    struct reader r = {.arena = arena, .name = name, .trace = trace};
+    struct reader r = {.arena = arena, .name = name, .text = text, .trace = trace};
     if (!yaml_parser_initialize(&parser))
         BUG("out of memory");
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.data, text.length);

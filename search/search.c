@@ -56,7 +56,8 @@ static enum status read_search(struct search *out, const char *path, struct trac
     TRY(pipeline_read_with(&out->pipeline, path, &form, trace));
     const struct yaml_value *part = yaml_find(out->pipeline.root, "search");
     if (!part)
-        return yaml_fail(trace, path, &start, "expected \"search\", with base, grid and budget");
+        return yaml_fail(trace, path, &start,
+                         "expected the key \"search\", with base, grid and budget, found none");
     TRY(settings_read(&out->settings, &out->pipeline.arena, "search", part, NULL, out->pipeline.path, trace));
     const struct settings *s = &out->settings;
     if (settings_has(s, "base.model"))

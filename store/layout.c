@@ -119,6 +119,8 @@ enum status layout_lock_sweep(int *out_fd, const struct store *store, enum disk_
     if (s == OK)
         s = disk_lock_file(out_fd, path, lock, DISK_WAIT, trace);
     arena_release(&scratch);
+    if (s != OK)
+        trace_add(trace, "while opening the store %s for writing", store->root);
     return s;
 }
 

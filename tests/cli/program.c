@@ -20,15 +20,26 @@ void program_begin(int argc, char **argv)
     program_find_drivers(PROGRAM_DRIVERS_NONE);
 }
 
+static void set_drivers(const char *list)
+{
+    static const char *const names[] = {"VK_ICD_FILENAMES", "VK_DRIVER_FILES"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (list)
+            setenv(names[i], list, 1);
+        else
+            unsetenv(names[i]);
+}
+
 void program_find_drivers(enum program_drivers drivers)
 {
-    static const char *const lists[] = {"VK_ICD_FILENAMES", "VK_DRIVER_FILES"};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (drivers == PROGRAM_DRIVERS_NONE)
-            setenv(lists[i], "/nonexistent.json", 1);
-        else
-            unsetenv(lists[i]);
+    set_drivers(drivers == PROGRAM_DRIVERS_NONE ? "/nonexistent.json" : NULL);
     setenv("LSAN_OPTIONS", drivers == PROGRAM_DRIVERS_NONE ? "" : "detect_leaks=0", 1);
+}
+
+void program_find_driver(const char *icd)
+{
+    program_find_drivers(PROGRAM_DRIVERS_FOUND);
+    set_drivers(icd);
 }
 
 void outcome_release(struct outcome *outcome)
@@ -164,6 +175,7 @@ void process_start(struct process *p, const char *format, ...)
     va_end(arguments);
     int out[2];
     open_pipe(out);
+    (void)fcntl(out[1], F_SETPIPE_SZ, 1 << 12); /* see program.h */
     *p = (struct process){.pid = spawn(line, out[1], -1), .out = out[0]};
     close(out[1]);
     free(line);

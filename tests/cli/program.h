@@ -15,6 +15,7 @@ extern const char *program_path;
 /* From here on the program finds the machine's Vulkan drivers, whose leaks are theirs; or none again. */
 enum program_drivers { PROGRAM_DRIVERS_NONE, PROGRAM_DRIVERS_FOUND };
 void program_find_drivers(enum program_drivers drivers);
+void program_find_driver(const char *icd); /* that one alone */
 
 /* From here on the program runs as a user who owns nothing, as the superuser may always write; or as us. When
  * we are no superuser, permissions bind us anyway. Exit status 126: the machine has no such user to become.
@@ -39,7 +40,9 @@ struct outcome program_run(const char *format, ...) __attribute__((format(printf
 void program_expect(int status, const char *words, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A program that is running, its standard output read line by line; standard error goes to the test's. */
+/* A program that is running, its standard output read line by line; standard error goes to the test's. A page
+ * of output that nobody has read stops it, so however loaded the machine is, it is not far ahead of the test.
+ */
 struct process {
     pid_t pid;
     int out;

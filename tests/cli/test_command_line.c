@@ -197,6 +197,10 @@ static void missing_files_are_the_users_mistake(void **state)
     program_expect(2, "nowhere.yaml", "run nowhere.yaml");
     program_expect(2, "no pipeline file nowhere.yaml", "verify nowhere.yaml");
     program_expect(2, "nowhere: expected an .onnx file", "inspect nowhere");
+    program_expect(2, "or an object id, found nothing of that name", "inspect nowhere");
+    program_expect(2, "found a file of another kind", "inspect README.md");
+    program_expect(2, "lambada, found \"piqua\"",
+                   "eval golden/tiny/model.onnx --tokenizer bytes --task piqua");
     program_expect(2, "no store", "inspect 0123456789 --store nowhere");
     program_expect(2, "nowhere.onnx", "inspect nowhere.onnx");
     program_expect(2, "nowhere.ir", "inspect nowhere.ir");

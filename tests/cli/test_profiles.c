@@ -56,6 +56,61 @@ static void a_file_may_ask_for_fast(void **state)
     program_expect(2, "a lock holds golden results", "run %s --lock", f->yaml);
 }
 
+/* What the events of a profile add up to. */
+struct lanes {
+    size_t steps, nodes, products; /* spans: steps of the host; nodes and matrix products of the device */
+    size_t empty, idle, outside;   /* of the nodes: of no duration, of no work, not within the host's */
+    double host_start, host_end;   /* microseconds since the run began */
+};
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    assert_true(json_is_number(value));
+    return json_number_value(value);
+}
+
+static void add_node(struct lanes *lanes, const json_t *event)
+{
+    const json_t *arguments = json_object_get(event, "args");
+    double start = number(event, "ts"), end = start + number(event, "dur");
+    assert_true(*json_text(arguments, "node"));
+    lanes->nodes++;
+    lanes->products +=
+        strncmp(json_text(event, "name"), "matmul", 6) == 0 && number(arguments, "operations") > 0;
+    lanes->empty += end <= start;
+    lanes->idle += number(arguments, "bytes") <= 0;
+    lanes->outside += start < lanes->host_start - 1 || end > lanes->host_end + 1;
+}
+
+static bool is_on(const json_t *event, int lane)
+{
+    return strcmp(json_text(event, "ph"), "X") == 0 &&
+           json_integer_value(json_object_get(event, "tid")) == lane;
+}
+
+static struct lanes lanes_of(const char *path)
+{
+    struct lanes lanes = {.host_start = INFINITY};
+    json_t *trace = json_load_file(path, 0, NULL);
+    const json_t *events = json_object_get(trace, "traceEvents");
+    assert_non_null(trace);
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *event = json_array_get(events, i);
+        if (!is_on(event, 1))
+            continue;
+        lanes.steps += strcmp(json_text(event, "name"), "step") == 0;
+        double start = number(event, "ts"), end = start + number(event, "dur");
+        lanes.host_start = start < lanes.host_start ? start : lanes.host_start;
+        lanes.host_end = end > lanes.host_end ? end : lanes.host_end;
+    }
+    for (size_t i = 0; i < json_array_size(events); i++)
+        if (is_on(json_array_get(events, i), 2))
+            add_node(&lanes, json_array_get(events, i));
+    json_decref(trace);
+    return lanes;
+}
+
 static void a_profile_has_lanes_of_host_and_device(void **state)
 {
     struct fixture *f = *state;
@@ -67,27 +122,52 @@ static void a_profile_has_lanes_of_host_and_device(void **state)
     assert_non_null(strstr(builder_text(&o.err), "GFLOP/s"));
     assert_non_null(strstr(builder_text(&o.err), "matmul_nt"));
     outcome_release(&o);
-    json_t *trace = json_load_file(path, 0, NULL);
-    const json_t *events = json_object_get(trace, "traceEvents");
-    size_t steps = 0, nodes = 0, products = 0;
-    double end = 0;
-    for (size_t i = 0; i < json_array_size(events); i++) {
-        const json_t *e = json_array_get(events, i), *arguments = json_object_get(e, "args");
-        if (strcmp(json_text(e, "ph"), "X") != 0)
-            continue;
-        double last = json_real_value(json_object_get(e, "ts")) + json_real_value(json_object_get(e, "dur"));
-        end = last > end ? last : end;
-        bool device = json_integer_value(json_object_get(e, "tid")) == 2;
-        steps += !device && strcmp(json_text(e, "name"), "step") == 0;
-        nodes += device && *json_text(arguments, "node");
-        products += device && strncmp(json_text(e, "name"), "matmul", 6) == 0 &&
-                    json_real_value(json_object_get(arguments, "operations")) > 0;
-    }
-    assert_int_equal(steps, 2);
-    assert_true(nodes > 100 && products > 20 && products < nodes);
-    assert_true(end > 0 && end < 600e6); /* microseconds since the run began */
-    json_decref(trace);
+    struct lanes lanes = lanes_of(path);
+    assert_int_equal(lanes.steps, 2);
+    assert_true(lanes.nodes > 100 && lanes.products > 20 && lanes.products < lanes.nodes);
+    assert_int_equal(lanes.outside, 0);
+    assert_true(lanes.host_start >= 0 && lanes.host_end < 600e6);
     program_expect(2, "no-such-folder", "run %s --profile %s/no-such-folder/t.json", f->yaml, f->directory);
+}
+
+/* Stages on lavapipe, with and without a profile: the same bytes, and a lane of the device that holds what it
+ * did. */
+static void a_profile_of_a_vulkan_device_has_its_time_stamps(void **state)
+{
+    static const char icd[] = "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json";
+    struct fixture *f = *state;
+    char path[512];
+    if (access(icd, R_OK) != 0) {
+        print_message("no %s\n", icd);
+        skip();
+    }
+    program_find_driver(icd);
+    fixture_write(f, ", steps: 2", "");
+    snprintf(path, sizeof path, "%s/trace.json", f->directory);
+    struct outcome plain =
+        program_run("run %s --json --quiet --device vulkan:0 --store %s/plain", f->yaml, f->directory);
+    struct outcome timed = program_run(
+        "run %s --json --quiet --device vulkan:0 --store %s/timed --profile %s", f->yaml, f->directory, path);
+    program_find_drivers(PROGRAM_DRIVERS_NONE);
+    if (plain.exit_status != 0 || timed.exit_status != 0)
+        fail_msg("exit status %d, %d: %s%s", plain.exit_status, timed.exit_status, builder_text(&plain.err),
+                 builder_text(&timed.err));
+    assert_non_null(strstr(builder_text(&timed.err), "GFLOP/s"));
+    json_t *a = json_lines(&plain.out), *b = json_lines(&timed.out);
+    static const char *const stages[] = {"init", "train", "score", "prune", "evaluate"};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        assert_status(b, stages[i], "ran");
+        assert_string_equal(json_text(line_of(a, stages[i]), "sha256"),
+                            json_text(line_of(b, stages[i]), "sha256"));
+    }
+    struct lanes lanes = lanes_of(path);
+    assert_int_equal(lanes.steps, 2);
+    assert_true(lanes.nodes > 100 && lanes.products > 20 && lanes.products < lanes.nodes);
+    assert_int_equal(lanes.empty, 0);
+    assert_int_equal(lanes.idle, 0);
+    assert_int_equal(lanes.outside, 0);
+    json_decref(a), json_decref(b);
+    outcome_release(&plain), outcome_release(&timed);
 }
 
 int main(int argc, char **argv)
@@ -96,6 +176,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(results_of_other_numerics_are_other_results),
         FIXTURE_TEST(a_file_may_ask_for_fast),
         FIXTURE_TEST(a_profile_has_lanes_of_host_and_device),
+        FIXTURE_TEST(a_profile_of_a_vulkan_device_has_its_time_stamps),
     };
     program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

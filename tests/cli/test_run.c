@@ -259,6 +259,22 @@ static void two_names_for_one_key_run_once(void **state)
     json_decref(lines);
 }
 
+static void folders_above_exports_are_made(void **state)
+{
+    struct fixture *f = *state;
+    char path[512];
+    fixture_write(f, ", steps: 1", "  - export: {onnx: results/of/s.onnx, hf: others/s}\n");
+    struct outcome o = program_run("run %s --device cpu", f->yaml);
+    assert_int_equal(o.exit_status, 0);
+    assert_non_null(strstr(builder_text(&o.out), "results/of/s.onnx\n"));
+    outcome_release(&o);
+    static const char *const files[] = {"results/of/s.onnx", "others/s/model.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->directory, files[i]);
+        assert_int_equal(access(path, R_OK), 0);
+    }
+}
+
 static void an_export_that_is_gone_is_written_again(void **state)
 {
     struct fixture *f = *state;
@@ -303,6 +319,16 @@ static void a_seed_of_the_command_line_is_as_one_of_the_file(void **state)
     json_decref(files);
     json_decref(own);
     json_decref(other);
+}
+
+static void a_model_larger_than_the_machine_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write_file(f, "p.yaml",
+                       "espalier: 1\nname: huge\nstages:\n  - init: {arch: {layers: 2000, hidden: 1000000, "
+                       "heads: 2, ffn: 4000000}, tokenizer: bytes}\n");
+    program_expect(2, "p.yaml:4:41: arch.hidden: the weights would take 1.28e+08 GB, this machine has",
+                   "run %s --device cpu", f->yaml);
 }
 
 static void the_longest_names_can_be_stored(void **state)
@@ -386,8 +412,10 @@ int main(int argc, char **argv)
         FIXTURE_TEST(lines_have_their_stable_names),
         FIXTURE_TEST(a_run_prints_a_table_for_people),
         FIXTURE_TEST(two_names_for_one_key_run_once),
+        FIXTURE_TEST(folders_above_exports_are_made),
         FIXTURE_TEST(an_export_that_is_gone_is_written_again),
         FIXTURE_TEST(a_seed_of_the_command_line_is_as_one_of_the_file),
+        FIXTURE_TEST(a_model_larger_than_the_machine_is_refused),
         FIXTURE_TEST(the_longest_names_can_be_stored),
         FIXTURE_TEST(verify_compares_with_the_lock),
         FIXTURE_TEST(a_lock_with_too_many_stages_differs),

@@ -63,10 +63,13 @@ static void a_store_that_cannot_be_written_is_the_machines(void **state)
     program_run_as(PROGRAM_USER_SELF);
     set_writable(f->directory, true);
     int status = o.exit_status;
+    bool is_told = strstr(builder_text(&o.err), "Permission denied") &&
+                   strstr(builder_text(&o.err), "opening the store");
     outcome_release(&o);
     if (status >= 126)
         skip();
     assert_int_equal(status, 3);
+    assert_true(is_told);
 }
 
 /* A text that everyone may read, beside the pipeline. */

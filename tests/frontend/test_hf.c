@@ -159,7 +159,7 @@ static void names_fields_that_it_does_not_understand(void **state)
         {", \"partial_rotary_factor\": 0.5", "partial_rotary_factor", UNSUPPORTED},
         {", \"attention_bias\": true", "self_attn.q_proj.bias", INVALID},
         {", \"mlp_bias\": true", "mlp.gate_proj.bias", INVALID},
-        {", \"attention_bias\": 1", "attention_bias", INVALID},
+        {", \"attention_bias\": 1", "attention_bias\": expected true or false, found 1", INVALID},
         {", \"layer_types\": [\"chunked_attention\", \"full_attention\"]", "layer_types", UNSUPPORTED},
         {", \"layer_types\": [\"full_attention\"]", "layer_types", INVALID},
         {", \"layer_types\": [\"full_attention\", \"sliding_attention\"], \"sliding_window\": 8",
@@ -224,7 +224,7 @@ static void refuses_sizes_that_do_not_fit(void **state)
     other = folder->model;
     other.heads = 3;
     hf_config_write(&folder->f, &other, "");
-    refuse(folder, INVALID, "3 heads for 2 key-value heads");
+    refuse(folder, INVALID, "expected a multiple of the 2 key-value heads, found 3 heads");
     other = folder->model;
     other.head = 3;
     hf_config_write(&folder->f, &other, "");

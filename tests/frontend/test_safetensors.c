@@ -90,7 +90,8 @@ static void refuses_headers_that_do_not_fit_the_file(void **state)
         struct builder bytes = {0};
         struct reading r;
         builder_add(&bytes, "\0\0\0\0\0\0\0", length);
-        assert_fails(read_bytes(&r, &bytes), INVALID, &trace, "no safetensors file");
+        assert_fails(read_bytes(&r, &bytes), INVALID, &trace,
+                     "no safetensors file: expected at least 8 bytes");
         builder_release(&bytes);
     }
 }

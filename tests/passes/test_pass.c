@@ -100,7 +100,7 @@ static void names_the_position_of_what_it_cannot_read(void **state)
     static const struct {
         const char *text, *words;
     } cases[] = {
-        {"prun{ffn=1}", "position 1: expected the name of a pass, found \"prun{ffn=1}\""},
+        {"prun{ffn=1}", "position 1: expected the name of a pass (prune "},
         {"prune{fnf=1}", "position 7: expected an option of prune (hidden ffn"},
         {"prune{ffn}", "position 10: expected =, found \"}\""},
         {"prune{ffn=}", "position 11: expected a number, found \"}\""},

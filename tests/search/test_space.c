@@ -231,7 +231,7 @@ static void wrong_files_are_refused(void **state)
         assert_refused(cases[i].part, cases[i].words);
     struct trace trace = {0};
     struct search search;
-    assert_fails(read_file(&search, "espalier: 1\n", &trace), INVALID, &trace, "expected \"search\"");
+    assert_fails(read_file(&search, "espalier: 1\n", &trace), INVALID, &trace, "expected the key \"search\"");
     assert_fails(read_file(&search, "espalier: 1\nserach: {}\n", &trace), INVALID, &trace, "unknown key");
     assert_fails(search_read(&search, "nowhere.yaml", &trace), NOT_FOUND, &trace, "nowhere.yaml");
 }
