@@ -229,6 +229,8 @@ void hf_config_print(struct builder *out, const struct parts *parts, const struc
     add_text(&lines, "torch_dtype", "float32");
     add_id(&lines, "bos_token_id", options->bos);
     add_id(&lines, "eos_token_id", options->eos);
+    if (a->defaults.padding >= parts->vocabulary)
+        add(&lines, "pad_token_id", "null");
     if (a->fields.epsilon)
         add_float(&lines, a->fields.epsilon, parts->epsilon);
     add_sizes(&lines, parts, a, options);

@@ -27,6 +27,7 @@ struct hf_defaults {
     double softcap, logit_softcap;       /* 0: none */
     double query_scalar;       /* the scale of the scores is its inverse square root; 0: of head_dim */
     double theta, local_theta; /* 0: 10000; of layers with a window, 0: as the others */
+    int64_t padding;           /* pad_token_id, which must be below the vocabulary's size; 0: any is */
 };
 
 /* The names of the fields of sizes; NULL where a configuration has none. */

@@ -294,6 +294,31 @@ static void name_the_field_that_cannot_say_it(void **state)
            "hidden_size (3) must be a multiple of num_attention_heads (2)");
 }
 
+/* transformers takes the token that an architecture pads with by default from the embedding, so it must be in it
+ * or none: the defaults of these are those of large vocabularies. */
+static void do_not_pad_with_a_token_beyond_the_vocabulary(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool says_none;
+    } cases[] = {{"smollm3", true}, {"qwen2", false}, {"opt", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct hf_model *model = hf_models;
+        struct folders f;
+        while (strcmp(model->name, cases[i].name) != 0)
+            model++;
+        folders_create(&f, model);
+        write_second(&f, f.model.graph);
+        json_t *config = read_config(f.second);
+        json_t *padding = json_object_get(config, "pad_token_id");
+        assert_int_equal(json_is_null(padding), cases[i].says_none);
+        assert_int_equal(padding != NULL, cases[i].says_none);
+        json_decref(config);
+        folders_release(&f);
+    }
+}
+
 /* The whole content of the GGUF file of a graph; heap. */
 static uint8_t *write_gguf(struct folders *f, size_t *size)
 {
@@ -384,6 +409,7 @@ int main(void)
         cmocka_unit_test(make_up_for_what_the_configuration_computes),
         cmocka_unit_test(fill_up_what_a_layer_has_lost),
         cmocka_unit_test(name_the_field_that_cannot_say_it),
+        cmocka_unit_test(do_not_pad_with_a_token_beyond_the_vocabulary),
         cmocka_unit_test(are_written_as_gguf_where_it_has_the_architecture),
         cmocka_unit_test(are_refused_where_gguf_has_none),
     };
