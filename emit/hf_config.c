@@ -192,7 +192,7 @@ static void add_scores(struct lines *lines, const struct parts *p, const struct 
     add_windows(lines, p, a);
     if (a->fields.has_bare_layers)
         add_bare_layers(lines, p);
-    if (a->fields.has_caps) {
+    if (a->fields.caps == CAPS_ANY) {
         add_cap(lines, "attn_logit_softcapping", p->softcap);
         add_cap(lines, "final_logit_softcapping", p->logit_softcap);
     }

@@ -60,7 +60,7 @@ static enum status add_norm(struct decoder *d, uint32_t *out, enum weight_role r
     else
         TRY(decoder_take_norm(d, &term.weight, role, layer, c->hidden));
     *out = add(d, term);
-    if (!is_centred || is_bare)
+    if (!is_centred || is_bare || c->form->norms_lack_bias)
         return OK;
     struct term bias = {.kind = TERM_BIAS, .x = *out, .size = c->hidden};
     TRY(decoder_take_vector(d, &bias.weight, role, layer, PART_BIAS, c->hidden));

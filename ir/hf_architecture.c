@@ -13,16 +13,10 @@ const struct hf_architecture hf_architectures[] = {
 const size_t hf_architecture_count = sizeof hf_architectures / sizeof *hf_architectures;
 
 const struct hf_architecture gguf_architectures[] = {
-#define GGUF_ARCHITECTURE(use, name, form, defaults, fields) {name, NULL, form, defaults, fields},
+#define GGUF_ARCHITECTURE(name, form, defaults, fields) {name, NULL, form, defaults, fields},
 #include "ir/gguf_architectures.def"
 };
 const size_t gguf_architecture_count = sizeof gguf_architectures / sizeof *gguf_architectures;
-
-enum { BOTH = 1, WRITTEN = 0 };
-const size_t gguf_architecture_read_count = 0
-#define GGUF_ARCHITECTURE(use, name, form, defaults, fields) +use
-#include "ir/gguf_architectures.def"
-    ;
 
 const char *const hf_size_names[][HF_SIZE_FIELDS] = {
     [SIZES_PLAIN] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",

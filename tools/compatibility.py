@@ -12,7 +12,7 @@ onnxruntime between the original and what `espalier export` writes as ONNX, at b
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
 transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
 `espalier export` writes, of the whole model and of the cut one; the architecture of the GGUF file, all names of whose tensors the
-Python package gguf knows; by how much logits differ when llama.cpp reads the GGUF files of both. A cell that says no or failed has a remark.
+Python package gguf knows; by how much logits differ when espalier reads that file again, and when llama.cpp reads the GGUF files of both. A cell that says no or failed has a remark.
 """
 import inspect
 import json
@@ -49,8 +49,11 @@ FAMILIES = {  # row: model type, configuration
     "qwen2": ("qwen2", GROUPED),
     "qwen3": ("qwen3", dict(GROUPED, head_dim=8)),
     "gemma": ("gemma", dict(GROUPED, head_dim=8)),
-    "gemma2": ("gemma2", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8)),
-    "gemma3": ("gemma3_text", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8, sliding_window=8)),
+    "gemma2": ("gemma2", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8, sliding_window=8, attn_logit_softcapping=1.5,
+                              final_logit_softcapping=2.0)),
+    "gemma2, 46 layers": ("gemma2", dict(GROUPED, num_hidden_layers=46, head_dim=16, query_pre_attn_scalar=8)),
+    "gemma3": ("gemma3_text", dict(GROUPED, num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=8, sliding_window=8,
+                                   layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     "olmo": ("olmo", PLAIN),
     "olmo2": ("olmo2", PLAIN),
     "opt": ("opt", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=48, word_embed_proj_dim=32,
@@ -252,6 +255,14 @@ def gguf_names(path, folder):
     return name
 
 
+def gguf_difference(path, whole, folder):
+    """Logits of the GGUF file, read again, against those of the ONNX file."""
+    out, again = os.path.join(folder, "reread.gguf"), os.path.join(folder, "reread.onnx")
+    espalier("export", path, "--to", "gguf", "-o", out)
+    espalier("export", out, "--to", "onnx", "-o", again)
+    return difference(whole, again)
+
+
 def llama_version():
     return subprocess.run([os.environ["LLAMA"]], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -309,7 +320,7 @@ def reload_difference(path, whole, folder):
 
 
 COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "folder", "transformers", "cut, transformers", "GGUF",
-           "llama.cpp", "cut, llama.cpp"]
+           "GGUF, read", "llama.cpp", "cut, llama.cpp"]
 
 
 def short(problem):
@@ -340,6 +351,7 @@ def row(name, exporter, folder):
                 "transformers": lambda: reload_difference(path, again, folder),
                 "cut, transformers": lambda: reload_difference(cut, cut, folder),
                 "GGUF": lambda: gguf_names(path, folder),
+                "GGUF, read": lambda: gguf_difference(path, again, folder),
                 "llama.cpp": lambda: llama_difference(path, again, folder),
                 "cut, llama.cpp": lambda: llama_difference(cut, cut, folder)}
     for column, measure in measures.items():

@@ -4,7 +4,8 @@
  *     cc -O2 tools/llama_logits.c -lllama -lggml -o llama_logits
  *     llama_logits MODEL.gguf < sequences > logits
  *
- * Without arguments it prints the version. Reads sequences, each an i32 length and as many i32 ids; writes f32 logits [length][vocabulary] of each. */
+ * Without arguments it prints the version. Reads sequences, each an i32 length and as many i32 ids; writes
+ * f32 logits [length][vocabulary] of each. */
 #include <ggml-backend.h>
 #include <llama.h>
 #include <stdio.h>
