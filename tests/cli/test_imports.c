@@ -156,6 +156,33 @@ static void hard_links_are_noted_or_refused(void **state)
     }
 }
 
+/* Also when every result is in the store: the setting changes no key. */
+static void untrusted_inputs_have_no_hard_links(void **state)
+{
+    struct fixture *f = *state;
+    char path[4300], other[4300], text[8192];
+    write_model(f);
+    json_decref(fixture_run(f, ""));
+    snprintf(
+        text, sizeof text,
+        "espalier: 1\ninputs:\n  model: {model: model.onnx, tokenizer: bytes, untrusted: true}\n  text: {text: %s}\n"
+        "stages:\n  - import: {model: model}\n  - evaluate: {data: text, length: 64}\n",
+        f->text);
+    fixture_write_file(f, "p.yaml", text);
+    json_t *lines = fixture_run(f, "");
+    assert_int_equal(status_of(lines, "import"), 'c');
+    json_decref(lines);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    snprintf(other, sizeof other, "%s/other.bin", f->directory);
+    assert_int_equal(link(path, other), 0);
+    program_expect(2, "of an untrusted model has 2 hard links", "run %s --device cpu", f->yaml);
+    fixture_write_file(
+        f, "s.yaml",
+        "espalier: 1\ninputs:\n  model: {model: model.onnx, tokenizer: bytes, untrusted: true}\n"
+        "search: {base: {model: model}, grid: {ffn: [8]}, budget: {parameters: {target: 1e6, tolerance: 0.9}}}\n");
+    program_expect(2, "of an untrusted model has 2 hard links", "search %s/s.yaml", f->directory);
+}
+
 static void an_error_of_an_import_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -216,6 +243,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_linked_model_finds_its_weights),
         FIXTURE_TEST(inspect_reads_no_weights),
         FIXTURE_TEST(hard_links_are_noted_or_refused),
+        FIXTURE_TEST(untrusted_inputs_have_no_hard_links),
         FIXTURE_TEST(an_error_of_an_import_is_told_once),
         FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
     };
