@@ -276,7 +276,7 @@ static enum status add_head(struct decoder *d, uint32_t *logits, uint32_t x, uin
     struct term head = {.kind = TERM_LINEAR, .x = x, .weight = embedding, .size = c->vocab};
     if (!c->tied || decoder_has_weight(d, ROLE_head, 0))
         TRY(decoder_take_rows(d, &head.weight, &rows, 0, PART_WEIGHT, c->hidden));
-    if (c->tied && !weights_equal(&d->im.weights.items[head.weight], &d->im.weights.items[embedding]))
+    if (c->tied && !import_weights_equal(&d->im, head.weight, embedding))
         return status_fail(
             d->trace, INVALID,
             "tensor '%s' differs from the embedding, which the configuration says is the head too",

@@ -35,10 +35,11 @@ enum status gguf_build(struct imported_model *model, const struct mapping *file,
     return status;
 }
 
-enum status frontend_import_gguf(struct imported_model *out, const char *path, struct trace *trace)
+enum status frontend_import_gguf(struct imported_model *out, const char *path,
+                                 const struct import_options *options, struct trace *trace)
 {
     const struct mapping *file;
-    *out = (struct imported_model){0};
+    *out = (struct imported_model){.ties = options ? options->ties : TIES_COMPARED};
     enum status status = data_file_map_main(&file, out, path, trace);
     if (status == OK)
         status = gguf_build(out, file, trace);
