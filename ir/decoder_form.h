@@ -25,6 +25,7 @@ enum weight_naming {
     NAMING_GPTNEO,
     NAMING_NEOX,
     NAMING_BLOOM,
+    NAMING_MPT,
     NAMING_FALCON,
     NAMING_FALCON_APART,
     NAMING_OPT,

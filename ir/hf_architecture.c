@@ -29,6 +29,7 @@ const char *const hf_size_names[][HF_SIZE_FIELDS] = {
                    "activation_function"},
     [SIZES_OPT] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim",
                    "max_position_embeddings", "activation_function"},
+    [SIZES_MPT] = {"d_model", "n_layers", "n_heads", NULL, "max_seq_len", NULL},
     [SIZES_GGUF] = {"embedding_length", "block_count", "attention.head_count", "feed_forward_length",
                     "context_length", NULL},
 };

@@ -37,7 +37,16 @@ struct hf_defaults {
 
 /* The names of the fields of sizes; NULL where a configuration has none. */
 enum hf_size_field { HF_HIDDEN, HF_LAYERS, HF_HEADS, HF_FFN, HF_CONTEXT, HF_ACTIVATION, HF_SIZE_FIELDS };
-enum hf_size_names { SIZES_PLAIN, SIZES_SHORT, SIZES_BLOOM, SIZES_FALCON, SIZES_NEO, SIZES_OPT, SIZES_GGUF };
+enum hf_size_names {
+    SIZES_PLAIN,
+    SIZES_SHORT,
+    SIZES_BLOOM,
+    SIZES_FALCON,
+    SIZES_NEO,
+    SIZES_OPT,
+    SIZES_MPT,
+    SIZES_GGUF
+};
 extern const char *const hf_size_names[][HF_SIZE_FIELDS];
 
 /* A field of true or false that tells rows of one name apart; `usual` is what it is where it is left out. */

@@ -2,7 +2,7 @@
 """Compares espalier's tokenizers with Hugging Face's library, on the tokenizer.json of many families.
 
     tools/compare_tokenizers.py --gpt2 VOCAB.json MERGES.txt --llama LLAMA.model [--json NAME=TOKENIZER.json]... [--text FILE]...
-        [--only ROW] [--cache FOLDER]
+        [--only ROW] [--cache FOLDER] [--gguf]
     tools/compare_tokenizers.py --record tests/data/tokenizers
 
 Needs tokenizers, transformers and sentencepiece in the Python that runs it, and out/release/tools/encode_texts. Not part of
@@ -10,7 +10,8 @@ any test: what it prints, the table of docs/data.md, is what was seen with the v
 GPT-2's vocabulary and LLaMA's; the steps before and after them (normaliser, pre-tokeniser, added tokens) are those of the
 family in the row. Texts: a megabyte of the files given, Python's own library and C headers in one piece; the same in lines;
 every character of Unicode, alone and between others; and what breaks tokenizers (blanks in long runs, control characters,
-combining marks in disorder, added tokens side by side).
+combining marks in disorder, added tokens side by side). With --gguf the ids are those that llama.cpp gives with the GGUF file that
+espalier writes of a small model with the tokenizer: LLAMA in the environment names the program that tools/llama_logits.c becomes.
 """
 import argparse
 import glob
@@ -31,6 +32,7 @@ import tokenizers
 import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+ESPALIER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "espalier")
 ENCODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "release", "tools", "encode_texts")
 MEGABYTE = 1 << 20
 
@@ -268,6 +270,36 @@ def run_espalier(path, texts):
     return ids, "; ".join(messages[:-1][:3]), float(messages[-1].split()[1])
 
 
+def write_gguf(reference, path):
+    """Why it was refused, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        size = max(reference.get_vocab().values()) + 1
+        config = transformers.LlamaConfig(vocab_size=size, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+        transformers.LlamaForCausalLM(config).save_pretrained(folder)
+        reference.save(os.path.join(folder, "tokenizer.json"))
+        done = subprocess.run([ESPALIER, "export", folder, "--to", "gguf", "-o", path], capture_output=True, text=True)
+        return done.stderr.splitlines()[0] if done.returncode else None
+
+
+def run_llama(reference, texts):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.gguf")
+        message = write_gguf(reference, path)
+        if message:
+            return None, message, 0
+        data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
+        start = time.perf_counter()
+        done = subprocess.run([os.environ["LLAMA"], path, "ids"], input=data, capture_output=True)
+        if done.returncode:
+            return None, done.stderr.decode().splitlines()[0] if done.stderr else "status %d" % done.returncode, 0
+        ids, at = [], 0
+        for _ in texts:
+            count, = struct.unpack_from("<i", done.stdout, at)
+            ids.append(list(struct.unpack_from(f"<{count}i", done.stdout, at + 4)))
+            at += 4 + 4 * count
+        return ids, "", time.perf_counter() - start
+
+
 def show(text, ours, theirs, name):
     at = next((i for i, (a, b) in enumerate(zip(ours or [], theirs)) if a != b), min(len(ours or []), len(theirs)))
     print(f"  {name}: {ascii(text)[:200]}\n    id {at}: ours {(ours or ['refused'])[max(0, at - 2):at + 6]}, theirs {theirs[max(0, at - 2):at + 6]}", file=sys.stderr)
@@ -290,12 +322,18 @@ def reference_ids(reference, texts, cache):
     return result
 
 
-def compare(name, reference, texts, cache):
-    """Texts that differ, refused texts, seconds of both; None when the file is refused."""
+def encode(reference, texts, is_gguf):
+    if is_gguf:
+        return run_llama(reference, texts)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(reference.to_str())
         file.flush()
-        ours, message, seconds = run_espalier(file.name, texts)
+        return run_espalier(file.name, texts)
+
+
+def compare(name, reference, texts, cache, is_gguf):
+    """Texts that differ, refused texts, seconds of both; None when the file is refused."""
+    ours, message, seconds = encode(reference, texts, is_gguf)
     if ours is None:
         print(f"  {name}: {message}", file=sys.stderr)
         return None
@@ -361,6 +399,7 @@ def main():
     parser.add_argument("--text", action="append", default=[])
     parser.add_argument("--only", default="", help="rows whose name has this")
     parser.add_argument("--cache", help="a folder for what the library gave")
+    parser.add_argument("--gguf", action="store_true", help="llama.cpp's ids")
     options = parser.parse_args()
     pieces = load_pieces(options)
     load_trained(pieces)
@@ -379,7 +418,7 @@ def main():
             continue
         cells, speed = [], None
         for key, texts in sets.items():
-            result = compare(f"{name}, {key}", reference, texts, options.cache)
+            result = compare(f"{name}, {key}", reference, texts, options.cache, options.gguf)
             if result is None:
                 cells.append("refused")
                 continue

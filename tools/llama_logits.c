@@ -1,8 +1,9 @@
-/* Prints the logits that llama.cpp computes, for tools/compatibility.py. Not part of the build, which knows
- * no libllama:
+/* Prints the logits that llama.cpp computes, or the ids of texts, for tools/compatibility.py and
+ * compare_tokenizers.py. Not part of the build, which knows no libllama:
  *
  *     cc -O2 tools/llama_logits.c -lllama -lggml -o llama_logits
  *     llama_logits MODEL.gguf < sequences > logits
+ *     llama_logits MODEL.gguf ids < texts > ids
  *
  * Without arguments it prints the version. Reads sequences, each an i32 length and as many i32 ids; writes
  * f32 logits [length][vocabulary] of each. */
@@ -39,16 +40,39 @@ static void write_logits(struct llama_context *context, int32_t vocabulary, int3
     llama_batch_free(batch);
 }
 
+/* Each text a u32 length and its bytes; each answer an i32 count and as many ids, without any that the text
+ * does not ask for. */
+static int print_ids(const struct llama_vocab *vocab)
+{
+    uint32_t length;
+    while (fread(&length, sizeof length, 1, stdin) == 1) {
+        char *text = malloc(length + 1);
+        int32_t *ids = malloc(sizeof *ids * (length + 8));
+        if (!text || !ids || fread(text, 1, length, stdin) != length)
+            return 2;
+        int32_t found = llama_tokenize(vocab, text, (int32_t)length, ids, (int32_t)length + 8, false, true);
+        if (found < 0)
+            return 1;
+        fwrite(&found, sizeof found, 1, stdout);
+        fwrite(ids, sizeof *ids, (size_t)found, stdout);
+        free(text);
+        free(ids);
+    }
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     int32_t length, ids[MOST_TOKENS];
-    if (count != 2)
+    if (count < 2)
         return printf("%s\n", llama_version()) < 0;
     llama_log_set(quiet, NULL);
     ggml_backend_load_all();
     struct llama_model *model = llama_model_load_from_file(arguments[1], llama_model_default_params());
     if (!model)
         return 1;
+    if (count > 2)
+        return print_ids(llama_model_get_vocab(model));
     struct llama_context_params settings = llama_context_default_params();
     settings.n_ctx = settings.n_batch = settings.n_ubatch = MOST_TOKENS;
     settings.type_k = settings.type_v = GGML_TYPE_F32;

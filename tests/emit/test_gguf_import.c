@@ -7,7 +7,7 @@
 #include <math.h>
 
 static struct trace trace;
-enum { GGUF_MODELS = 18 }; /* of hf_models; the others are refused for good reasons (test_hf_forms.c) */
+enum { GGUF_MODELS = 19 }; /* of hf_models; the others are refused for good reasons (test_hf_forms.c) */
 
 struct written {
     struct import_fixture f;
