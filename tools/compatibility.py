@@ -9,6 +9,7 @@ first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's bui
 com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
 both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
+the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
 transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
 `espalier export` writes, of the whole model and of the cut one; the architecture of the GGUF file, all names of whose tensors the
@@ -255,6 +256,16 @@ def gguf_names(path, folder):
     return name
 
 
+def fused_difference(path, whole, folder):
+    """Logits of the ONNX file with the operators of opset 23, which must be read as the same model again."""
+    out, again = os.path.join(folder, "fused.onnx"), os.path.join(folder, "refused.onnx")
+    espalier("export", path, "--to", "onnx_fused", "-o", out)
+    espalier("export", out, "--to", "onnx", "-o", again)
+    if open(again, "rb").read() != open(whole, "rb").read():
+        raise RuntimeError("onnx_fused is read as another model")
+    return difference(whole, out)
+
+
 def gguf_difference(path, whole, folder):
     """Logits of the GGUF file, read again, against those of the ONNX file."""
     out, again = os.path.join(folder, "reread.gguf"), os.path.join(folder, "reread.onnx")
@@ -319,7 +330,7 @@ def reload_difference(path, whole, folder):
     return worst
 
 
-COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "folder", "transformers", "cut, transformers", "GGUF",
+COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "fused ONNX", "folder", "transformers", "cut, transformers", "GGUF",
            "GGUF, read", "llama.cpp", "cut, llama.cpp"]
 
 
@@ -345,6 +356,7 @@ def row(name, exporter, folder):
     if shape["refused"]:
         notes.append("cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]))
     measures = {"ONNX": lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
+                "fused ONNX": lambda: fused_difference(path, again, folder),
                 "loss of the twin": lambda: loss_difference(path, folder),
                 "cut against zeroed": lambda: mask_difference(path, again, folder),
                 "folder": lambda: same_graph(saved, again, folder),

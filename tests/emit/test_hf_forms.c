@@ -434,6 +434,41 @@ static void are_refused_where_gguf_has_none(void **state)
     refuse_gguf("starcoder2", "its attention has no sliding_window, found one of 3");
 }
 
+static bool file_says(const struct folders *f, const char *word)
+{
+    size_t size;
+    uint8_t *file = model_read_file(f->first.directory, "fused.onnx", &size);
+    bool found = has_bytes(file, size, word, strlen(word));
+    free(file);
+    return found;
+}
+
+/* As ONNX with the operators of opset 23: read again they compute what the transformers library does.
+ * Attention with soft caps or slopes has no such operator. */
+static void come_back_from_fused_operators(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < hf_model_count; i++) {
+        struct folders f;
+        struct emitted emitted = {0};
+        struct imported_model again;
+        folders_create(&f, &hf_models[i]);
+        const char *name = hf_models[i].name;
+        char *path = path_join(f.first.directory, "fused.onnx");
+        assert_ok(emit_onnx_fused(&emitted, path, f.model.graph, &f.trace), &f.trace);
+        assert_ok(frontend_import_onnx(&again, path, NULL, &f.trace), &f.trace);
+        double *logits = evaluate(again.graph, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+        expect_close(name, logits + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS, hf_models[i].logits);
+        bool has_slopes = strstr(hf_models[i].config, "\"alibi\": true") || strcmp(name, "bloom") == 0;
+        assert_int_equal(file_says(&f, "q_num_heads"), strcmp(name, "gemma2") != 0 && !has_slopes);
+        assert_int_equal(file_says(&f, "RotaryEmbedding"), import_find_tensor(&f.model, "inv_freq") != NULL);
+        free(logits), free(path);
+        imported_model_release(&again);
+        emitted_release(&emitted);
+        folders_release(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +479,7 @@ int main(void)
         cmocka_unit_test(name_the_field_that_cannot_say_it),
         cmocka_unit_test(do_not_pad_with_a_token_beyond_the_vocabulary),
         cmocka_unit_test(are_written_as_gguf_where_it_has_the_architecture),
+        cmocka_unit_test(come_back_from_fused_operators),
         cmocka_unit_test(windows_out_of_step_are_refused),
         cmocka_unit_test(are_refused_where_gguf_has_none),
     };
