@@ -17,6 +17,11 @@
     (vec_reserve((arena), (void **)&(vec)->items, &(vec)->capacity, (vec)->count, sizeof *(vec)->items), \
      &(vec)->items[(vec)->count++])
 
+/* Of an empty vector: room for `most` items, so that so many pushes leave no old array behind. */
+#define VEC_MAKE_ROOM(arena, vec, most)                                             \
+    ((vec)->items = arena_array((arena), (size_t)(most) + 1, sizeof *(vec)->items), \
+     (vec)->capacity = (uint32_t)(most) + 1)
+
 #define VEC_LAST(vec) ((vec)->items[(vec)->count - 1])
 
 /* Makes capacity exceed count, moving `*items` when needed; new items are zeroed. */

@@ -10,7 +10,7 @@ static enum status write_files(struct emitted *files, const struct command *comm
     const char *name = command_option(command, "to"), *type = command_option(command, "type");
     const struct export_form *form = export_form_find(name);
     if (!form)
-        return status_fail(trace, INVALID, "--to: expected onnx, hf or gguf, found \"%s\"", name);
+        return status_fail(trace, INVALID, "--to: expected onnx, hf, gguf or onnx_fused, found \"%s\"", name);
     if (type && strcmp(name, "gguf") != 0)
         return status_fail(trace, INVALID, "--type: only GGUF files have a choice, %s is written in f32",
                            name);
@@ -27,7 +27,7 @@ static enum status write_files(struct emitted *files, const struct command *comm
 enum status command_export(struct command *command, struct trace *trace)
 {
     if (!command_option(command, "to") || !command_option(command, "output"))
-        return status_fail(trace, INVALID, "export needs --to onnx|hf|gguf and --output OUT (-o)");
+        return status_fail(trace, INVALID, "export needs --to onnx|hf|gguf|onnx_fused and --output OUT (-o)");
     struct model_source source;
     struct source_options options = command_source(command);
     struct emitted files = {0};

@@ -94,6 +94,19 @@ static enum status read_plain(struct normalizer *out, struct arena *arena, struc
     return OK;
 }
 
+static enum status read_charsmap(struct normalizer *out, struct arena *arena, struct fields fields,
+                                 struct trace *trace)
+{
+    struct str text = {0};
+    struct normalize_step step = {.kind = NORMALIZE_PRECOMPILED};
+    const char *path = arena_printf(arena, "%s.precompiled_charsmap", fields.path);
+    TRY(fields_check_known(fields, (const char *const[]){"type", "precompiled_charsmap", NULL}, trace));
+    TRY(fields_get_text(&text, fields, "precompiled_charsmap", FIELD_REQUIRED, trace));
+    TRY(charsmap_read(&step.charsmap, arena, text, path, trace));
+    *VEC_PUSH(arena, &out->steps) = step;
+    return OK;
+}
+
 static enum status read_step(struct normalizer *out, struct arena *arena, const json_t *value,
                              const char *path, int depth, struct trace *trace)
 {
@@ -124,9 +137,11 @@ static enum status read_step(struct normalizer *out, struct arena *arena, const 
         return read_plain(out, arena, fields, NORMALIZE_STRIP_ACCENTS, trace);
     if (str_is(type, "Lowercase"))
         return read_plain(out, arena, fields, NORMALIZE_LOWERCASE, trace);
+    if (str_is(type, "Precompiled"))
+        return read_charsmap(out, arena, fields, trace);
     return status_fail(trace, UNSUPPORTED,
                        "%s.type: \"%.*s\" is not among Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, "
-                       "Strip, StripAccents, Lowercase",
+                       "Strip, StripAccents, Lowercase, Precompiled",
                        path, (int)type.length, type.data);
 }
 
@@ -282,6 +297,8 @@ enum status normalizer_apply(struct normalizer *normalizer, struct str text, str
             builder_add(buffer, text.data, text.length);
         } else if (step->kind == NORMALIZE_REPLACE) {
             TRY(replace(step, text, buffer, trace));
+        } else if (step->kind == NORMALIZE_PRECOMPILED) {
+            TRY(charsmap_apply(&step->charsmap, text, buffer, trace));
         } else if (step->kind != NORMALIZE_UNICODE) {
             map_characters(step->kind, text, buffer);
         } else {

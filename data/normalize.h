@@ -1,6 +1,6 @@
 /* A tokenizer's normaliser: a chain of rewritings of the text before it is split into words. Known are
  * Prepend, Replace (a literal or a pattern, by a literal), NFC, NFD, NFKC, NFKD, Strip, StripAccents,
- * Lowercase and Sequence. */
+ * Lowercase, Precompiled and Sequence. */
 #ifndef DATA_NORMALIZE_H
 #define DATA_NORMALIZE_H
 
@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "data/charsmap.h"
 #include "data/regex.h"
 #include <jansson.h>
 
@@ -18,6 +19,7 @@ enum normalize_kind {
     NORMALIZE_STRIP,
     NORMALIZE_STRIP_ACCENTS,
     NORMALIZE_LOWERCASE,
+    NORMALIZE_PRECOMPILED,
 };
 
 struct normalize_step {
@@ -25,7 +27,8 @@ struct normalize_step {
     struct str text;    /* what is prepended, or what replaces a match */
     struct str literal; /* of a Replace with a literal, else empty */
     struct regex regex; /* of a Replace */
-    uint32_t form;      /* UTF8PROC_* options of a Unicode form */
+    struct charsmap charsmap;
+    uint32_t form; /* UTF8PROC_* options of a Unicode form */
     bool strips_left, strips_right;
 };
 

@@ -41,7 +41,9 @@ static enum status encode_bytes(struct encoding *e, struct str word, struct trac
     t->symbols.count = 0;
     token_list_reserve(&t->symbols, word.length);
     for (size_t i = 0; i < word.length; i++) {
-        int32_t id = t->byte_ids[(unsigned char)word.data[i]];
+        int place = (i > 0 ? SYMBOL_FOLLOWS : 0) | (i + 1 == word.length ? SYMBOL_IS_LAST : 0);
+        const int32_t *ids = t->affixed_bytes ? t->affixed_bytes[place] : t->byte_ids;
+        int32_t id = ids[(unsigned char)word.data[i]];
         if (id >= 0)
             token_list_add(&t->symbols, id);
         else if (t->unknown >= 0)
@@ -114,6 +116,49 @@ static enum status encode_characters(struct encoding *e, struct str word, struct
     return finish_stretch(e, (struct str){word.data + start, word.length - start}, trace);
 }
 
+/* The symbols of one character with its affixes: its own, those of its bytes, or the unknown one. */
+static enum status add_affixed(struct encoding *e, struct str symbol, uint32_t character, struct trace *trace)
+{
+    struct tokenizer *t = e->tokenizer;
+    uint32_t id;
+    if (map_find_text(&t->ids, symbol, &id)) {
+        token_list_add(&t->symbols, (int32_t)id);
+        return OK;
+    }
+    bool has_bytes = true;
+    for (size_t i = 0; i < symbol.length; i++)
+        has_bytes &= t->byte_ids[(unsigned char)symbol.data[i]] >= 0;
+    for (size_t i = 0; has_bytes && i < symbol.length; i++)
+        token_list_add(&t->symbols, t->byte_ids[(unsigned char)symbol.data[i]]);
+    if (!has_bytes && t->unknown < 0)
+        return status_fail(trace, INVALID,
+                           "the text has the character U+%04X, for which the tokenizer has no token",
+                           character);
+    if (!has_bytes)
+        add_unknown(t, &t->symbols);
+    return OK;
+}
+
+static enum status encode_affixed(struct encoding *e, struct str word, struct trace *trace)
+{
+    struct builder symbol = {0};
+    enum status status = OK;
+    uint32_t slot;
+    if (word_cache_find(&e->tokenizer->cache, word, e->out, &slot))
+        return OK;
+    e->tokenizer->symbols.count = 0;
+    for (size_t at = 0, length; status == OK && at < word.length; at += length) {
+        uint32_t character;
+        length = utf8_read((struct str){word.data + at, word.length - at}, &character);
+        int place = (at > 0 ? SYMBOL_FOLLOWS : 0) | (at + length == word.length ? SYMBOL_IS_LAST : 0);
+        builder_clear(&symbol);
+        tokenizer_add_affixed(e->tokenizer, &symbol, (struct str){word.data + at, length}, place);
+        status = add_affixed(e, (struct str){symbol.data, symbol.length}, character, trace);
+    }
+    builder_release(&symbol);
+    return status == OK ? finish_word(e, word, slot, trace) : status;
+}
+
 static enum status encode_word(void *payload, struct str word, struct trace *trace)
 {
     struct encoding *e = payload;
@@ -124,7 +169,9 @@ static enum status encode_word(void *payload, struct str word, struct trace *tra
         token_list_add(e->out, (int32_t)id);
         return OK;
     }
-    return t->kind == TOKENIZER_BYTE_LEVEL ? encode_bytes(e, word, trace) : encode_characters(e, word, trace);
+    if (t->kind == TOKENIZER_BYTE_LEVEL)
+        return encode_bytes(e, word, trace);
+    return tokenizer_has_affixes(t) ? encode_affixed(e, word, trace) : encode_characters(e, word, trace);
 }
 
 /* Text between two added tokens of the raw text. */

@@ -32,6 +32,23 @@ enum status tokenizer_parse_json(json_t **out, struct str text, struct trace *tr
     return OK;
 }
 
+bool tokenizer_has_affixes(const struct tokenizer *t)
+{
+    return t->prefix.length > 0 || t->suffix.length > 0;
+}
+
+enum status tokenizer_join_merge(struct builder *out, struct str left, struct str right, struct str prefix,
+                                 size_t index, struct trace *trace)
+{
+    if (right.length < prefix.length || memcmp(right.data, prefix.data, prefix.length) != 0)
+        return status_fail(trace, INVALID,
+                           "model.merges[%zu]: \"%.*s\" does not begin with the prefix \"%.*s\"", index,
+                           (int)right.length, right.data, (int)prefix.length, prefix.data);
+    builder_add(out, left.data, left.length);
+    builder_add(out, right.data + prefix.length, right.length - prefix.length);
+    return OK;
+}
+
 enum status tokenizer_merge_parts(struct str *left, struct str *right, const json_t *merge, size_t index,
                                   struct trace *trace)
 {
@@ -177,6 +194,8 @@ static struct str find_marker(const struct tokenizer *t)
 
 static bool adds_space(const struct tokenizer *t)
 {
+    if (t->prefix.length > 0 && t->suffix.length == 0)
+        return true; /* in front of what begins a word */
     for (uint32_t i = 0; i < t->pretokenizer.steps.count; i++) {
         const struct pretokenize_step *step = &t->pretokenizer.steps.items[i];
         if (step->kind == PRETOKENIZE_PREFIX_SPACE ||
@@ -206,6 +225,31 @@ static struct str with_spaces(struct tokenizer *t, struct str piece)
     return (struct str){bytes, count};
 }
 
+/* A piece without its affixes, which say where words end or, without a suffix, begin: a space there. */
+static struct str without_affixes(const struct tokenizer *t, struct str piece, bool *begins, bool *ends)
+{
+    bool follows = t->prefix.length > 0 && str_starts_with(piece, t->prefix.data);
+    *begins = t->prefix.length > 0 && t->suffix.length == 0 && !follows;
+    if (follows)
+        piece = (struct str){piece.data + t->prefix.length, piece.length - t->prefix.length};
+    *ends = t->suffix.length > 0 && str_ends_with(piece, t->suffix.data);
+    if (*ends)
+        piece.length -= t->suffix.length;
+    return piece;
+}
+
+static struct str spaced(struct tokenizer *t, struct str bytes, bool begins, bool ends)
+{
+    if (!begins && !ends)
+        return bytes;
+    char *text = arena_alloc(&t->arena, bytes.length + 2);
+    text[0] = ' ';
+    memcpy(text + begins, bytes.data, bytes.length);
+    if (ends)
+        text[begins + bytes.length] = ' ';
+    return (struct str){text, bytes.length + begins + ends};
+}
+
 static void find_piece_bytes(struct tokenizer *t)
 {
     for (uint32_t id = 0; id < t->vocabulary; id++) {
@@ -213,21 +257,54 @@ static void find_piece_bytes(struct tokenizer *t)
         if (!piece->text.data || piece->bytes.data)
             continue;
         int value = t->falls_back_to_bytes ? byte_piece_value(piece->text) : -1;
+        bool begins, ends;
+        struct str bare = without_affixes(t, piece->text, &begins, &ends);
         if (t->kind == TOKENIZER_BYTE_LEVEL) {
-            if (!byte_alphabet_decode(&piece->bytes, &t->arena, piece->text))
-                piece->bytes = piece->text;
-            else if (t->prefers_whole_words)
-                map_add_text(&t->words, &t->arena, piece->bytes, id);
+            struct str whole;
+            if (t->prefers_whole_words && byte_alphabet_decode(&whole, &t->arena, piece->text))
+                map_add_text(&t->words, &t->arena, whole, id);
+            if (!byte_alphabet_decode(&piece->bytes, &t->arena, bare))
+                piece->bytes = bare;
+            piece->bytes = spaced(t, piece->bytes, begins, ends);
         } else if (value >= 0) {
             char byte = (char)value;
             piece->bytes = (struct str){arena_copy_string(&t->arena, &byte, 1), 1};
         } else {
-            piece->bytes = with_spaces(t, piece->text);
+            piece->bytes = spaced(t, with_spaces(t, bare), begins, ends);
         }
     }
 }
 
 /* --- merging --- */
+
+void tokenizer_add_affixed(const struct tokenizer *t, struct builder *out, struct str symbol, int place)
+{
+    if (place & SYMBOL_FOLLOWS)
+        builder_add(out, t->prefix.data, t->prefix.length);
+    builder_add(out, symbol.data, symbol.length);
+    if (place & SYMBOL_IS_LAST)
+        builder_add(out, t->suffix.data, t->suffix.length);
+}
+
+static void find_affixed_bytes(struct tokenizer *t)
+{
+    if (t->kind != TOKENIZER_BYTE_LEVEL || !tokenizer_has_affixes(t))
+        return;
+    struct builder text = {0};
+    int32_t(*ids)[256] = arena_array(&t->arena, SYMBOL_PLACES, sizeof *ids);
+    for (int place = 0; place < SYMBOL_PLACES; place++)
+        for (uint32_t byte = 0; byte < 256; byte++) {
+            char name[4];
+            uint32_t id;
+            size_t length = utf8_write(name, byte_alphabet_character((uint8_t)byte));
+            builder_clear(&text);
+            tokenizer_add_affixed(t, &text, (struct str){name, length}, place);
+            bool is_there = map_find_text(&t->ids, (struct str){text.data, text.length}, &id);
+            ids[place][byte] = is_there ? (int32_t)id : -1;
+        }
+    t->affixed_bytes = ids;
+    builder_release(&text);
+}
 
 static void find_base_symbols(struct tokenizer *t)
 {
@@ -275,8 +352,7 @@ static enum status add_merge(struct tokenizer *t, const json_t *merge, size_t in
         return status_fail(trace, INVALID, "model.merges[%zu]: \"%.*s\" is not in model.vocab", index,
                            (int)(has_left ? right : left).length, (has_left ? right : left).data);
     struct builder both = {0};
-    builder_add(&both, left.data, left.length);
-    builder_add(&both, right.data, right.length);
+    TRY(tokenizer_join_merge(&both, left, right, t->prefix, index, trace));
     bool has_result = map_find_text(&t->ids, (struct str){both.data, both.length}, &result);
     enum status status = OK;
     if (!has_result)
@@ -286,7 +362,7 @@ static enum status add_merge(struct tokenizer *t, const json_t *merge, size_t in
     if (status != OK)
         return status;
     bpe_add_rule(&t->bpe, (int32_t)left_id, (int32_t)right_id, (uint32_t)index, (int32_t)result);
-    if (t->kind != TOKENIZER_CHARACTERS)
+    if (t->kind != TOKENIZER_CHARACTERS || tokenizer_has_affixes(t)) /* words with affixes have no seams */
         return OK;
     int32_t lasts[2], firsts[2];
     size_t last_count = edge_symbols(t, lasts, left, left_id, true);
@@ -321,14 +397,14 @@ static enum status check_model_fields(struct fields model, struct trace *trace)
     const json_t *dropout = json_object_get(model.object, "dropout");
     if (dropout && !json_is_null(dropout) && json_number_value(dropout) != 0)
         return status_fail(trace, UNSUPPORTED, "model.dropout: expected null or 0");
-    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-    for (size_t i = 0; i < 2; i++) {
-        struct str affix = {0};
-        TRY(fields_get_text(&affix, model, affixes[i], FIELD_OPTIONAL, trace));
-        if (affix.length)
-            return status_fail(trace, UNSUPPORTED, "model.%s: expected null or \"\", found \"%.*s\"",
-                               affixes[i], (int)affix.length, affix.data);
-    }
+    return OK;
+}
+
+static enum status read_affix(struct tokenizer *t, struct str *out, struct fields model, const char *key,
+                              struct trace *trace)
+{
+    TRY(fields_get_text(out, model, key, FIELD_OPTIONAL, trace));
+    *out = (struct str){arena_copy_string(&t->arena, out->length ? out->data : "", out->length), out->length};
     return OK;
 }
 
@@ -357,11 +433,14 @@ static enum status read_model(struct tokenizer *t, struct fields model, const js
     TRY(fields_get_flag(&t->fuses_unknown, model, "fuse_unk", false, trace));
     TRY(fields_get_flag(&t->falls_back_to_bytes, model, "byte_fallback", false, trace));
     TRY(fields_get_flag(&t->prefers_whole_words, model, "ignore_merges", false, trace));
+    TRY(read_affix(t, &t->prefix, model, "continuing_subword_prefix", trace));
+    TRY(read_affix(t, &t->suffix, model, "end_of_word_suffix", trace));
     TRY(grow_vocabulary(t, vocab, added, trace));
     TRY(read_vocabulary(t, vocab, trace));
     TRY(read_unknown(t, model, trace));
     TRY(read_added_tokens(t, added, trace));
     find_base_symbols(t);
+    find_affixed_bytes(t);
     t->marker = find_marker(t);
     t->adds_space = adds_space(t);
     find_piece_bytes(t);

@@ -275,6 +275,10 @@ enum status tokenizer_reduce(struct builder *out, struct tokenizer_reduction *re
                              enum tokenizer_loss loss, struct trace *trace)
 {
     struct reduction r = {.tokenizer = tokenizer, .keep = keep, .count = count};
+    if (tokenizer_has_affixes(tokenizer))
+        return status_fail(
+            trace, UNSUPPORTED,
+            "a tokenizer with end_of_word_suffix or continuing_subword_prefix cannot be reduced");
     enum status status = number_tokens(&r, trace);
     if (status == OK)
         status = count_lost(&r, loss, trace);

@@ -31,6 +31,10 @@ void emitted_release(struct emitted *emitted); /* accepts zeroed memory */
 /* UNSUPPORTED names what the form cannot hold. */
 enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph,
                       struct trace *trace) MUST_CHECK;
+/* The same with the operators RMSNormalization, RotaryEmbedding and Attention of opset 23; attention with
+ * soft caps or slopes stays plain. */
+enum status emit_onnx_fused(struct emitted *out, const char *path, const struct graph *graph,
+                            struct trace *trace) MUST_CHECK;
 /* What becomes of a layer that has lost its attention or its MLP, where a form has no place for that: it is
  * refused, or written with zeros there, and a note says so. */
 enum emit_missing { EMIT_REFUSES_MISSING, EMIT_FILLS_MISSING };

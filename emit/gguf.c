@@ -160,10 +160,31 @@ static void add_rotary_keys(struct gguf_model *m)
         return;
     add_size(m, "rope.dimension_count", 2 * m->parts.frequencies->view.dims[0]);
     gguf_add_f32(&m->file, key_of(m, "rope.freq_base"), m->rotary_base);
+    if (m->form.architecture->fields.has_local_rotary)
+        gguf_add_f32(&m->file, key_of(m, "rope.freq_base_swa"),
+                     m->form.local_base > 0 ? m->form.local_base : m->rotary_base);
     if (m->form.rotary.scaling != SCALING_LINEAR)
         return;
     gguf_add_text(&m->file, key_of(m, "rope.scaling.type"), STR("linear"));
     gguf_add_f32(&m->file, key_of(m, "rope.scaling.factor"), m->form.rotary.factor);
+}
+
+static void add_windows(struct gguf_model *m)
+{
+    const struct hf_fields *fields = &m->form.architecture->fields;
+    if (fields->layers != LAYERS_PERIODIC)
+        return;
+    if (m->parts.window > 0)
+        add_size(m, fields->window, m->parts.window);
+    add_size(m, "attention.sliding_window_pattern", m->form.window_period);
+}
+
+static void add_caps(struct gguf_model *m)
+{
+    if (m->parts.softcap > 0)
+        gguf_add_f32(&m->file, key_of(m, "attn_logit_softcapping"), m->parts.softcap);
+    if (m->parts.logit_softcap > 0)
+        gguf_add_f32(&m->file, key_of(m, "final_logit_softcapping"), m->parts.logit_softcap);
 }
 
 static void add_keys(struct gguf_model *m, const struct emit_gguf_options *options)
@@ -183,6 +204,10 @@ static void add_keys(struct gguf_model *m, const struct emit_gguf_options *optio
     add_size(m, "attention.key_length", p->head_size);
     add_size(m, "attention.value_length", p->head_size);
     gguf_add_f32(&m->file, key_of(m, a->fields.epsilon), p->epsilon);
+    if (a->fields.slopes)
+        gguf_add_f32(&m->file, key_of(m, a->fields.slopes), SLOPES_RANGE);
+    add_windows(m);
+    add_caps(m);
     if (a->fields.parallel)
         gguf_add_bool(&m->file, key_of(m, a->fields.parallel), p->is_parallel);
     add_rotary_keys(m);

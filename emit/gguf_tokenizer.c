@@ -1,5 +1,6 @@
 /* See emit/gguf_tokenizer.h. */
 #include "emit/gguf_tokenizer.h"
+#include "base/log.h"
 #include "base/map.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -190,6 +191,21 @@ static const char *name_pretokenizer(const struct writer *w, const struct pretok
     return NULL;
 }
 
+/* Readers do nothing to the text. Composed characters are what people write, so a file without that step is
+ * of use. */
+static enum status check_normalizer(const struct writer *w)
+{
+    const json_t *normalizer = json_object_get(w->root, "normalizer");
+    const json_t *steps = json_object_get(normalizer, "normalizers");
+    if (!normalizer || json_is_null(normalizer) || (json_is_array(steps) && json_array_size(steps) == 0))
+        return OK;
+    if (strcmp(text_at(normalizer, "type"), "NFC") != 0)
+        return status_fail(w->trace, UNSUPPORTED,
+                           "GGUF export: a tokenizer over bytes with a normaliser other than NFC");
+    log_note("note: readers of GGUF files do not compose characters (NFC) before they look for tokens");
+    return OK;
+}
+
 static enum status add_byte_level(struct writer *w, const struct pretokenizer_parts *parts)
 {
     const char *name = name_pretokenizer(w, parts);
@@ -198,8 +214,7 @@ static enum status add_byte_level(struct writer *w, const struct pretokenizer_pa
             w->trace, UNSUPPORTED,
             "GGUF export: readers of GGUF files have no name for the pre-tokenizer of "
             "tokenizer.json; known are those of GPT-2, SmolLM, LLaMA 3, Qwen 2 and Mistral NeMo");
-    if (!json_is_null(json_object_get(w->root, "normalizer")) && json_object_get(w->root, "normalizer"))
-        return status_fail(w->trace, UNSUPPORTED, "GGUF export: a tokenizer over bytes with a normaliser");
+    TRY(check_normalizer(w));
     gguf_add_text(w->gguf, "tokenizer.ggml.model", STR("gpt2"));
     gguf_add_text(w->gguf, "tokenizer.ggml.pre", str_from(name));
     struct str *lines = ARENA_ARRAY(&w->arena, struct str, w->merge_count);
@@ -236,7 +251,9 @@ static bool read_marking(const struct writer *w, bool *adds_space)
         *adds_space |= strcmp(scheme, "never") != 0;
         return is_known && !json_is_true(json_object_get(pre, "split"));
     }
-    return is_known && replaces && (!pre || json_is_null(pre));
+    bool cuts_blanks = strcmp(text_at(pre, "type"), "Split") == 0 && /* of which none are left */
+                       strcmp(text_at(json_object_get(pre, "pattern"), "String"), " ") == 0;
+    return is_known && replaces && (!pre || json_is_null(pre) || cuts_blanks);
 }
 
 /* Every cut of a piece into two others is one of its merges, which follow one another. */
@@ -307,6 +324,9 @@ static enum status write_tokenizer(struct writer *w, const struct emit_gguf_opti
     if (strcmp(text_at(w->model, "type"), "BPE") != 0)
         return status_fail(w->trace, INVALID, "tokenizer.json: model.type: expected \"BPE\", found \"%s\"",
                            text_at(w->model, "type"));
+    if (*text_at(w->model, "continuing_subword_prefix") || *text_at(w->model, "end_of_word_suffix"))
+        return status_fail(w->trace, UNSUPPORTED,
+                           "GGUF export: a tokenizer with continuing_subword_prefix or end_of_word_suffix");
     w->texts = ARENA_ARRAY(&w->arena, struct str, w->count);
     w->types = ARENA_ARRAY(&w->arena, int32_t, w->count);
     TRY(read_vocabulary(w));

@@ -192,7 +192,7 @@ static void add_scores(struct lines *lines, const struct parts *p, const struct 
     add_windows(lines, p, a);
     if (a->fields.has_bare_layers)
         add_bare_layers(lines, p);
-    if (a->fields.has_caps) {
+    if (a->fields.caps == CAPS_ANY) {
         add_cap(lines, "attn_logit_softcapping", p->softcap);
         add_cap(lines, "final_logit_softcapping", p->logit_softcap);
     }
@@ -229,6 +229,8 @@ void hf_config_print(struct builder *out, const struct parts *parts, const struc
     add_text(&lines, "torch_dtype", "float32");
     add_id(&lines, "bos_token_id", options->bos);
     add_id(&lines, "eos_token_id", options->eos);
+    if (a->defaults.padding >= parts->vocabulary)
+        add(&lines, "pad_token_id", "null");
     if (a->fields.epsilon)
         add_float(&lines, a->fields.epsilon, parts->epsilon);
     add_sizes(&lines, parts, a, options);

@@ -38,15 +38,30 @@ static bool norm_is_bare(const struct part_norm *norm)
     return !norm->weight || (is_filled(norm->weight, 1) && (!norm->bias || is_filled(norm->bias, 0)));
 }
 
-static bool norms_are_bare(const struct parts *p)
+static bool norm_lacks_bias(const struct part_norm *norm)
 {
-    bool are = norm_is_bare(&p->norm) && norm_is_bare(&p->embed_norm);
+    return !norm->weight || !norm->bias || is_filled(norm->bias, 0);
+}
+
+static bool all_norms(const struct parts *p, bool (*is_such)(const struct part_norm *norm))
+{
+    bool are = is_such(&p->norm) && is_such(&p->embed_norm);
     for (uint32_t i = 0; are && i < p->layers.count; i++) {
         const struct parts_layer *l = &p->layers.items[i];
-        are = norm_is_bare(&l->attention_norm) && norm_is_bare(&l->mlp_norm) &&
-              norm_is_bare(&l->attention_post_norm) && norm_is_bare(&l->mlp_post_norm);
+        are = is_such(&l->attention_norm) && is_such(&l->mlp_norm) && is_such(&l->attention_post_norm) &&
+              is_such(&l->mlp_post_norm);
     }
     return are;
+}
+
+static bool norms_are_bare(const struct parts *p)
+{
+    return all_norms(p, norm_is_bare);
+}
+
+static bool norms_lack_bias(const struct parts *p)
+{
+    return all_norms(p, norm_lacks_bias);
 }
 
 static void check_norms(struct reasons *r, const struct hf_architecture *a, const struct parts *p)
@@ -68,6 +83,7 @@ static void check_norms(struct reasons *r, const struct hf_architecture *a, cons
     require(r, form->norms == p->norms, places[form->norms]);
     require(r, form->head_norms == p->head_norms, kinds[form->head_norms]);
     require(r, !form->norms_are_bare || norms_are_bare(p), "its norms have no weights (all must be 1)");
+    require(r, !form->norms_lack_bias || norms_lack_bias(p), "its norms have no biases (all must be 0)");
     require(r, form->has_embedding_norm == (p->embed_norm.weight != NULL),
             form->has_embedding_norm ? "it normalises the embedding" : "it does not normalise the embedding");
     require(r, !form->shares_norm || !p->is_parallel || p->shares_norm,
@@ -112,6 +128,45 @@ static void check_slopes(struct reasons *r, const struct hf_architecture *a, con
     }
 }
 
+/* The least n so that all layers but every n-th have the window; 0: none is. Layers without attention have it
+ * or not. */
+static int64_t window_period(const struct parts *p)
+{
+    for (int64_t n = 1; n <= p->layers.count + 1; n++) {
+        bool fits = true;
+        for (uint32_t i = 0; fits && i < p->layers.count; i++)
+            fits = !p->layers.items[i].attention || (p->layers.items[i].window > 0) == ((i + 1) % n != 0);
+        if (fits)
+            return n;
+    }
+    return 0;
+}
+
+static void check_bare_layers(struct reasons *r, const struct hf_architecture *a, const struct parts *p)
+{
+    int64_t n = a->defaults.bare_interval;
+    if (a->fields.has_bare_layers)
+        return;
+    bool fits = n > 0 || !p->has_bare_layers;
+    for (uint32_t i = 0; n > 0 && fits && i < p->layers.count; i++)
+        fits =
+            !p->layers.items[i].attention || (p->layers.items[i].frequencies == NULL) == ((i + 1) % n == 0);
+    require(
+        r, fits,
+        n > 0 ? arena_printf(r->arena, "every layer but each number %" PRId64 " rotates queries and keys", n)
+              : "it rotates queries and keys in all layers or none (it has no no_rope_layers)");
+}
+
+static void check_caps(struct reasons *r, enum hf_caps caps, const struct parts *p)
+{
+    bool has_both = p->softcap > 0 && p->logit_softcap > 0;
+    require(r, caps == CAPS_ANY || caps == CAPS_BOTH || p->softcap == 0,
+            "it has no soft caps (attn_logit_softcapping)");
+    require(r, caps != CAPS_NONE || p->logit_softcap == 0,
+            "it has no soft caps of logits (final_logit_softcapping)");
+    require(r, caps != CAPS_BOTH || has_both, "it has soft caps (attn_logit_softcapping)");
+}
+
 static void check_layers(struct reasons *r, const struct hf_architecture *a, const struct parts *p)
 {
     const struct decoder_form *form = &a->form;
@@ -127,14 +182,14 @@ static void check_layers(struct reasons *r, const struct hf_architecture *a, con
     require(r, form->has_rotary == (p->frequencies != NULL),
             form->has_rotary ? "it has a rotary embedding (rope_theta)"
                              : "it has no rotary embedding (rope_theta)");
-    require(r, a->fields.has_bare_layers || !p->has_bare_layers,
-            "it rotates queries and keys in all layers or none (it has no no_rope_layers)");
+    check_bare_layers(r, a, p);
     require(r, a->fields.has_local_rotary || !p->local_frequencies,
             "it has one rope_theta for all layers (no rope_local_base_freq)");
     require(r, a->fields.layers != LAYERS_ALIKE || !p->has_windows_apart,
             "a configuration has one sliding_window for all layers (it has no layer_types)");
-    require(r, a->fields.has_caps || (p->softcap == 0 && p->logit_softcap == 0),
-            "it has no soft caps (attn_logit_softcapping)");
+    require(r, a->fields.layers != LAYERS_PERIODIC || window_period(p) > 0,
+            "all layers but every n-th have a window (sliding_window_pattern)");
+    check_caps(r, a->fields.caps, p);
 }
 
 static bool is_gelu(enum decoder_activation activation)
@@ -221,6 +276,7 @@ static uint32_t distance_of(const struct hf_architecture *a, const struct parts 
     distance += p->is_parallel && form->shares_norm != p->shares_norm;
     distance += p->positions && form->first_position != p->first_position;
     distance += form->norm == DECODER_LAYERNORM && form->norms_are_bare != norms_are_bare(p);
+    distance += form->norm == DECODER_LAYERNORM && form->norms_lack_bias != norms_lack_bias(p);
     distance += form->is_unscaled != (p->scale == 1);
     return distance;
 }
@@ -268,6 +324,18 @@ static float embedding_factor(const struct parts *p, const struct decoder_form *
     return fabsf(factor - 1) < 0x1.8p-23f ? 1 : factor;
 }
 
+/* The scale of the scores that readers compute by themselves; 0: that of the size of a head. */
+static double usual_scale(const struct hf_architecture *a, const struct parts *p)
+{
+    if (a->form.is_unscaled)
+        return 1;
+    if (a->fields.has_query_scalar)
+        return (double)p->scale;
+    if (a->defaults.odd_layers > 0 && p->layers.count == a->defaults.odd_layers)
+        return 1 / sqrt((double)(p->hidden / p->heads));
+    return 0;
+}
+
 enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct hf_table table,
                            struct trace *trace)
 {
@@ -280,13 +348,16 @@ enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struc
     out->embedding_factor = embedding_factor(parts, &out->architecture->form);
     if (!(fabsf(out->embedding_factor) > 0) || !isfinite(out->embedding_factor))
         return status_fail(trace, UNSUPPORTED, "embedding scale %.9g", (double)parts->embedding_scale);
-    double usual = out->architecture->form.is_unscaled          ? 1
-                   : out->architecture->fields.has_query_scalar ? (double)parts->scale
-                                                                : 0;
-    TRY(parts_find_query_factor(&out->query_factor, parts, usual, trace));
+    out->window_period = window_period(parts);
+    TRY(parts_find_query_factor(&out->query_factor, parts, usual_scale(out->architecture, parts), trace));
     if (parts->frequencies && parts->frequencies->view.base && !out->architecture->fields.has_factors)
         TRY(rotary_form_find(&out->rotary, &parts->frequencies->view, trace));
     if (parts->local_frequencies && parts->local_frequencies->view.base)
         TRY(rotary_base_find(&out->local_base, &parts->local_frequencies->view, trace));
+    if (out->architecture->fields.has_local_rotary && parts->window > 0 && !parts->local_frequencies &&
+        out->rotary.scaling != SCALING_NONE)
+        return status_fail(trace, UNSUPPORTED,
+                           "%s scales no rotary frequencies of layers with a window (rope_scaling)",
+                           out->architecture->name);
     return OK;
 }

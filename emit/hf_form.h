@@ -11,8 +11,9 @@ struct hf_form {
     const struct hf_architecture *architecture;
     struct rotary_form rotary; /* zeroed where the frequencies have no content */
     float local_base;          /* of the frequencies of layers with a window; 0: as the others */
-    float query_factor;        /* of the queries' weights and biases, or of the weight of their norm */
-    float embedding_factor;    /* of the embedding's rows; a tied head's final norm is divided by it */
+    int64_t window_period;  /* all layers but every so many-th have the window; 0: there is no such number */
+    float query_factor;     /* of the queries' weights and biases, or of the weight of their norm */
+    float embedding_factor; /* of the embedding's rows; a tied head's final norm is divided by it */
 };
 
 /* Of those that can hold it the one that leaves least to be made up for. UNSUPPORTED names the fields that

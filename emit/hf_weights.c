@@ -91,6 +91,8 @@ static void add_norm(struct hf_weights *w, enum weight_role role, int64_t layer,
     if (!norm->weight || form_of(w)->norms_are_bare)
         return;
     add_vector(w, role, layer, PART_WEIGHT, norm->weight, factor);
+    if (form_of(w)->norms_lack_bias)
+        return;
     if (norm->bias) {
         add_vector(w, role, layer, PART_BIAS, norm->bias, factor);
     } else if (form_of(w)->norm == DECODER_LAYERNORM) {
@@ -214,7 +216,7 @@ static void add_zero_weight(struct hf_weights *w, enum weight_role role, int64_t
 
 static void add_zero_norms(struct hf_weights *w, int64_t i, enum weight_role before, enum weight_role after)
 {
-    bool has_bias = form_of(w)->norm == DECODER_LAYERNORM;
+    bool has_bias = form_of(w)->norm == DECODER_LAYERNORM && !form_of(w)->norms_lack_bias;
     if (form_of(w)->norms_are_bare)
         return;
     if (form_of(w)->norms != NORMS_AFTER)

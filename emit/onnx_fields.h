@@ -4,6 +4,7 @@
 #define EMIT_ONNX_FIELDS_H
 
 enum { ONNX_IR_VERSION = 8, ONNX_OPSET = 17 };
+enum { ONNX_FUSED_IR_VERSION = 11, ONNX_FUSED_OPSET = 23 };
 
 enum onnx_field {
     MODEL_IR_VERSION = 1,

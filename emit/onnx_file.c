@@ -128,13 +128,15 @@ static void add_interface(const struct onnx_writer *w, struct builder *graph)
 }
 
 /* What stands before the graph's initializers. `length`: of the whole graph. */
-static void add_beginning(struct builder *out, const struct builder *nodes, uint64_t length)
+static void add_beginning(struct builder *out, const struct onnx_graph *onnx, uint64_t length)
 {
+    bool is_fused = onnx->form == ONNX_FUSED;
+    const struct builder *nodes = &onnx->nodes;
     struct builder opset = {0};
-    wire_integer(out, MODEL_IR_VERSION, ONNX_IR_VERSION);
+    wire_integer(out, MODEL_IR_VERSION, is_fused ? ONNX_FUSED_IR_VERSION : ONNX_IR_VERSION);
     wire_text(out, MODEL_PRODUCER_NAME, "espalier");
     wire_text(&opset, OPSET_DOMAIN, "");
-    wire_integer(&opset, OPSET_VERSION, ONNX_OPSET);
+    wire_integer(&opset, OPSET_VERSION, is_fused ? ONNX_FUSED_OPSET : ONNX_OPSET);
     wire_message(out, MODEL_OPSET_IMPORT, &opset);
     wire_open(out, MODEL_GRAPH, length);
     builder_add(out, builder_text(nodes), nodes->length);
@@ -160,7 +162,7 @@ static enum status write_model(struct onnx_writer *w, struct trace *trace)
     for (uint32_t i = 0; i < w->onnx.initializers.count; i++)
         length +=
             w->pieces[i].before.length + (w->pieces[i].is_inline ? w->onnx.initializers.items[i].length : 0);
-    add_beginning(&beginning, &w->onnx.nodes, length);
+    add_beginning(&beginning, &w->onnx, length);
     enum status status = output_add(&w->model, beginning.data, beginning.length, trace);
     for (uint32_t i = 0; i < w->onnx.initializers.count && status == OK; i++) {
         const struct piece *piece = &w->pieces[i];
@@ -221,10 +223,11 @@ static enum status write_files(struct onnx_writer *w, struct emitted *out, const
 }
 
 enum status onnx_file_write(struct emitted *out, const char *path, const struct graph *graph,
-                            const struct onnx_limits *limits, struct trace *trace)
+                            enum onnx_form form, const struct onnx_limits *limits, struct trace *trace)
 {
     struct graph *canonical = graph_canonicalise(graph);
     struct onnx_writer w = {.graph = canonical, .limits = limits};
+    w.onnx.form = form;
     enum status status = write_files(&w, out, path, trace);
     for (uint32_t i = 0; w.pieces && i < w.onnx.initializers.count; i++)
         builder_release(&w.pieces[i].before);
@@ -238,7 +241,14 @@ enum status onnx_file_write(struct emitted *out, const char *path, const struct 
 enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph, struct trace *trace)
 {
     const struct onnx_limits limits = {EMIT_INLINE_LIMIT, EMIT_SMALL_LIMIT};
-    return onnx_file_write(out, path, graph, &limits, trace);
+    return onnx_file_write(out, path, graph, ONNX_PLAIN, &limits, trace);
+}
+
+enum status emit_onnx_fused(struct emitted *out, const char *path, const struct graph *graph,
+                            struct trace *trace)
+{
+    const struct onnx_limits limits = {EMIT_INLINE_LIMIT, EMIT_SMALL_LIMIT};
+    return onnx_file_write(out, path, graph, ONNX_FUSED, &limits, trace);
 }
 
 enum status emit_onnx_check(const struct graph *graph, struct trace *trace)

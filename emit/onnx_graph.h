@@ -11,7 +11,10 @@
 #include "emit/onnx_fields.h"
 #include "ir/tensor.h"
 
-enum { ONNX_MAX_INPUTS = 3, ONNX_MAX_OUTPUTS = 3, ONNX_MAX_ATTRIBUTES = 2, ONNX_MAX_INTEGERS = 5 };
+enum { ONNX_MAX_INPUTS = 4, ONNX_MAX_OUTPUTS = 3, ONNX_MAX_ATTRIBUTES = 4, ONNX_MAX_INTEGERS = 5 };
+
+/* Operators that every runtime has, or those of opset 23 for norms, rotary embedding and attention. */
+enum onnx_form { ONNX_PLAIN, ONNX_FUSED };
 
 struct onnx_attribute {
     const char *name; /* NULL: none */
@@ -38,6 +41,7 @@ struct onnx_initializer {
 };
 
 struct onnx_graph {
+    enum onnx_form form;
     struct arena arena;
     struct builder nodes; /* GraphProto.node fields */
     VEC(struct onnx_initializer) initializers;

@@ -83,6 +83,18 @@ const char *onnx_lower_positions(struct onnx_lower *l)
     return l->positions;
 }
 
+const char *onnx_lower_position_ids(struct onnx_lower *l)
+{
+    struct onnx_graph *g = l->onnx;
+    if (l->position_ids)
+        return l->position_ids;
+    const char *positions = onnx_lower_positions(l);
+    const char *shape =
+        onnx_lower_apply(l, "Shape", l->tokens, NULL, onnx_graph_name(g, STR("positions/ids_shape")));
+    return l->position_ids =
+               onnx_lower_apply(l, "Expand", positions, shape, onnx_graph_name(g, STR("positions/ids")));
+}
+
 const char *onnx_lower_mask(struct onnx_lower *l, int64_t window)
 {
     struct onnx_graph *g = l->onnx;

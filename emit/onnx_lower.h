@@ -2,7 +2,8 @@
  * emit/onnx_lowerings.def. An op without a row has no ONNX form and is refused by name.
  *
  * A value keeps its shape, with one exception: the two halves of a rotary table [s, 2, f] are two tensors of
- * the shape [s, 1, f + f] that multiply heads, `names` holds the cosines and `sines` the sines. */
+ * the shape [s, 1, f + f] that multiply heads, of the fused form [s, f]; `names` holds the cosines and
+ * `sines` the sines. */
 #ifndef EMIT_ONNX_LOWER_H
 #define EMIT_ONNX_LOWER_H
 
@@ -19,9 +20,10 @@ struct onnx_lower {
     const char
         *window_mask; /* the same for positions i - window + 1 .. i, the last window that was asked for */
     int64_t window;
-    const char *distances;   /* key less query [s, s], as numbers; NULL until somebody asks */
-    const struct node *node; /* the one that is being lowered */
-    const char *prefix;      /* of the names of what it is made of */
+    const char *position_ids; /* positions [b, s], of fused rotary embedding; NULL until somebody asks */
+    const char *distances;    /* key less query [s, s], as numbers; NULL until somebody asks */
+    const struct node *node;  /* the one that is being lowered */
+    const char *prefix;       /* of the names of what it is made of */
 };
 
 /* Lowers the whole graph, which is canonical, into an empty `onnx`: input "input_ids", output "logits". */
@@ -43,6 +45,7 @@ const char *onnx_lower_transpose(struct onnx_lower *l, const char *x, uint32_t r
 /* Inserts an axis of size 1. */
 const char *onnx_lower_unsqueeze(struct onnx_lower *l, const char *x, int64_t axis, const char *output);
 const char *onnx_lower_positions(struct onnx_lower *l);
+const char *onnx_lower_position_ids(struct onnx_lower *l);
 const char *onnx_lower_mask(struct onnx_lower *l, int64_t window); /* 0: all before */
 const char *onnx_lower_distances(struct onnx_lower *l);
 

@@ -12,10 +12,16 @@ enum status onnx_lower_rotary_table(struct onnx_lower *l, struct trace *trace)
                                                 .inputs = {onnx_lower_positions(l)},
                                                 .outputs = {positions},
                                                 .attributes = {{.name = "to", .values = {ONNX_FLOAT}}}});
-    const char *column =
-        onnx_lower_reshape(l, positions, 3, (const int64_t[]){-1, 1, 1}, onnx_lower_part(l, "column"));
+    bool is_fused = l->onnx->form == ONNX_FUSED;
+    const char *column = onnx_lower_reshape(l, positions, is_fused ? 2 : 3, (const int64_t[]){-1, 1, 1},
+                                            onnx_lower_part(l, "column"));
     const char *angle =
         onnx_lower_apply(l, "Mul", column, onnx_lower_input(l, 1), onnx_lower_part(l, "angle"));
+    if (is_fused) {
+        onnx_lower_apply(l, "Cos", angle, NULL, onnx_lower_result(l));
+        l->sines[l->node->results[0]] = onnx_lower_apply(l, "Sin", angle, NULL, onnx_lower_part(l, "sines"));
+        return OK;
+    }
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Concat",
                                                 .inputs = {angle, angle},
                                                 .outputs = {twice},
@@ -46,6 +52,19 @@ static const char *turn(struct onnx_lower *l, const char *halves, const char *fi
     return onnx_lower_apply(l, "Add", along, across, onnx_lower_part(l, "sum"));
 }
 
+/* The same by one operator, whose tables are [s, f]. */
+static void add_fused_rope(struct onnx_lower *l, int64_t heads, int64_t turned)
+{
+    const char *sines = l->sines[l->node->inputs[1]];
+    onnx_graph_add(l->onnx,
+                   &(struct onnx_node){.op = "RotaryEmbedding",
+                                       .inputs = {onnx_lower_input(l, 0), onnx_lower_input(l, 1), sines,
+                                                  onnx_lower_position_ids(l)},
+                                       .outputs = {onnx_lower_result(l)},
+                                       .attributes = {{.name = "num_heads", .values = {heads}},
+                                                      {.name = "rotary_embedding_dim", .values = {turned}}}});
+}
+
 /* x [b, s, n*(f+f+rest)], table [s, 2, f]; the rest of each head stays as it is. */
 static enum status lower_rope(struct onnx_lower *l, int64_t heads_count, struct trace *trace)
 {
@@ -58,6 +77,10 @@ static enum status lower_rope(struct onnx_lower *l, int64_t heads_count, struct 
         return status_fail(trace, UNSUPPORTED, "ONNX export: rope needs the result of a rotary_table");
     if (node_integer(l->node, ATTRIBUTE_inverse))
         return status_fail(trace, UNSUPPORTED, "ONNX export: rope that turns back belongs to gradients");
+    if (l->onnx->form == ONNX_FUSED) {
+        add_fused_rope(l, heads_count, rest > 0 ? 2 * half : 0);
+        return OK;
+    }
     const char *heads = onnx_lower_reshape(l, onnx_lower_input(l, 0), 4,
                                            (const int64_t[]){0, 0, heads_count, 2 * half + rest},
                                            onnx_lower_part(l, "heads"));
@@ -161,12 +184,41 @@ static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k
     return weights;
 }
 
+/* Has the fused operator the same meaning everywhere? Runtimes differ in whether they cap scores before or
+ * after the mask, and slopes would be a mask for each head. */
+static bool can_fuse_attention(const struct onnx_lower *l)
+{
+    return l->onnx->form == ONNX_FUSED && node_softcap(l->node) == 0 &&
+           op_constant_input(l->node->op) == UINT32_MAX;
+}
+
+/* A window is a mask; without one the operator makes its own. */
+static void add_fused_attention(struct onnx_lower *l, int64_t heads, int64_t groups)
+{
+    int64_t window = node_integer(l->node, ATTRIBUTE_window);
+    bool is_causal = node_integer(l->node, ATTRIBUTE_causal) && window == 0;
+    struct onnx_node node = {
+        .op = "Attention",
+        .inputs = {onnx_lower_input(l, 0), onnx_lower_input(l, 1), onnx_lower_input(l, 2),
+                   window > 0 ? onnx_lower_mask(l, window) : NULL},
+        .outputs = {onnx_lower_result(l)},
+        .attributes = {{.name = "q_num_heads", .values = {heads}},
+                       {.name = "kv_num_heads", .values = {groups}},
+                       {.name = "scale", .is_real = true, .real = node_real(l->node, ATTRIBUTE_scale)},
+                       {.name = "is_causal", .values = {is_causal}}}};
+    onnx_graph_add(l->onnx, &node);
+}
+
 /* q [b, s, g*r*h], k [b, s, g*h], v [b, s, g*e] -> [b, s, g*r*e] */
 enum status onnx_lower_attention(struct onnx_lower *l, struct trace *trace)
 {
     (void)trace;
     int64_t heads = node_integer(l->node, ATTRIBUTE_heads),
             groups = node_integer(l->node, ATTRIBUTE_kv_heads);
+    if (can_fuse_attention(l)) {
+        add_fused_attention(l, heads, groups);
+        return OK;
+    }
     struct head_sizes h = {.groups = groups,
                            .repeats = heads / groups,
                            .key = onnx_lower_size(l, 0, 2) / heads,

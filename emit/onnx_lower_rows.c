@@ -9,9 +9,23 @@ enum status onnx_lower_embed(struct onnx_lower *l, struct trace *trace)
     return OK;
 }
 
+static const char *fused_rmsnorm(struct onnx_lower *l, const char *x, const char *output)
+{
+    float epsilon = node_real(l->node, ATTRIBUTE_epsilon);
+    onnx_graph_add(
+        l->onnx, &(struct onnx_node){.op = "RMSNormalization",
+                                     .inputs = {x, onnx_lower_input(l, 1)},
+                                     .outputs = {output},
+                                     .attributes = {{.name = "axis", .values = {-1}},
+                                                    {.name = "epsilon", .is_real = true, .real = epsilon}}});
+    return output;
+}
+
 /* x [..., d] times weight / sqrt(mean(x^2) + epsilon), in the spelling that runtimes fuse. */
 static const char *rmsnorm(struct onnx_lower *l, const char *x, const char *output)
 {
+    if (l->onnx->form == ONNX_FUSED)
+        return fused_rmsnorm(l, x, output);
     const char *mean = onnx_lower_part(l, "mean");
     const char *square =
         onnx_lower_apply(l, "Pow", x, onnx_graph_float(l->onnx, 2), onnx_lower_part(l, "square"));

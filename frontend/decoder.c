@@ -61,7 +61,7 @@ static enum status add_norm(struct decoder *d, uint32_t *out, enum weight_role r
     else
         TRY(decoder_take_norm(d, &term.weight, role, layer, c->hidden));
     *out = add(d, term);
-    if (!is_centred || is_bare)
+    if (!is_centred || is_bare || c->form->norms_lack_bias)
         return OK;
     struct term bias = {.kind = TERM_BIAS, .x = *out, .size = c->hidden};
     TRY(decoder_take_vector(d, &bias.weight, role, layer, PART_BIAS, c->hidden));
@@ -277,7 +277,7 @@ static enum status add_head(struct decoder *d, uint32_t *logits, uint32_t x, uin
     struct term head = {.kind = TERM_LINEAR, .x = x, .weight = embedding, .size = c->vocab};
     if (!c->tied || decoder_has_weight(d, ROLE_head, 0))
         TRY(decoder_take_rows(d, &head.weight, &rows, 0, PART_WEIGHT, c->hidden));
-    if (c->tied && !weights_equal(&d->im.weights.items[head.weight], &d->im.weights.items[embedding]))
+    if (c->tied && !import_weights_equal(&d->im, head.weight, embedding))
         return status_fail(
             d->trace, INVALID,
             "tensor '%s' differs from the embedding, which the configuration says is the head too",

@@ -23,10 +23,11 @@ static enum status import(struct imported_model *out, struct onnx_file *file, co
 enum status frontend_import_onnx(struct imported_model *out, const char *path,
                                  const struct import_options *options, struct trace *trace)
 {
-    static const struct import_options trusted = {IMPORT_TRUSTED};
+    static const struct import_options usual = {IMPORT_TRUSTED, TIES_COMPARED};
     struct onnx_file file = {0};
-    *out = (struct imported_model){0};
-    enum status status = import(out, &file, path, options ? options : &trusted, trace);
+    options = options ? options : &usual;
+    *out = (struct imported_model){.ties = options->ties};
+    enum status status = import(out, &file, path, options, trace);
     onnx_file_release(&file);
     if (status != OK) {
         trace_add(trace, "while importing %s", path);
@@ -57,7 +58,7 @@ enum status frontend_import(struct imported_model *out, const char *path,
     if (is_directory(path))
         return frontend_import_hf(out, path, options, trace);
     return is_gguf(path) || str_ends_with(str_from(path), ".gguf")
-               ? frontend_import_gguf(out, path, trace)
+               ? frontend_import_gguf(out, path, options, trace)
                : frontend_import_onnx(out, path, options, trace);
 }
 

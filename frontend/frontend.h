@@ -29,8 +29,13 @@ enum import_trust {
     IMPORT_UNTRUSTED, /* also refuses data files that have several hard links */
 };
 
+/* A head may be a copy of the embedding; telling reads both to their ends, unless only some places are
+ * compared, for whom a look is enough. */
+enum import_ties { TIES_COMPARED, TIES_SAMPLED };
+
 struct import_options {
     enum import_trust trust;
+    enum import_ties ties;
 };
 
 struct imported_model {
@@ -41,6 +46,7 @@ struct imported_model {
     VEC(struct mapping *) decoded; /* quantised weights as floats, in files without a name */
     VEC(struct str) data_files;    /* locations of the data files, relative to the folder of `path` */
     struct str tokenizer;  /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
+    enum import_ties ties; /* of the options */
     VEC(struct str) notes; /* what the user should know: "dropped 4 inputs of the key-value cache" */
 };
 
@@ -63,7 +69,7 @@ enum status frontend_import_hf(struct imported_model *out, const char *directory
 /* A GGUF file of version 2 or 3 with its tokenizer; of several files only the first would be read, so those
  * are refused for what they lack. */
 enum status frontend_import_gguf(struct imported_model *out, const char *path,
-                                 struct trace *trace) MUST_CHECK;
+                                 const struct import_options *options, struct trace *trace) MUST_CHECK;
 void imported_model_release(struct imported_model *model); /* accepts zeroed memory */
 
 #endif

@@ -363,6 +363,14 @@ bool gguf_text(const struct gguf_entry *entry, struct str *out)
     return true;
 }
 
+bool gguf_flag(const struct gguf_entry *entry, bool *out)
+{
+    if (entry->is_array || entry->type != GGUF_BOOL)
+        return false;
+    *out = entry->data[0] != 0;
+    return true;
+}
+
 bool gguf_next_text(const struct gguf_entry *entry, size_t *at, struct str *out)
 {
     if (entry->type != GGUF_TEXT || *at >= entry->size)

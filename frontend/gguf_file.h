@@ -62,10 +62,12 @@ enum status gguf_read(struct gguf_file *out, const struct mapping *file, struct 
 
 /* NULL when there is none. Marks it as read. */
 struct gguf_entry *gguf_find(struct gguf_file *file, const char *key);
-/* False when the entry is something else: an integer of at least 0, a finite number, a text. */
+/* False when the entry is something else: an integer of at least 0, a finite number, a text, true or false.
+ */
 bool gguf_integer(const struct gguf_entry *entry, int64_t *out);
 bool gguf_real(const struct gguf_entry *entry, double *out);
 bool gguf_text(const struct gguf_entry *entry, struct str *out);
+bool gguf_flag(const struct gguf_entry *entry, bool *out);
 /* Goes through the texts of an array: *at starts as 0 and counts bytes. False at the end. */
 bool gguf_next_text(const struct gguf_entry *entry, size_t *at, struct str *out);
 /* Integer number `i` of an array of 32-bit integers. */

@@ -174,11 +174,11 @@ static enum status read_folder(struct folder *f)
 enum status frontend_import_hf(struct imported_model *out, const char *directory,
                                const struct import_options *options, struct trace *trace)
 {
-    static const struct import_options trusted = {IMPORT_TRUSTED};
+    static const struct import_options usual = {IMPORT_TRUSTED, TIES_COMPARED};
     char *path = path_join(directory, "config.json");
-    struct folder f = {.model = out, .options = options ? options : &trusted, .path = path, .trace = trace};
+    struct folder f = {.model = out, .options = options ? options : &usual, .path = path, .trace = trace};
     f.weights.arena = &f.arena;
-    *out = (struct imported_model){0};
+    *out = (struct imported_model){.ties = f.options->ties};
     enum status status = read_folder(&f);
     arena_release(&f.arena);
     if (status != OK) {

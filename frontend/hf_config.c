@@ -14,12 +14,12 @@ struct fields {
     const json_t *architectures, *layer_types, *attention_types, *rotated_layers;
     const char *model_type, *activation, *rotary_type;
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, context, window, full_layers,
-        original_context, window_pattern, bare_interval, embedding, parallel_norms;
+        original_context, window_pattern, bare_interval, embedding, parallel_norms, slopes_range;
     double epsilon, theta, factor, low_factor, high_factor, rotary_fraction, local_theta, softcap,
         logit_softcap, query_scalar;
     bool has_window, attention_bias, mlp_bias, tied, parallel, fixed;
     const char *local_rotary_type;
-    const json_t *rotary;
+    const json_t *rotary, *attention;
 };
 
 enum field_kind {
@@ -34,6 +34,7 @@ enum field_kind {
     FIELD_SWITCH,
     FIELD_CAP,
     FIELD_LOCAL,
+    FIELD_ATTENTION,
     FIELD_IGNORED
 };
 
@@ -52,6 +53,7 @@ static const struct field model_fields[] = {
 #define HF_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
 #define ROTARY_FIELD(name, kind, member)
 #define LOCAL_FIELD(name, kind, member)
+#define ATTENTION_FIELD(name, kind, member)
 #define HF_IGNORED(name) {name, FIELD_IGNORED, 0},
 #include "frontend/hf_fields.def"
 };
@@ -60,6 +62,7 @@ static const struct field rotary_fields[] = {
 #define HF_FIELD(name, kind, member)
 #define ROTARY_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
 #define LOCAL_FIELD(name, kind, member)
+#define ATTENTION_FIELD(name, kind, member)
 #define HF_IGNORED(name)
 #include "frontend/hf_fields.def"
 };
@@ -68,7 +71,17 @@ static const struct field local_fields[] = {
 #define HF_FIELD(name, kind, member)
 #define ROTARY_FIELD(name, kind, member)
 #define LOCAL_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
+#define ATTENTION_FIELD(name, kind, member)
 #define HF_IGNORED(name)
+#include "frontend/hf_fields.def"
+};
+
+static const struct field attention_fields[] = {
+#define HF_FIELD(name, kind, member)
+#define ROTARY_FIELD(name, kind, member)
+#define LOCAL_FIELD(name, kind, member)
+#define ATTENTION_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
+#define HF_IGNORED(name) {name, FIELD_IGNORED, 0},
 #include "frontend/hf_fields.def"
 };
 
@@ -84,6 +97,7 @@ static const char *const expected[] = {
     [FIELD_SWITCH] = "true or false",
     [FIELD_CAP] = "a positive number",
     [FIELD_LOCAL] = "an object",
+    [FIELD_ATTENTION] = "an object",
 };
 
 static const struct field *find_field(struct field_list list, const char *name)
@@ -127,6 +141,7 @@ static bool read_value(void *place, enum field_kind kind, const json_t *value)
         return json_is_boolean(value);
     case FIELD_ROTARY:
     case FIELD_LOCAL:
+    case FIELD_ATTENTION:
         *(const json_t **)place = value;
         return json_is_object(value);
     case FIELD_IGNORED:
@@ -169,6 +184,8 @@ static enum status read_fields(struct fields *out, struct field_list list, const
             inner = (struct field_list){rotary_fields, sizeof rotary_fields / sizeof *rotary_fields};
         else if (field->kind == FIELD_LOCAL)
             inner = (struct field_list){local_fields, sizeof local_fields / sizeof *local_fields};
+        else if (field->kind == FIELD_ATTENTION)
+            inner = (struct field_list){attention_fields, sizeof attention_fields / sizeof *attention_fields};
         if (inner.count > 0)
             TRY_WITH(trace, read_fields(out, inner, value, trace), "while reading the field \"%s\"", name);
     }
@@ -287,6 +304,9 @@ static enum status set_sizes(struct decoder_config *out, const struct fields *f,
                            "the field \"word_embed_proj_dim\" is %" PRId64
                            ", expected the hidden size %" PRId64,
                            f->embedding, f->hidden);
+    if (f->slopes_range > 0 && f->slopes_range != SLOPES_RANGE)
+        return status_fail(trace, UNSUPPORTED, "the field \"alibi_bias_max\" is %" PRId64 ", expected %d",
+                           f->slopes_range, SLOPES_RANGE);
     if (f->parallel_norms > 0 && f->parallel_norms != (a->form.shares_norm ? 1 : 2))
         return status_fail(trace, UNSUPPORTED, "the field \"num_ln_in_parallel_attn\" is %" PRId64,
                            f->parallel_norms);

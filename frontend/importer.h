@@ -17,9 +17,11 @@ struct import_value {
     const struct array *at[PROBES]; /* concrete; NULL while nothing has read the stored tensor */
     const struct onnx_data *data;   /* stored tensor behind a concrete value, or NULL */
     bool has_weight;                /* concrete, and `weight` shows its elements in the file */
-    struct tensor_view weight;
-    uint32_t term; /* activation */
-    struct view view;
+    uint32_t term;                  /* activation */
+    union {
+        struct tensor_view weight; /* concrete */
+        struct view view;          /* activation */
+    };
 };
 
 /* A rotary table, read at the probes: row p, column j. */

@@ -96,13 +96,26 @@ static struct attribute integer(enum attribute_key key, int64_t value)
     return (struct attribute){.key = key, .integer = value};
 }
 
+bool import_weights_equal(struct importer *im, uint32_t a, uint32_t b)
+{
+    const struct tensor_view *x = &im->weights.items[a], *y = &im->weights.items[b];
+    bool is_certain, are_equal;
+    if (im->model->ties == TIES_COMPARED)
+        return weights_equal(x, y);
+    are_equal = weights_look_equal(&is_certain, x, y);
+    if (!is_certain)
+        import_note(
+            im, "the head was held against the embedding table in some places only, where they are equal");
+    return are_equal;
+}
+
 static enum status lower_linear(struct lowering *l, uint32_t *out, uint32_t term, const char *name)
 {
     const struct term *t = get(l, term);
     struct importer *im = l->im;
     uint32_t weight;
     if (term == l->roles.head && l->embedding != ID_NONE &&
-        weights_equal(&im->weights.items[t->weight], &im->weights.items[l->embedding_weight])) {
+        import_weights_equal(im, t->weight, l->embedding_weight)) {
         import_note(im,
                     t->weight == l->embedding_weight
                         ? "the head is the embedding table (tied in the file)"

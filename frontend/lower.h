@@ -29,5 +29,10 @@ bool roles_is_activation(enum term_kind kind);
 
 /* Are all elements of two weights the same bytes? */
 bool weights_equal(const struct tensor_view *a, const struct tensor_view *b);
+/* Where they are large only some of them are compared: *is_certain says whether the answer is that of
+ * weights_equal(). */
+bool weights_look_equal(bool *is_certain, const struct tensor_view *a, const struct tensor_view *b);
+/* The one or the other, as the importer was told. */
+bool import_weights_equal(struct importer *im, uint32_t a, uint32_t b);
 
 #endif

@@ -35,6 +35,19 @@ static enum status add_value(struct sorter *s, const char *name, uint32_t maker,
     return OK;
 }
 
+/* One array for all values, but not a larger one than a model has use for: what a file lists may be refused
+ * yet. */
+static void make_room(struct sorter *s)
+{
+    enum { MOST_AT_ONCE = 1 << 20 };
+    size_t most = s->graph->n_initializer + s->graph->n_input;
+    for (size_t i = 0; i < s->graph->n_node; i++)
+        most += s->graph->node[i]->n_output;
+    most = most < MOST_AT_ONCE ? most : MOST_AT_ONCE;
+    VEC_MAKE_ROOM(s->im->arena, &s->im->values, most);
+    VEC_MAKE_ROOM(s->im->arena, &s->maker, most);
+}
+
 static enum status add_tensors(struct sorter *s)
 {
     struct importer *im = s->im;
@@ -380,6 +393,7 @@ enum status import_order(struct importer *im, struct trace *trace)
     s.needed = ARENA_ARRAY(im->arena, bool, graph->n_node + 1);
     im->order = ARENA_ARRAY(im->arena, uint32_t, graph->n_node + 1);
     uint32_t *order = ARENA_ARRAY(im->arena, uint32_t, graph->n_node + 1);
+    make_room(&s);
     TRY(add_tensors(&s));
     TRY(add_inputs(&s));
     TRY(add_nodes(&s));

@@ -25,10 +25,12 @@ enum weight_naming {
     NAMING_GPTNEO,
     NAMING_NEOX,
     NAMING_BLOOM,
+    NAMING_MPT,
     NAMING_FALCON,
     NAMING_FALCON_APART,
     NAMING_OPT,
     NAMING_GGUF,
+    NAMING_GGUF_APART,
     NAMING_COUNT
 };
 enum weight_part { PART_WEIGHT, PART_BIAS };
@@ -67,6 +69,7 @@ struct decoder_form {
     enum decoder_norms norms;
     bool norms_add_one;      /* the stored weight of a norm is one less than what it multiplies by */
     bool norms_are_bare;     /* they have neither weight nor bias */
+    bool norms_lack_bias;    /* layer norms have a weight only */
     bool shares_norm;        /* where attention and MLP are side by side they read one norm */
     bool has_embedding_norm; /* the embedding is normalised */
     enum decoder_head_norms head_norms;
@@ -86,6 +89,7 @@ struct decoder_form {
     bool has_head_bias;
 };
 
+enum { SLOPES_RANGE = 8 }; /* the last head's slope is 2 to the power of minus this */
 /* The slopes that ALiBi gives to so many heads (Press et al. 2022, section 3), in single precision. */
 void slopes_usual(float *out, int64_t heads);
 

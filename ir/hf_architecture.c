@@ -13,16 +13,10 @@ const struct hf_architecture hf_architectures[] = {
 const size_t hf_architecture_count = sizeof hf_architectures / sizeof *hf_architectures;
 
 const struct hf_architecture gguf_architectures[] = {
-#define GGUF_ARCHITECTURE(use, name, form, defaults, fields) {name, NULL, form, defaults, fields},
+#define GGUF_ARCHITECTURE(name, form, defaults, fields) {name, NULL, form, defaults, fields},
 #include "ir/gguf_architectures.def"
 };
 const size_t gguf_architecture_count = sizeof gguf_architectures / sizeof *gguf_architectures;
-
-enum { BOTH = 1, WRITTEN = 0 };
-const size_t gguf_architecture_read_count = 0
-#define GGUF_ARCHITECTURE(use, name, form, defaults, fields) +use
-#include "ir/gguf_architectures.def"
-    ;
 
 const char *const hf_size_names[][HF_SIZE_FIELDS] = {
     [SIZES_PLAIN] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -35,6 +29,7 @@ const char *const hf_size_names[][HF_SIZE_FIELDS] = {
                    "activation_function"},
     [SIZES_OPT] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim",
                    "max_position_embeddings", "activation_function"},
+    [SIZES_MPT] = {"d_model", "n_layers", "n_heads", NULL, "max_seq_len", NULL},
     [SIZES_GGUF] = {"embedding_length", "block_count", "attention.head_count", "feed_forward_length",
                     "context_length", NULL},
 };

@@ -7,6 +7,12 @@ static enum status write_onnx(struct emitted *out, const struct export_request *
     return emit_onnx(out, request->path, request->graph, trace);
 }
 
+static enum status write_onnx_fused(struct emitted *out, const struct export_request *request,
+                                    struct trace *trace)
+{
+    return emit_onnx_fused(out, request->path, request->graph, trace);
+}
+
 /* Any graph of layers can be said. */
 static enum status check_onnx(const struct graph *graph, enum emit_missing missing, struct trace *trace)
 {
@@ -44,6 +50,7 @@ const struct export_form export_forms[EXPORT_FORMS] = {
     {"onnx", NULL, check_onnx, write_onnx},
     {"hf", "model.safetensors", emit_hf_check, write_hf},
     {"gguf", NULL, emit_gguf_check, write_gguf},
+    {"onnx_fused", NULL, check_onnx, write_onnx_fused},
 };
 
 const struct export_form *export_form_find(const char *name)

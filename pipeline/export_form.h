@@ -14,7 +14,7 @@ struct export_request {
 };
 
 struct export_form {
-    const char *name; /* "onnx", "hf", "gguf" */
+    const char *name; /* "onnx", "hf", "gguf", "onnx_fused" */
     /* The file that people look at first, when the form is a folder; NULL: the form is one file, perhaps with
      * others beside it, and that is listed first. */
     const char *main_file;
@@ -22,7 +22,7 @@ struct export_form {
     enum status (*write)(struct emitted *out, const struct export_request *request, struct trace *trace);
 };
 
-enum { EXPORT_FORMS = 3 };
+enum { EXPORT_FORMS = 4 };
 extern const struct export_form export_forms[EXPORT_FORMS]; /* in the order of their rank as the main file */
 const struct export_form *export_form_find(const char *name);
 

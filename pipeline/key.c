@@ -2,7 +2,7 @@
  *   espalier-key 1 / stage KIND VERSION / numerics NAME/N / setting lines / NAME ID lines for what it
  * takes. */
 #include "pipeline/key.h"
-#include "frontend/frontend.h"
+#include "pipeline/source.h"
 #include "pipeline/training_data.h"
 #include "pipeline/training_plan.h"
 #include "store/id.h"
@@ -76,12 +76,11 @@ static enum status add_tokenizer(struct builder *text, const struct run *run, co
 }
 
 /* A model's own file, and the others that it consists of: data files, shards. Only reading it tells them. */
-static enum status add_model(struct builder *text, const struct run *run, const char *role, const char *path,
-                             struct trace *trace)
+static enum status add_model(struct builder *text, const struct run *run, const char *role,
+                             const struct input_entry *input, struct trace *trace)
 {
     struct imported_model model = {0};
-    struct import_options options = {.trust = IMPORT_TRUSTED};
-    TRY(frontend_import(&model, path, &options, trace));
+    TRY(model_import_input(&model, input, trace));
     enum status status = add_file(text, run, role, model.path, trace);
     struct arena arena = {0};
     for (uint32_t i = 1; status == OK && i < model.files.count; i++)
@@ -98,10 +97,8 @@ static enum status add_input(struct builder *text, const struct run *run, const 
         return OK;
     const struct input_entry *input = &run->pipeline.inputs.items[number];
     settings_print(&input->settings, text);
-    if (settings_has(&input->settings, "model")) {
-        const char *path = settings_text(&input->settings, "model");
-        TRY(add_model(text, run, role, path, trace));
-    }
+    if (settings_has(&input->settings, "model"))
+        TRY(add_model(text, run, role, input, trace));
     static const char *const files[] = {"text", "items", "labels", "examples"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (settings_has(&input->settings, files[i]))

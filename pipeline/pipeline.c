@@ -308,8 +308,8 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
         return settings_fail(s, "samples", r->trace,
                              "no text is asked for: greedy is false and samples is 0");
     if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
-        !settings_has(s, "gguf"))
-        return settings_fail(s, "onnx", r->trace, "export needs onnx, hf or gguf");
+        !settings_has(s, "gguf") && !settings_has(s, "onnx_fused"))
+        return settings_fail(s, "onnx", r->trace, "export needs onnx, hf, gguf or onnx_fused");
     return OK;
 }
 

@@ -17,10 +17,18 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum status model_import_input(struct imported_model *out, const struct input_entry *input,
+                               struct trace *trace)
+{
+    bool is_untrusted = settings_integer(&input->settings, "untrusted") != 0;
+    struct import_options options = {.trust = is_untrusted ? IMPORT_UNTRUSTED : IMPORT_TRUSTED};
+    return frontend_import(out, settings_text(&input->settings, "model"), &options, trace);
+}
+
 static enum status open_import(struct model_source *out, const char *path,
                                const struct source_options *options, struct trace *trace)
 {
-    struct import_options import = {.trust = options->trust};
+    struct import_options import = {.trust = options->trust, .ties = options->ties};
     TRY(frontend_import(&out->imported, path, &import, trace));
     out->graph = out->imported.graph;
     out->tokenizer = out->imported.tokenizer;

@@ -5,6 +5,7 @@
 
 #include "frontend/frontend.h"
 #include "pipeline/model.h"
+#include "pipeline/pipeline.h"
 
 struct model_source {
     const struct graph *graph;
@@ -20,7 +21,12 @@ struct source_options {
     const char *store;    /* NULL: ".espalier" beside the pipeline file, or here */
     const char *numerics; /* of a pipeline's stage; NULL: as its file says */
     enum import_trust trust;
+    enum import_ties ties;
 };
+
+/* Imports the model of an input, with the trust that the input's settings give it. */
+enum status model_import_input(struct imported_model *out, const struct input_entry *input,
+                               struct trace *trace) MUST_CHECK;
 
 /* NOT_FOUND: no such file, object, or the stage has not run. */
 enum status model_source_open(struct model_source *out, const char *spec,

@@ -1,8 +1,8 @@
 /* import: a model file into the IR. Weights stay in the user's file where its bytes are as the store would
  * keep them; transposed ones are streamed into the store. */
 #include "base/log.h"
-#include "frontend/frontend.h"
 #include "pipeline/run.h"
+#include "pipeline/source.h"
 #include "pipeline/stage.h"
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +55,7 @@ enum status stage_import(struct stage_run *stage, struct trace *trace)
 {
     const struct input_entry *input = &stage->run->pipeline.inputs.items[stage->entry->source];
     struct imported_model model = {0};
-    struct import_options options = {.trust = IMPORT_TRUSTED};
-    enum status status = frontend_import(&model, settings_text(&input->settings, "model"), &options, trace);
+    enum status status = model_import_input(&model, input, trace);
     json_t *notes = json_array();
     for (uint32_t i = 0; status == OK && i < model.notes.count; i++) {
         log_detail("import: " STR_FORMAT, STR_ARGUMENT(model.notes.items[i]));

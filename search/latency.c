@@ -2,11 +2,11 @@
  * do. */
 #include "search/latency.h"
 #include "base/log.h"
-#include "frontend/frontend.h"
 #include "ir/text.h"
 #include "measure/latency.h"
 #include "passes/classes.h"
 #include "passes/prune.h"
+#include "pipeline/source.h"
 #include "store/stage_lock.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -59,13 +59,12 @@ static struct hash128 hash_structure(const struct graph *graph)
 
 static enum status open_timer(struct timer *t, struct trace *trace)
 {
-    struct import_options options = {.trust = IMPORT_TRUSTED};
     const struct settings *s = &t->search->settings;
     t->passes = (struct latency_options){.rows = (uint32_t)settings_integer(s, "cost.batch"),
                                          .length = (uint32_t)settings_integer(s, "cost.timed"),
                                          .repeats = (uint32_t)settings_integer(s, "cost.repeats"),
                                          .stop = t->options->stop};
-    TRY(frontend_import(&t->model, search_base_path(t->search), &options, trace));
+    TRY(model_import_input(&t->model, search_base_input(t->search), trace));
     t->structure = hash_structure(t->model.graph);
     TRY(make_scores(t, trace));
     TRY(run_open_store(&t->store, t->search->pipeline.path, t->options, trace));

@@ -1,6 +1,6 @@
 /* Reading a search file. */
 #include "search/search.h"
-#include "frontend/frontend.h"
+#include "pipeline/source.h"
 #include <string.h>
 
 static const char *const description_keys[] = {"base.layers",   "base.hidden", "base.heads", "base.kv_heads",
@@ -8,7 +8,7 @@ static const char *const description_keys[] = {"base.layers",   "base.hidden", "
                                                "base.tied",     "base.gated",  "base.norm",  "base.norms",
                                                "base.qk_norm",  "base.bias"};
 
-static const struct input_entry *base_input(const struct search *search)
+const struct input_entry *search_base_input(const struct search *search)
 {
     const char *name = settings_text(&search->settings, "base.model");
     for (uint32_t i = 0; i < search->pipeline.inputs.count; i++)
@@ -17,16 +17,10 @@ static const struct input_entry *base_input(const struct search *search)
     return NULL;
 }
 
-const char *search_base_path(const struct search *search)
-{
-    const struct input_entry *input = base_input(search);
-    return input ? settings_text(&input->settings, "model") : NULL;
-}
-
 static enum status bill_of_model(struct bill *out, struct search *search, struct trace *trace)
 {
     const struct settings *s = &search->settings;
-    const struct input_entry *input = base_input(search);
+    const struct input_entry *input = search_base_input(search);
     if (!input)
         return settings_fail(s, "base.model", trace, "no input is called \"%s\"",
                              settings_text(s, "base.model"));
@@ -37,8 +31,7 @@ static enum status bill_of_model(struct bill *out, struct search *search, struct
             return settings_fail(s, description_keys[i], trace, "base.model is given too, and has it");
     const char *path = settings_text(&input->settings, "model");
     struct imported_model model = {0};
-    struct import_options options = {.trust = IMPORT_TRUSTED};
-    enum status status = frontend_import(&model, path, &options, trace);
+    enum status status = model_import_input(&model, input, trace);
     if (status == OK)
         status = bill_of_graph(out, &search->arena, model.graph, trace);
     imported_model_release(&model);

@@ -17,8 +17,8 @@ struct search {
 /* Opens the model that is the base, if it is one, for its shape alone. INVALID: the file is wrong, or there
  * is no candidate. *out is released on failure. */
 enum status search_read(struct search *out, const char *path, struct trace *trace) MUST_CHECK;
-/* The file or folder of the model that is the base; NULL of a description. */
-const char *search_base_path(const struct search *search);
+/* The input whose model is the base; NULL of a description. */
+const struct input_entry *search_base_input(const struct search *search);
 void search_release(struct search *search); /* accepts zeroed memory */
 
 #endif

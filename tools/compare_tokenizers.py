@@ -2,7 +2,7 @@
 """Compares espalier's tokenizers with Hugging Face's library, on the tokenizer.json of many families.
 
     tools/compare_tokenizers.py --gpt2 VOCAB.json MERGES.txt --llama LLAMA.model [--json NAME=TOKENIZER.json]... [--text FILE]...
-        [--only ROW] [--cache FOLDER]
+        [--only ROW] [--cache FOLDER] [--gguf]
     tools/compare_tokenizers.py --record tests/data/tokenizers
 
 Needs tokenizers, transformers and sentencepiece in the Python that runs it, and out/release/tools/encode_texts. Not part of
@@ -10,7 +10,8 @@ any test: what it prints, the table of docs/data.md, is what was seen with the v
 GPT-2's vocabulary and LLaMA's; the steps before and after them (normaliser, pre-tokeniser, added tokens) are those of the
 family in the row. Texts: a megabyte of the files given, Python's own library and C headers in one piece; the same in lines;
 every character of Unicode, alone and between others; and what breaks tokenizers (blanks in long runs, control characters,
-combining marks in disorder, added tokens side by side).
+combining marks in disorder, added tokens side by side). With --gguf the ids are those that llama.cpp gives with the GGUF file that
+espalier writes of a small model with the tokenizer: LLAMA in the environment names the program that tools/llama_logits.c becomes.
 """
 import argparse
 import glob
@@ -29,8 +30,9 @@ import unicodedata
 
 import tokenizers
 import transformers
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+ESPALIER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "espalier")
 ENCODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out", "release", "tools", "encode_texts")
 MEGABYTE = 1 << 20
 
@@ -46,6 +48,7 @@ TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER
           r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + TAIL)
 POSSESSIVE = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]"
               r"|\s+(?!\S)|\s+")
+CLIP = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 BLOOM = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
 CJK = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
 DEEPSEEK3 = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
@@ -121,8 +124,64 @@ FAMILIES = {
     "SentencePiece's own rules": ("llama", normalizers.Sequence([normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " "),
                                    normalizers.Replace(" ", MARK), normalizers.Replace(Regex(r"\A" + MARK), MARK * 2)]),
                                   sequence(pre_tokenizers.Metaspace(MARK, "always", split=False)), {}, []),
+    "GPT-1, ends of words": ("words", normalizers.Sequence([NFC, normalizers.Lowercase()]), sequence(pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()), {"end_of_word_suffix": "</w>"}, []),
+    "CLIP, ends of words over bytes": ("bytewords", normalizers.Sequence([NFC, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]),
+                                       sequence(split(CLIP, "removed", True), bytes_level(use_regex=False)), {"end_of_word_suffix": "</w>"}, []),
+    "continued words": ("continued", None, pre_tokenizers.Whitespace(), {"continuing_subword_prefix": "##"}, []),
+    "continued words with ends": ("both", None, pre_tokenizers.Whitespace(), {"continuing_subword_prefix": "@@", "end_of_word_suffix": "</w>"}, []),
+    "SentencePiece's normal form": ("llama", "nmt_nfkc", pre_tokenizers.Metaspace(MARK, "always", split=False), {}, TEXT_TOKENS),
+    "SentencePiece's normal form, folded": ("llama", "nmt_nfkc_cf", pre_tokenizers.Metaspace(MARK, "always", split=True), {}, TEXT_TOKENS),
     "Yi, without byte fallback": ("llama", normalizers.Replace(" ", MARK), None, {"byte_fallback": False}, TEXT_TOKENS),
 }
+
+
+# Rules of a small normal form: what stands for what, as code points.
+RULES = ["FF21\t41", "FF42\t62", "E9\t65 301", "65 301\tE9", "AA\t61", "3000\t20", "9\t20", "200B\t", "FB03\t66 66 69", "2460\t31", "D A\t20"]
+
+
+def charsmap(rule):
+    """The map of one of SentencePiece's normal forms, or of RULES, as it writes it into models."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    folder = tempfile.mkdtemp()
+    text = os.path.join(folder, "text")
+    with open(text, "w") as file:
+        file.write("a b c ab bc abc\n" * 50)
+    given = {"normalization_rule_name": rule}
+    if rule == "small":
+        given = {"normalization_rule_tsv": os.path.join(folder, "rules")}
+        with open(given["normalization_rule_tsv"], "w") as file:
+            file.write("\n".join(RULES) + "\n")
+    sentencepiece.SentencePieceTrainer.train(input=text, model_prefix=os.path.join(folder, "m"), vocab_size=9, model_type="bpe",
+                                             minloglevel=2, **given)
+    proto = sentencepiece_model_pb2.ModelProto()
+    with open(os.path.join(folder, "m.model"), "rb") as file:
+        proto.ParseFromString(file.read())
+    return normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
+
+
+def trained(lines, size, pre_tokenizer, normalizer, **flags):
+    """Pieces with affixes."""
+    result = Tokenizer(models.BPE(unk_token="<unk>", **flags))
+    result.pre_tokenizer = pre_tokenizer
+    if normalizer is not None:
+        result.normalizer = normalizer
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=["<unk>"], show_progress=False,
+                                  **{key: value for key, value in flags.items() if key != "fuse_unk"})
+    result.train_from_iterator(lines, trainer)
+    model = json.loads(result.to_str())["model"]
+    return dict(vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]], unk_token="<unk>")
+
+
+TRAINED = ["words", "bytewords", "continued", "both"]
+
+
+def load_trained(pieces):
+    """From Python's library."""
+    lines = read_files(sorted(glob.glob(os.path.join(sysconfig.get_paths()["stdlib"], "*.py"))), MEGABYTE).split("\n")
+    for row in FAMILIES.values():
+        if row[0] in TRAINED:
+            pieces[row[0]] = trained(lines, 3000, row[2], row[1], **row[3])
 
 
 def load_pieces(options):
@@ -142,6 +201,8 @@ def load_pieces(options):
 def make(pieces, row):
     kind, normalizer, pre_tokenizer, flags, added = row
     result = Tokenizer(models.BPE(**{**pieces[kind], **flags}))
+    if isinstance(normalizer, str):
+        normalizer = charsmap(normalizer)
     if normalizer is not None:
         result.normalizer = normalizer
     if pre_tokenizer is not None:
@@ -209,6 +270,36 @@ def run_espalier(path, texts):
     return ids, "; ".join(messages[:-1][:3]), float(messages[-1].split()[1])
 
 
+def write_gguf(reference, path):
+    """Why it was refused, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        size = max(reference.get_vocab().values()) + 1
+        config = transformers.LlamaConfig(vocab_size=size, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+        transformers.LlamaForCausalLM(config).save_pretrained(folder)
+        reference.save(os.path.join(folder, "tokenizer.json"))
+        done = subprocess.run([ESPALIER, "export", folder, "--to", "gguf", "-o", path], capture_output=True, text=True)
+        return done.stderr.splitlines()[0] if done.returncode else None
+
+
+def run_llama(reference, texts):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.gguf")
+        message = write_gguf(reference, path)
+        if message:
+            return None, message, 0
+        data = b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
+        start = time.perf_counter()
+        done = subprocess.run([os.environ["LLAMA"], path, "ids"], input=data, capture_output=True)
+        if done.returncode:
+            return None, done.stderr.decode().splitlines()[0] if done.stderr else "status %d" % done.returncode, 0
+        ids, at = [], 0
+        for _ in texts:
+            count, = struct.unpack_from("<i", done.stdout, at)
+            ids.append(list(struct.unpack_from(f"<{count}i", done.stdout, at + 4)))
+            at += 4 + 4 * count
+        return ids, "", time.perf_counter() - start
+
+
 def show(text, ours, theirs, name):
     at = next((i for i, (a, b) in enumerate(zip(ours or [], theirs)) if a != b), min(len(ours or []), len(theirs)))
     print(f"  {name}: {ascii(text)[:200]}\n    id {at}: ours {(ours or ['refused'])[max(0, at - 2):at + 6]}, theirs {theirs[max(0, at - 2):at + 6]}", file=sys.stderr)
@@ -231,12 +322,18 @@ def reference_ids(reference, texts, cache):
     return result
 
 
-def compare(name, reference, texts, cache):
-    """Texts that differ, refused texts, seconds of both; None when the file is refused."""
+def encode(reference, texts, is_gguf):
+    if is_gguf:
+        return run_llama(reference, texts)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(reference.to_str())
         file.flush()
-        ours, message, seconds = run_espalier(file.name, texts)
+        return run_espalier(file.name, texts)
+
+
+def compare(name, reference, texts, cache, is_gguf):
+    """Texts that differ, refused texts, seconds of both; None when the file is refused."""
+    ours, message, seconds = encode(reference, texts, is_gguf)
     if ours is None:
         print(f"  {name}: {message}", file=sys.stderr)
         return None
@@ -258,6 +355,10 @@ RECORDED = {
     "whitespace": ("bytelevel", *FAMILIES["Strip, lower case, no accents"][1:2], FAMILIES["WhitespaceSplit"][2], {}, []),
     "words": ("bytelevel", normalizers.NFKC(), FAMILIES["Whitespace"][2], {}, []),
     "stripping": ("bytelevel", *FAMILIES["stripping added tokens, bytes"][1:]),
+    "wordends": FAMILIES["GPT-1, ends of words"],
+    "byteends": FAMILIES["CLIP, ends of words over bytes"],
+    "continued": FAMILIES["continued words with ends"],
+    "charsmap": ("prepend", "small", FAMILIES["SentencePiece's normal form"][2], {}, []),
     "trimmed": ("prepend", *FAMILIES["SentencePiece's own rules"][1:4], STRIPPING[:-1]),
 }
 
@@ -265,18 +366,27 @@ RECORDED = {
 def record(folder):
     """Writes the recorded tokenizers and what the library makes of some texts, for tests/data/test_tokenizer.c."""
     for name, row in RECORDED.items():
+        if row[0] in TRAINED:
+            record_row(folder, name, row, trained(__doc__.split("\n"), 240, row[2], row[1], **row[3]))
+            continue
         with open(os.path.join(folder, row[0] + ".json")) as file:
             model = json.load(file)["model"]
         pieces = dict(vocab=model["vocab"], merges=[tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]])
         if row[0] == "prepend":
             pieces.update(unk_token="<unk>", fuse_unk=True, byte_fallback=True)
-        reference = make({row[0]: pieces}, row)
-        reference.save(os.path.join(folder, name + ".json"), pretty=False)
-        texts = [text for text in torture() if len(text) < 200][::50][:66] + ["the garden word caf\u00e9 wordy", " " * 70 + "\n" * 9, "0x123456 = 1234567"]
-        with open(os.path.join(folder, name + ".cases.jsonl"), "w") as file:
-            for text in texts:
-                case = {"text": text, "ids": reference.encode(text, add_special_tokens=False).ids}
-                file.write(json.dumps(case, separators=(",", ":")) + "\n")
+        record_row(folder, name, row, pieces)
+
+
+def record_row(folder, name, row, pieces):
+    reference = make({row[0]: pieces}, row)
+    reference.save(os.path.join(folder, name + ".json"), pretty=False)
+    texts = [text for text in torture() if len(text) < 200][::50][:66] + ["the garden word caf\u00e9 wordy", " " * 70 + "\n" * 9, "0x123456 = 1234567"]
+    if row[1] == "small":
+        texts[:2] = ["\uff21\uff42 e\u0301 \u00e9\u0301 \u00aa\u0301 \u3000a\tb\u200bc \ufb03 \u2460\r\n\r\n\n", "e\u0301\u0301\u0301\u0301"]
+    with open(os.path.join(folder, name + ".cases.jsonl"), "w") as file:
+        for text in texts:
+            case = {"text": text, "ids": reference.encode(text, add_special_tokens=False).ids}
+            file.write(json.dumps(case, separators=(",", ":")) + "\n")
 
 
 def main():
@@ -289,8 +399,10 @@ def main():
     parser.add_argument("--text", action="append", default=[])
     parser.add_argument("--only", default="", help="rows whose name has this")
     parser.add_argument("--cache", help="a folder for what the library gave")
+    parser.add_argument("--gguf", action="store_true", help="llama.cpp's ids")
     options = parser.parse_args()
     pieces = load_pieces(options)
+    load_trained(pieces)
     rows = {name: make(pieces, row) for name, row in FAMILIES.items()}
     for item in options.json:
         name, path = item.split("=", 1)
@@ -306,7 +418,7 @@ def main():
             continue
         cells, speed = [], None
         for key, texts in sets.items():
-            result = compare(f"{name}, {key}", reference, texts, options.cache)
+            result = compare(f"{name}, {key}", reference, texts, options.cache, options.gguf)
             if result is None:
                 cells.append("refused")
                 continue

@@ -7,12 +7,13 @@ Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai i
 Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
 first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's builder, which both write fused operators of
 com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
-both is named by OPTIMUM in the environment. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
+the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
 transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
 `espalier export` writes, of the whole model and of the cut one; the architecture of the GGUF file, all names of whose tensors the
-Python package gguf knows. A cell that says no or failed has a remark.
+Python package gguf knows; by how much logits differ when espalier reads that file again, and when llama.cpp reads the GGUF files of both. A cell that says no or failed has a remark.
 """
 import inspect
 import json
@@ -45,11 +46,15 @@ FAMILIES = {  # row: model type, configuration
     "gpt_neox": ("gpt_neox", PLAIN),
     "phi": ("phi", PLAIN),
     "phi3": ("phi3", dict(GROUPED, original_max_position_embeddings=64, pad_token_id=0)),
+    "phi3, part": ("phi3", dict(GROUPED, original_max_position_embeddings=64, pad_token_id=0, partial_rotary_factor=0.5)),
     "qwen2": ("qwen2", GROUPED),
     "qwen3": ("qwen3", dict(GROUPED, head_dim=8)),
     "gemma": ("gemma", dict(GROUPED, head_dim=8)),
-    "gemma2": ("gemma2", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8)),
-    "gemma3": ("gemma3_text", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8, sliding_window=8)),
+    "gemma2": ("gemma2", dict(GROUPED, head_dim=8, query_pre_attn_scalar=8, sliding_window=8, attn_logit_softcapping=1.5,
+                              final_logit_softcapping=2.0)),
+    "gemma2, 46 layers": ("gemma2", dict(GROUPED, num_hidden_layers=46, head_dim=16, query_pre_attn_scalar=8)),
+    "gemma3": ("gemma3_text", dict(GROUPED, num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=8, sliding_window=8,
+                                   layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     "olmo": ("olmo", PLAIN),
     "olmo2": ("olmo2", PLAIN),
     "opt": ("opt", dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=48, word_embed_proj_dim=32,
@@ -251,6 +256,48 @@ def gguf_names(path, folder):
     return name
 
 
+def fused_difference(path, whole, folder):
+    """Logits of the ONNX file with the operators of opset 23, which must be read as the same model again."""
+    out, again = os.path.join(folder, "fused.onnx"), os.path.join(folder, "refused.onnx")
+    espalier("export", path, "--to", "onnx_fused", "-o", out)
+    espalier("export", out, "--to", "onnx", "-o", again)
+    if open(again, "rb").read() != open(whole, "rb").read():
+        raise RuntimeError("onnx_fused is read as another model")
+    return difference(whole, out)
+
+
+def gguf_difference(path, whole, folder):
+    """Logits of the GGUF file, read again, against those of the ONNX file."""
+    out, again = os.path.join(folder, "reread.gguf"), os.path.join(folder, "reread.onnx")
+    espalier("export", path, "--to", "gguf", "-o", out)
+    espalier("export", out, "--to", "onnx", "-o", again)
+    return difference(whole, again)
+
+
+def llama_version():
+    return subprocess.run([os.environ["LLAMA"]], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def llama_difference(path, whole, folder):
+    """Logits of the GGUF file that is written, in llama.cpp, against the ONNX file that is written; the choices must be the same."""
+    if "LLAMA" not in os.environ:
+        return "not run"
+    out = os.path.join(folder, "llama.gguf")
+    espalier("export", path, "--to", "gguf", "-o", out)
+    random, worst = np.random.default_rng(0), 0
+    for length in (1, 7, 40):
+        ids = random.integers(0, VOCABULARY, (1, length))
+        given = np.int32([length]).tobytes() + ids.astype(np.int32).tobytes()
+        done = subprocess.run([os.environ["LLAMA"], out], input=given, capture_output=True)
+        if done.returncode:
+            raise RuntimeError("llama.cpp: " + (done.stderr.decode().strip().splitlines() or ["status %d" % done.returncode])[0])
+        found, expected = np.frombuffer(done.stdout, np.float32).reshape(length, -1).astype(np.float64), logits(whole, ids)[0]
+        worst = max(worst, np.abs(found - expected).max())
+        if worst < 0.01 and not (found.argmax(-1) == expected.argmax(-1)).all():
+            raise RuntimeError("llama.cpp chooses another token")
+    return worst
+
+
 def classes_of(shape):
     """What can be pruned, each name once: h heads of a group, g key-value heads, v channels of values, ..."""
     names = {item["name"].split(".")[-1] for item in shape["classes"]}
@@ -283,7 +330,8 @@ def reload_difference(path, whole, folder):
     return worst
 
 
-COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "folder", "transformers", "cut, transformers", "GGUF"]
+COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "fused ONNX", "folder", "transformers", "cut, transformers", "GGUF",
+           "GGUF, read", "llama.cpp", "cut, llama.cpp"]
 
 
 def short(problem):
@@ -308,12 +356,16 @@ def row(name, exporter, folder):
     if shape["refused"]:
         notes.append("cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]))
     measures = {"ONNX": lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
+                "fused ONNX": lambda: fused_difference(path, again, folder),
                 "loss of the twin": lambda: loss_difference(path, folder),
                 "cut against zeroed": lambda: mask_difference(path, again, folder),
                 "folder": lambda: same_graph(saved, again, folder),
                 "transformers": lambda: reload_difference(path, again, folder),
                 "cut, transformers": lambda: reload_difference(cut, cut, folder),
-                "GGUF": lambda: gguf_names(path, folder)}
+                "GGUF": lambda: gguf_names(path, folder),
+                "GGUF, read": lambda: gguf_difference(path, again, folder),
+                "llama.cpp": lambda: llama_difference(path, again, folder),
+                "cut, llama.cpp": lambda: llama_difference(cut, cut, folder)}
     for column, measure in measures.items():
         try:
             value = measure()
@@ -345,6 +397,7 @@ def arguments():
 def print_table(rows, out):
     remarks = []
     versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
+    versions += ["llama.cpp " + llama_version()] if "LLAMA" in os.environ else []
     print("# What imports, and what takes the exports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. "
           "Models are small and have random weights; numbers are differences of logits, or of losses. Remarks are numbered below.\n"
           % ", ".join(versions), file=out)

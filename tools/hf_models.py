@@ -30,6 +30,7 @@ ROWS = [  # name of the row, model type, configuration
     ("falcon", "falcon", dict(FALCON, multi_query=True, new_decoder_architecture=False, bias=False)),
     ("falcon", "falcon", dict(FALCON, multi_query=False, alibi=True, parallel_attn=False, bias=True)),
     ("bloom", "bloom", dict(hidden_size=8, n_layer=1, n_head=2)),
+    ("mpt", "mpt", dict(d_model=8, n_layers=1, n_heads=2, max_seq_len=16)),
     ("opt", "opt", dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=12, word_embed_proj_dim=8,
                         max_position_embeddings=16)),
     ("gpt_neo", "gpt_neo", dict(hidden_size=8, num_layers=2, num_heads=2, intermediate_size=12, max_position_embeddings=16,

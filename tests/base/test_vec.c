@@ -27,6 +27,20 @@ static void keeps_items_while_growing(void **state)
     arena_release(&arena);
 }
 
+static void moves_nothing_where_there_is_room(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    VEC(int) numbers = {0};
+    VEC_MAKE_ROOM(&arena, &numbers, 100);
+    int *first = VEC_PUSH(&arena, &numbers);
+    for (int i = 1; i < 100; i++)
+        assert_int_equal(*VEC_PUSH(&arena, &numbers), 0);
+    assert_ptr_equal(first, numbers.items);
+    assert_int_equal(numbers.count, 100);
+    arena_release(&arena);
+}
+
 static void pushes_zeroed_items_after_a_removal(void **state)
 {
     (void)state;
@@ -58,6 +72,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_items_while_growing),
+        cmocka_unit_test(moves_nothing_where_there_is_room),
         cmocka_unit_test(pushes_zeroed_items_after_a_removal),
         cmocka_unit_test(reserves_without_counting),
     };

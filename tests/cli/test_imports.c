@@ -104,17 +104,17 @@ static void a_linked_model_finds_its_weights(void **state)
     json_decref(lines);
 }
 
-/* 4 GB of weights in a file that holds nothing: telling the shape reads none of them. */
-static void inspect_reads_no_weights(void **state)
+/* 4 GB of weights in a file that holds nothing: telling the shape reads none of them but some places of a
+ * head that is a copy of the embedding, half a GB each. */
+static void inspect_large(const struct fixture *f, enum tie_form tie, const char *words)
 {
-    struct fixture *f = *state;
     struct onnx_llama model = onnx_llama_default();
     struct onnx_writer w = {.is_sparse = true};
     struct builder bytes = {0};
     struct rusage before, after;
     char path[4300];
     model.layers = 8, model.hidden = 4096, model.heads = 32, model.head = 128, model.ffn = 8192;
-    model.vocabulary = 4096, model.tie = TIE_SAME_TENSOR, model.external = "weights.bin";
+    model.vocabulary = 32768, model.tie = tie, model.external = "weights.bin";
     onnx_llama_write(&w, &model);
     onnx_finish(&w, &bytes);
     write_bytes(f, "model.onnx", &bytes);
@@ -123,12 +123,18 @@ static void inspect_reads_no_weights(void **state)
     assert_true(w.sparse_length > UINT64_C(4) << 30);
     assert_int_equal(truncate(path, (off_t)w.sparse_length), 0);
     assert_int_equal(getrusage(RUSAGE_CHILDREN, &before), 0);
-    program_expect(0, "", "inspect %s/model.onnx", f->directory);
+    program_expect(0, words, "inspect %s/model.onnx", f->directory);
     assert_int_equal(getrusage(RUSAGE_CHILDREN, &after), 0);
     assert_true(after.ru_maxrss == before.ru_maxrss ||
                 after.ru_maxrss < 300000); /* kilobytes, of the largest child */
     builder_release(&bytes);
     onnx_writer_release(&w);
+}
+
+static void inspect_reads_no_weights(void **state)
+{
+    inspect_large(*state, TIE_SAME_TENSOR, "tied in the file");
+    inspect_large(*state, TIE_COPY, "in some places only");
 }
 
 /* Every command that imports takes --untrusted; without it a note says what is odd. */
@@ -154,6 +160,33 @@ static void hard_links_are_noted_or_refused(void **state)
         snprintf(line, sizeof line, commands[i], model, f->directory); /* the formats above */
         program_expect(2, "of an untrusted model has 2 hard links", "%s", line);
     }
+}
+
+/* Also when every result is in the store: the setting changes no key. */
+static void untrusted_inputs_have_no_hard_links(void **state)
+{
+    struct fixture *f = *state;
+    char path[4300], other[4300], text[8192];
+    write_model(f);
+    json_decref(fixture_run(f, ""));
+    snprintf(
+        text, sizeof text,
+        "espalier: 1\ninputs:\n  model: {model: model.onnx, tokenizer: bytes, untrusted: true}\n  text: {text: %s}\n"
+        "stages:\n  - import: {model: model}\n  - evaluate: {data: text, length: 64}\n",
+        f->text);
+    fixture_write_file(f, "p.yaml", text);
+    json_t *lines = fixture_run(f, "");
+    assert_int_equal(status_of(lines, "import"), 'c');
+    json_decref(lines);
+    snprintf(path, sizeof path, "%s/weights.bin", f->directory);
+    snprintf(other, sizeof other, "%s/other.bin", f->directory);
+    assert_int_equal(link(path, other), 0);
+    program_expect(2, "of an untrusted model has 2 hard links", "run %s --device cpu", f->yaml);
+    fixture_write_file(
+        f, "s.yaml",
+        "espalier: 1\ninputs:\n  model: {model: model.onnx, tokenizer: bytes, untrusted: true}\n"
+        "search: {base: {model: model}, grid: {ffn: [8]}, budget: {parameters: {target: 1e6, tolerance: 0.9}}}\n");
+    program_expect(2, "of an untrusted model has 2 hard links", "search %s/s.yaml", f->directory);
 }
 
 static void an_error_of_an_import_is_told_once(void **state)
@@ -216,6 +249,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_linked_model_finds_its_weights),
         FIXTURE_TEST(inspect_reads_no_weights),
         FIXTURE_TEST(hard_links_are_noted_or_refused),
+        FIXTURE_TEST(untrusted_inputs_have_no_hard_links),
         FIXTURE_TEST(an_error_of_an_import_is_told_once),
         FIXTURE_TEST(a_damaged_weight_is_an_error_that_names_it),
     };

@@ -51,11 +51,32 @@ static void check_cases(const char *name)
 static void encodes_as_the_reference_library(void **state)
 {
     (void)state;
-    const char *names[] = {"bytelevel",  "wholewords", "digits",      "metaspace", "prepend",
-                           "unfused",    "fused",      "punctuation", "nested",    "possessive",
-                           "whitespace", "words",      "stripping",   "trimmed"};
+    const char *names[] = {"bytelevel", "wholewords",  "digits",   "metaspace",  "prepend",    "unfused",
+                           "fused",     "punctuation", "nested",   "possessive", "whitespace", "words",
+                           "stripping", "trimmed",     "wordends", "byteends",   "continued",  "charsmap"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         check_cases(names[i]);
+}
+
+/* Where words end is a space, in front of those that begin one where prefixes tell. */
+static void decodes_affixes_as_spaces(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"wordends", "byteends", "continued"};
+    static const char *const expected[] = {"needs tokenizers , and text ", "needs tokenizers , and text ",
+                                           "needs tokenizers , and text "};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct trace trace = {0};
+        struct token_list ids = {0};
+        struct builder text = {0};
+        struct tokenizer *t = open_one(names[i]);
+        assert_ok(tokenizer_encode(t, STR("needs tokenizers, and text"), &ids, &trace), &trace);
+        assert_ok(tokenizer_decode(t, ids.items, ids.count, &text, &trace), &trace);
+        assert_string_equal(builder_text(&text), expected[i]);
+        builder_release(&text);
+        token_list_release(&ids);
+        tokenizer_close(t);
+    }
 }
 
 static void decodes_what_it_encoded(void **state)
@@ -211,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_as_the_reference_library),
+        cmocka_unit_test(decodes_affixes_as_spaces),
         cmocka_unit_test(decodes_what_it_encoded),
         cmocka_unit_test(bytes_takes_any_bytes),
         cmocka_unit_test(bytes_as_a_file_means_the_same),

@@ -220,9 +220,24 @@ static void renumbers_or_drops_the_template(void **state)
     release_case(&c);
 }
 
+static void leaves_words_with_affixes_alone(void **state)
+{
+    (void)state;
+    struct case_ c = make_case("wordends", 256);
+    struct builder text = {0};
+    struct tokenizer_reduction report;
+    struct trace trace = {0};
+    assert_fails(
+        tokenizer_reduce(&text, &report, c.tokenizer, c.keep, c.count, TOKENIZER_REFUSE_LOSS, &trace),
+        UNSUPPORTED, &trace, "end_of_word_suffix");
+    builder_release(&text);
+    release_case(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leaves_words_with_affixes_alone),
         cmocka_unit_test(encodes_with_kept_tokens_only),
         cmocka_unit_test(keeping_everything_changes_nothing),
         cmocka_unit_test(refuses_to_lose_bytes_unless_told),

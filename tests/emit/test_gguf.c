@@ -443,6 +443,42 @@ static void an_unnamed_pretokenizer_is_refused_where_something_merges(void **sta
     free(file.bytes);
 }
 
+#define NORMAL(normalizer, member, merges)                                          \
+    "{\"normalizer\":" normalizer                                                   \
+    ",\"pre_tokenizer\":" BYTE_LEVEL("true") ",\"model\":{\"type\":\"BPE\"," member \
+                                             "\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":" merges "}}"
+
+/* Readers do not compose characters, a note says so; any other step would be missed. */
+static void composing_is_left_out_and_other_steps_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    refuse_tokenizer(f, NORMAL("{\"type\":\"NFKC\"}", "", "[\"a b\"]"), UNSUPPORTED,
+                     "a normaliser other than NFC");
+    graph_destroy(f->graph);
+    assert_int_equal(mkdir(f->directory, 0700), 0);
+    refuse_tokenizer(f, NORMAL("null", "\"end_of_word_suffix\":\"</w>\",", "[\"a b\"]"), UNSUPPORTED,
+                     "end_of_word_suffix");
+    graph_destroy(f->graph);
+    assert_int_equal(mkdir(f->directory, 0700), 0);
+    struct file file = write_with_tokenizer(f, NORMAL("{\"type\":\"NFC\"}", "", "[\"a b\"]"));
+    assert_text(&file, "tokenizer.ggml.pre", "gpt-2");
+    free(file.bytes);
+}
+
+/* A cut at blanks, of which the normaliser has left none. */
+static void a_cut_at_marked_blanks_does_nothing(void **state)
+{
+    struct file file = write_with_tokenizer(
+        *state,
+        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK "\"},"
+        "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":"
+        "\"MergedWithPrevious\",\"invert\":false},\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,"
+        "\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}");
+    assert_text(&file, "tokenizer.ggml.model", "llama");
+    assert_int_equal(find_key(&file, "tokenizer.ggml.add_space_prefix")->value[0], 0);
+    free(file.bytes);
+}
+
 static void a_token_beyond_the_vocabulary_is_refused(void **state)
 {
     refuse_tokenizer(*state, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"x\":50},\"merges\":[]}}", INVALID,
@@ -469,6 +505,8 @@ int main(void)
         TEST(merges_over_bytes_stand_with_a_blank),
         TEST(digits_apart_are_known_by_name),
         TEST(an_unnamed_pretokenizer_is_refused_where_something_merges),
+        TEST(composing_is_left_out_and_other_steps_are_refused),
+        TEST(a_cut_at_marked_blanks_does_nothing),
         TEST(a_token_beyond_the_vocabulary_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

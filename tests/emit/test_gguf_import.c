@@ -7,6 +7,7 @@
 #include <math.h>
 
 static struct trace trace;
+enum { GGUF_MODELS = 19 }; /* of hf_models; the others are refused for good reasons (test_hf_forms.c) */
 
 struct written {
     struct import_fixture f;
@@ -49,6 +50,41 @@ static void floats_come_back_as_they_were(void **state)
     builder_release(&first);
     builder_release(&second);
     written_release(&w);
+}
+
+/* What the transformers library computes of each model, computed of the GGUF file that is made of it. */
+static void all_architectures_come_back(void **state)
+{
+    (void)state;
+    uint32_t written = 0;
+    for (size_t i = 0; i < hf_model_count; i++) {
+        struct import_fixture f;
+        struct imported_model first, second;
+        struct emitted emitted = {0};
+        static const struct emit_gguf_options options = {.bos = -1, .eos = -1};
+        import_fixture_create(&f);
+        hf_model_write(&f, &hf_models[i], 0);
+        assert_ok(frontend_import(&first, f.directory, NULL, &trace), &trace);
+        struct trace refusal = {0};
+        if (emit_gguf_check(first.graph, EMIT_REFUSES_MISSING, &refusal) == OK) {
+            char *path = path_join(f.directory, "model.gguf");
+            written++;
+            assert_ok(emit_gguf(&emitted, path, first.graph, &options, &trace), &trace);
+            assert_ok(frontend_import(&second, path, NULL, &trace), &trace);
+            double *logits = evaluate(second.graph, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+            const double *last = logits + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS;
+            for (int64_t k = 0; k < HF_MODEL_WORDS; k++)
+                if (!(fabs(last[k] - hf_models[i].logits[k]) < 2e-6))
+                    fail_msg("%s: logit %d is %.9g, expected %.9g", hf_models[i].name, (int)k, last[k],
+                             hf_models[i].logits[k]);
+            free(logits), free(path);
+            imported_model_release(&second);
+            emitted_release(&emitted);
+        }
+        imported_model_release(&first);
+        import_fixture_release(&f);
+    }
+    assert_int_equal(written, GGUF_MODELS);
 }
 
 static void smaller_types_come_back_rounded(void **state)
@@ -112,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floats_come_back_as_they_were),
+        cmocka_unit_test(all_architectures_come_back),
         cmocka_unit_test(smaller_types_come_back_rounded),
         cmocka_unit_test(the_tokenizer_comes_along),
     };

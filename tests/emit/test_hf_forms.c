@@ -294,6 +294,31 @@ static void name_the_field_that_cannot_say_it(void **state)
            "hidden_size (3) must be a multiple of num_attention_heads (2)");
 }
 
+/* transformers takes the token that an architecture pads with by default from the embedding, so it must be in
+ * it or none: the defaults of these are those of large vocabularies. */
+static void do_not_pad_with_a_token_beyond_the_vocabulary(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool says_none;
+    } cases[] = {{"smollm3", true}, {"qwen2", false}, {"opt", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct hf_model *model = hf_models;
+        struct folders f;
+        while (strcmp(model->name, cases[i].name) != 0)
+            model++;
+        folders_create(&f, model);
+        write_second(&f, f.model.graph);
+        json_t *config = read_config(f.second);
+        json_t *padding = json_object_get(config, "pad_token_id");
+        assert_int_equal(json_is_null(padding), cases[i].says_none);
+        assert_int_equal(padding != NULL, cases[i].says_none);
+        json_decref(config);
+        folders_release(&f);
+    }
+}
+
 /* The whole content of the GGUF file of a graph; heap. */
 static uint8_t *write_gguf(struct folders *f, size_t *size)
 {
@@ -333,11 +358,19 @@ static void are_written_as_gguf_where_it_has_the_architecture(void **state)
         const char *name, *key;
         bool is_stacked;
     } cases[] = {
-        {"qwen2", "qwen2.block_count", false},       {"qwen3", "qwen3.block_count", false},
-        {"gemma", "gemma.block_count", false},       {"nemotron", "nemotron.block_count", false},
-        {"stablelm", "stablelm.block_count", false}, {"phi", "phi2.rope.dimension_count", false},
-        {"olmo2", "olmo2.block_count", false},       {"gpt_neox", "gptneox.use_parallel_residual", true},
-        {"bloom", "bloom.block_count", true},        {"gpt2", "gpt2.block_count", true},
+        {"qwen2", "qwen2.block_count", false},
+        {"qwen3", "qwen3.block_count", false},
+        {"gemma", "gemma.block_count", false},
+        {"nemotron", "nemotron.block_count", false},
+        {"stablelm", "stablelm.block_count", false},
+        {"phi", "phi2.rope.dimension_count", false},
+        {"gemma2", "gemma2.attention.sliding_window_pattern", false},
+        {"gemma3_text", "gemma3.rope.freq_base_swa", false},
+        {"olmo", "olmo.attention.layer_norm_epsilon", false},
+        {"olmo2", "olmo2.block_count", false},
+        {"gpt_neox", "gptneox.use_parallel_residual", true},
+        {"bloom", "bloom.block_count", true},
+        {"gpt2", "gpt2.block_count", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct hf_model *model = hf_models;
@@ -368,12 +401,72 @@ static void refuse_gguf(const char *name, const char *words)
     folders_release(&f);
 }
 
+/* GGUF says "all but every n-th", and layers that were not taken out in step no longer are that. */
+static void windows_out_of_step_are_refused(void **state)
+{
+    (void)state;
+    struct folders f;
+    struct hf_model model = *hf_models;
+    for (size_t i = 0; i < hf_model_count; i++)
+        if (strcmp(hf_models[i].name, "gemma2") == 0)
+            model = hf_models[i];
+    struct str config = str_from(model.config), types = STR("\"sliding_attention\", \"full_attention\"");
+    const char *found = memmem(config.data, config.length, types.data, types.length);
+    struct builder other = {0};
+    assert_non_null(found);
+    builder_add(&other, config.data, (size_t)(found - config.data));
+    builder_add_text(&other, "\"full_attention\", \"sliding_attention\"");
+    builder_add_text(&other, found + types.length);
+    model.config = builder_text(&other);
+    folders_create(&f, &model);
+    assert_fails(emit_gguf_check(f.model.graph, EMIT_REFUSES_MISSING, &f.trace), UNSUPPORTED, &f.trace,
+                 "gemma2: all layers but every n-th have a window (sliding_window_pattern)");
+    folders_release(&f);
+    builder_release(&other);
+}
+
 static void are_refused_where_gguf_has_none(void **state)
 {
     (void)state;
     refuse_gguf("opt", "The nearest is gpt2: its activation is gelu_new");
-    refuse_gguf("gemma2", "soft caps");
     refuse_gguf("smollm3", "no_rope_layers");
+    refuse_gguf("gpt_neo", "it has no layer_types");
+    refuse_gguf("starcoder2", "its attention has no sliding_window, found one of 3");
+}
+
+static bool file_says(const struct folders *f, const char *word)
+{
+    size_t size;
+    uint8_t *file = model_read_file(f->first.directory, "fused.onnx", &size);
+    bool found = has_bytes(file, size, word, strlen(word));
+    free(file);
+    return found;
+}
+
+/* As ONNX with the operators of opset 23: read again they compute what the transformers library does.
+ * Attention with soft caps or slopes has no such operator. */
+static void come_back_from_fused_operators(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < hf_model_count; i++) {
+        struct folders f;
+        struct emitted emitted = {0};
+        struct imported_model again;
+        folders_create(&f, &hf_models[i]);
+        const char *name = hf_models[i].name;
+        char *path = path_join(f.first.directory, "fused.onnx");
+        assert_ok(emit_onnx_fused(&emitted, path, f.model.graph, &f.trace), &f.trace);
+        assert_ok(frontend_import_onnx(&again, path, NULL, &f.trace), &f.trace);
+        double *logits = evaluate(again.graph, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
+        expect_close(name, logits + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS, hf_models[i].logits);
+        bool has_slopes = strstr(hf_models[i].config, "\"alibi\": true") || strcmp(name, "bloom") == 0;
+        assert_int_equal(file_says(&f, "q_num_heads"), strcmp(name, "gemma2") != 0 && !has_slopes);
+        assert_int_equal(file_says(&f, "RotaryEmbedding"), import_find_tensor(&f.model, "inv_freq") != NULL);
+        free(logits), free(path);
+        imported_model_release(&again);
+        emitted_release(&emitted);
+        folders_release(&f);
+    }
 }
 
 int main(void)
@@ -384,7 +477,10 @@ int main(void)
         cmocka_unit_test(make_up_for_what_the_configuration_computes),
         cmocka_unit_test(fill_up_what_a_layer_has_lost),
         cmocka_unit_test(name_the_field_that_cannot_say_it),
+        cmocka_unit_test(do_not_pad_with_a_token_beyond_the_vocabulary),
         cmocka_unit_test(are_written_as_gguf_where_it_has_the_architecture),
+        cmocka_unit_test(come_back_from_fused_operators),
+        cmocka_unit_test(windows_out_of_step_are_refused),
         cmocka_unit_test(are_refused_where_gguf_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

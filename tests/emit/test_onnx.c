@@ -311,7 +311,7 @@ static void large_weights_go_to_aligned_places_beside_the_model(void **state)
     size_t size, data_size;
     struct graph *graph = model_create(&grouped);
     const struct onnx_limits limits = {1000, 128};
-    assert_ok(onnx_file_write(&f->emitted, f->path, graph, &limits, &f->trace), &f->trace);
+    assert_ok(onnx_file_write(&f->emitted, f->path, graph, ONNX_PLAIN, &limits, &f->trace), &f->trace);
     assert_int_equal(f->emitted.files.count, 2);
     assert_string_equal(f->emitted.files.items[0].name, "model.onnx");
     assert_string_equal(f->emitted.files.items[1].name, "model.onnx.data");

@@ -474,7 +474,7 @@ static void becomes_a_model_or_says_why_not(void **state)
     s.more_key = "split.count";
     expect_small(&s, UNSUPPORTED, "split.count");
     s.more_key = "llama.rope.dimension_count";
-    expect_small(&s, UNSUPPORTED, "expected one size");
+    expect_small(&s, UNSUPPORTED, "expected all");
     s = usual;
     s.heads = 3;
     expect_small(&s, INVALID, "blk.0.attn_q.weight");
