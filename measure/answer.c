@@ -156,7 +156,7 @@ static enum status open_rows(struct batch_of_rows *b, struct answerer *a, uint32
     *b = (struct batch_of_rows){.rows = requests < most ? requests : most, .length = length};
     size_t count = (size_t)b->rows * length;
     TRY(loss_graph_build(&b->graph, a->model, (int64_t)count, with_logits ? LOSS_EACH_AND_LOGITS : LOSS_EACH,
-                         trace));
+                         NULL, trace));
     struct dim_binding dims[2];
     uint32_t dim_count = session_dims(dims, b->graph, b->rows, length);
     TRY(session_create(&b->session, a->executor, b->graph, dims, dim_count, SESSION_UPLOAD, trace));

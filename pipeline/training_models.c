@@ -36,7 +36,7 @@ static enum status read_losses(struct training_models *m, struct stage_run *stag
                                struct trace *trace)
 {
     const struct stage_entry *e = stage->entry;
-    struct losses_teacher teacher = {0};
+    struct teacher_source teacher = {0};
     if (e->teacher_count > 0 && m->kept[route].from)
         teacher.kept = &m->kept[route].info;
     else if (e->teacher_count > 0)

@@ -20,22 +20,31 @@ struct fixture {
 
 enum { LAYERS = 2, HIDDEN = 20, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 6, FFN = 14, VOCAB = 256 };
 
-static inline void fixture_create(struct fixture *f)
+/* The caller destroys it. */
+static inline struct graph *fixture_model(struct arena *arena, uint32_t layers, uint32_t vocab, uint64_t seed)
 {
     struct trace trace = {0};
-    struct arch arch = {.layers = LAYERS,
+    struct graph *model;
+    struct arch arch = {.layers = layers,
                         .hidden = HIDDEN,
                         .heads = HEADS,
                         .kv_heads = KV_HEADS,
                         .head_dim = HEAD_DIM,
                         .ffn = FFN,
-                        .vocab = VOCAB};
-    *f = (struct fixture){0};
-    assert_ok(arch_build(&f->model, &arch, &trace), &trace);
+                        .vocab = vocab};
+    assert_ok(arch_build(&model, &arch, &trace), &trace);
     struct init_plan plan;
-    struct init_options options = {.seed = 5, .deviation = 0.3f};
-    assert_ok(init_plan_make(&plan, &f->arena, f->model, &options, &trace), &trace);
-    init_fill(&plan, f->model);
+    struct init_options options = {.seed = seed, .deviation = 0.3f};
+    assert_ok(init_plan_make(&plan, arena, model, &options, &trace), &trace);
+    init_fill(&plan, model);
+    return model;
+}
+
+static inline void fixture_create(struct fixture *f)
+{
+    struct trace trace = {0};
+    *f = (struct fixture){0};
+    f->model = fixture_model(&f->arena, LAYERS, VOCAB, 5);
     assert_ok(cpu_executor_create(&f->executor, (struct cpu_options){.threads = 2}, &trace), &trace);
     f->directory = test_directory_create();
     char path[4200];
