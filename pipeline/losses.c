@@ -89,13 +89,16 @@ enum status losses_read(struct losses *out, struct arena *arena, const struct se
     return read_states(out, arena, settings, student, teacher->model, trace);
 }
 
-const char *losses_name(struct arena *arena, const struct losses *losses, uint32_t index)
+const char *losses_name(struct arena *arena, const struct losses *losses, uint32_t routes, uint32_t index)
 {
     if (index < losses->objective_count)
         return objective_table[losses->objectives[index].kind].name;
     const struct state_pair *pair = &losses->states.pairs[index - losses->objective_count];
     if (pair->kind == STATE_KIND_embedding)
         return state_table[pair->kind].name;
+    for (uint32_t i = 1; i < routes; i++)
+        if (losses[i].states.pairs[index - losses->objective_count].teacher != pair->teacher)
+            return arena_printf(arena, "%s.%" PRIu32, state_table[pair->kind].name, pair->student);
     return arena_printf(arena, "%s.%" PRIu32 "-%" PRIu32, state_table[pair->kind].name, pair->student,
                         pair->teacher);
 }

@@ -18,8 +18,8 @@ enum status losses_read(struct losses *out, struct arena *arena, const struct se
                         const struct model *student, const struct teacher_source *teacher,
                         struct trace *trace) MUST_CHECK;
 
-/* A name for loss `index` of a step in records: "ce", "forward_kl", "block.0-1" (student's layer, teacher's).
- */
-const char *losses_name(struct arena *arena, const struct losses *losses, uint32_t index);
+/* A name for loss `index` of a step in records: "ce", "forward_kl", "block.0-1" (student's layer, teacher's;
+ * of `routes` teachers whose layers differ the student's only). */
+const char *losses_name(struct arena *arena, const struct losses *losses, uint32_t routes, uint32_t index);
 
 #endif

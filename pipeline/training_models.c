@@ -98,7 +98,6 @@ static struct trainer_spec plain_spec(const struct stage_entry *e, uint32_t phas
                                           .length = training_integer(e, phase, "length"),
                                           .lanes = (uint32_t)settings_integer(s, "lanes")},
                                  .batch = (uint32_t)training_integer(e, phase, "batch"),
-                                 .memory = (int64_t)settings_real(s, "memory"),
                                  .schedule = schedule_of(e, phase, peak),
                                  .first = training_first_step(e, phase),
                                  .adamw = {.beta1 = (float)settings_real(s, "optimizer.beta1"),
@@ -114,14 +113,14 @@ struct trainer_spec training_models_spec(const struct training_models *models, c
     struct trainer_spec spec = plain_spec(e, phase, training_rate(e, phase));
     spec.step.student = models->student.graph;
     spec.step.route_count = models->routes;
-    spec.step.states = models->losses[0].states;
     for (uint32_t i = 0; i < models->routes; i++)
         spec.step.routes[i] = (struct step_route){.teachers = &models->graphs[i],
                                                   .teacher_count = models->graphs[i] != NULL,
                                                   .objectives = models->losses[i].objectives,
                                                   .objective_count = models->losses[i].objective_count,
                                                   .kept = models->kept[i].info.form.kept,
-                                                  .vocabulary = models->losses[i].vocabulary};
+                                                  .vocabulary = models->losses[i].vocabulary,
+                                                  .states = models->losses[i].states};
     return spec;
 }
 

@@ -61,6 +61,42 @@ static void every_loss_makes_another_student(void **state)
         free(ids[i]);
 }
 
+static char *student_of_teachers(const struct fixture *f, const char *teachers)
+{
+    char text[8192];
+    snprintf(
+        text, sizeof text,
+        "espalier: 1\nseed: 5\ninputs:\n  text: {text: %s}\n  again: {text: %s, part: train}\nstages:\n"
+        "  - init: {as: teacher, arch: {layers: 4, hidden: 24, heads: 2, kv_heads: 1, ffn: 24}, "
+        "tokenizer: bytes, seed: 1}\n"
+        "  - init: {as: wider, arch: {layers: 5, hidden: 32, heads: 2, kv_heads: 1, ffn: 24}, "
+        "tokenizer: bytes, seed: 2}\n"
+        "  - init: {as: student, arch: {layers: 3, hidden: 16, heads: 2, kv_heads: 1, ffn: 24}, "
+        "tokenizer: bytes}\n"
+        "  - distill: {teacher: %s, data: {text: 1, again: 1}, steps: 3, batch: 4, micro: 2, length: 32, "
+        "loss: {states: {at: [embedding, block]}}}\n",
+        f->text, f->text, teachers);
+    fixture_write_file(f, "p.yaml", text);
+    json_t *lines = fixture_run(f, "");
+    char *id = distilled_id(lines);
+    json_decref(lines);
+    return id;
+}
+
+/* Hidden states go to the teacher of the tag; one teacher of all tags is one without tags. */
+static void states_of_several_teachers_are_learnt(void **state)
+{
+    struct fixture *f = *state;
+    char *one = student_of_teachers(f, "teacher"),
+         *same = student_of_teachers(f, "{text: teacher, again: teacher}"),
+         *two = student_of_teachers(f, "{text: teacher, again: wider}");
+    assert_string_equal(one, same);
+    assert_string_not_equal(one, two);
+    free(one);
+    free(same);
+    free(two);
+}
+
 static void padding_is_compared_only_on_request(void **state)
 {
     struct fixture *f = *state;
@@ -126,6 +162,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(every_loss_makes_another_student),
+        FIXTURE_TEST(states_of_several_teachers_are_learnt),
         FIXTURE_TEST(padding_is_compared_only_on_request),
         FIXTURE_TEST(layers_that_are_not_there_are_refused),
         FIXTURE_TEST(a_teacher_of_another_tokenizer_is_refused),
