@@ -63,7 +63,7 @@ static void every_loss_makes_another_student(void **state)
 
 static char *student_of_teachers(const struct fixture *f, const char *teachers)
 {
-    char text[8192];
+    char text[16384];
     snprintf(
         text, sizeof text,
         "espalier: 1\nseed: 5\ninputs:\n  text: {text: %s}\n  again: {text: %s, part: train}\nstages:\n"
