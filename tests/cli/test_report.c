@@ -121,7 +121,7 @@ static void intervals_are_those_of_windows(void **state)
     struct builder page = read_page(f);
     snprintf(words, sizeof words, ">%.4f \xc2\xb1 %.4f<", loss, reach);
     expect(&page, words);
-    snprintf(words, sizeof words, "(%.4g – %.4g)<", exp(loss - reach), exp(loss + reach));
+    snprintf(words, sizeof words, "(%#.4g – %#.4g)<", exp(loss - reach), exp(loss + reach));
     expect(&page, words);
     builder_release(&page);
     json_decref(lines);
