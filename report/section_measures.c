@@ -42,8 +42,8 @@ static struct str perplexity(struct arena *arena, const json_t *report, const js
     if (!json_object_get(errors, "loss_error"))
         return printed(arena, report, "perplexity");
     double loss = number(report, "loss"), reach = 1.96 * number(errors, "loss_error");
-    return str_from(arena_printf(arena, "%#.4g (%#.4g – %#.4g)", number(report, "perplexity"), exp(loss - reach),
-                                 exp(loss + reach)));
+    return str_from(arena_printf(arena, "%#.4g (%#.4g – %#.4g)", number(report, "perplexity"),
+                                 exp(loss - reach), exp(loss + reach)));
 }
 
 /* What a stage measured, and what intervals are made of; NULL where there is none. Release both. */
