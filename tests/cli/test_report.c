@@ -140,10 +140,10 @@ static void distances_from_a_teacher_are_shown(void **state)
     const struct fixture *f = *state;
     char words[128];
     fixture_write(f, ", steps: 30, optimizer: {adamw: {lr: 0.03}}",
-                  "  - evaluate: {as: apart, data: text, length: 64, teacher: train}\n");
+                  "  - evaluate: {as: apart, data: text, length: 64, teacher: init}\n");
     json_t *run = fixture_run(f, "--quiet");
     struct outcome o =
-        program_run("eval %s:prune --teacher %s:train --text %s --length 64 --json -q --device cpu", f->yaml,
+        program_run("eval %s:prune --teacher %s:init --text %s --length 64 --json -q --device cpu", f->yaml,
                     f->yaml, f->text);
     assert_int_equal(o.exit_status, 0);
     json_t *lines = json_lines(&o.out);
