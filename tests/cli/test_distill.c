@@ -106,6 +106,14 @@ static void padding_is_compared_only_on_request(void **state)
     program_expect(2, "say vocab: shared", "run %s --device cpu", f->yaml);
     write_pipeline(f, ", vocab: 260", ", vocab: shared");
     json_decref(fixture_run(f, ""));
+    write_pipeline(f, ", vocab: 260",
+                   ", vocab: shared}\n  - evaluate: {data: text, length: 32, teacher: teacher");
+    program_expect(2, "p.yaml:10:15: vocab: the student's logits are of 256 tokens, the teacher's of 260",
+                   "run %s --device cpu", f->yaml);
+    write_pipeline(
+        f, ", vocab: 260",
+        ", vocab: shared}\n  - evaluate: {data: text, length: 32, teacher: teacher, vocab: shared");
+    json_decref(fixture_run(f, ""));
 }
 
 static void layers_that_are_not_there_are_refused(void **state)
