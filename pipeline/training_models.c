@@ -41,8 +41,11 @@ static enum status read_losses(struct training_models *m, struct stage_run *stag
         teacher.kept = &m->kept[route].info;
     else if (e->teacher_count > 0)
         teacher.model = &m->teachers[same_teacher(e, route)];
-    return losses_read(&m->losses[route], &stage->arena, &e->settings, &m->student,
-                       e->teacher_count > 0 ? &teacher : NULL, trace);
+    enum status status = losses_read(&m->losses[route], &stage->arena, &e->settings, &m->student,
+                                     e->teacher_count > 0 ? &teacher : NULL, trace);
+    if (status != OK && e->teacher_count > 1)
+        trace_add(trace, "with the teacher of \"%s\"", e->teachers[route].tag);
+    return status;
 }
 
 enum status training_models_open(struct training_models *out, struct stage_run *stage, struct trace *trace)

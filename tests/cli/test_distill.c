@@ -61,7 +61,7 @@ static void every_loss_makes_another_student(void **state)
         free(ids[i]);
 }
 
-static char *student_of_teachers(const struct fixture *f, const char *teachers)
+static void write_teachers(const struct fixture *f, const char *teachers, const char *layers)
 {
     char text[16384];
     snprintf(
@@ -74,9 +74,14 @@ static char *student_of_teachers(const struct fixture *f, const char *teachers)
         "  - init: {as: student, arch: {layers: 3, hidden: 16, heads: 2, kv_heads: 1, ffn: 24}, "
         "tokenizer: bytes}\n"
         "  - distill: {teacher: %s, data: {text: 1, again: 1}, steps: 3, batch: 4, micro: 2, length: 32, "
-        "loss: {states: {at: [embedding, block]}}}\n",
-        f->text, f->text, teachers);
+        "loss: {states: {at: [embedding, block]%s}}}\n",
+        f->text, f->text, teachers, layers);
     fixture_write_file(f, "p.yaml", text);
+}
+
+static char *student_of_teachers(const struct fixture *f, const char *teachers)
+{
+    write_teachers(f, teachers, "");
     json_t *lines = fixture_run(f, "");
     char *id = distilled_id(lines);
     json_decref(lines);
@@ -92,6 +97,10 @@ static void states_of_several_teachers_are_learnt(void **state)
          *two = student_of_teachers(f, "{text: teacher, again: wider}");
     assert_string_equal(one, same);
     assert_string_not_equal(one, two);
+    write_teachers(f, "{text: wider, again: teacher}", ", student: 1, teacher: 4");
+    program_expect(
+        2, "loss.states.teacher: expected layers from 0 to 3, found 4\n  with the teacher of \"again\"",
+        "run %s --device cpu", f->yaml);
     free(one);
     free(same);
     free(two);
