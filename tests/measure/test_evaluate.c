@@ -1,5 +1,6 @@
 /* The loss of measure_evaluate against cross-entropy in double over the logits of the plain model. */
 #include "measure/evaluate.h"
+#include "measure/loss_graph.h"
 #include "measure/session.h"
 #include "tests/measure/fixture.h"
 #include <math.h>
@@ -243,6 +244,34 @@ static void padding_of_both_takes_no_part(void **state)
     compare_with_teacher(VOCAB + 24, VOCAB - 40, VOCAB - 40);
 }
 
+/* Of 1344 tokens, logits of model and teacher are there for 512 at a time. */
+static void no_logits_of_all_tokens_exist(void **state)
+{
+    (void)state;
+    enum { LENGTH = 96, ROWS = 14, CHUNK = 512 };
+    struct fixture f;
+    struct trace trace = {0};
+    struct graph *graph;
+    uint32_t found = 0;
+    fixture_create(&f);
+    struct graph *teacher = fixture_model(&f.arena, LAYERS + 1, VOCAB + 24, 17);
+    struct loss_teacher with = {teacher, VOCAB};
+    assert_ok(loss_graph_build(&graph, f.model, LENGTH * ROWS, LOSS_SUM_AND_EACH, &with, &trace), &trace);
+    for (uint32_t i = 0; i < graph->values.count; i++) {
+        const struct value *v = graph_value(graph, i);
+        int64_t last = v->rank > 0 ? dims_size(&graph->dims, v->axes[v->rank - 1]) : 0;
+        if (v->origin != VALUE_NODE || (last != VOCAB && last != VOCAB + 24))
+            continue;
+        found++;
+        assert_int_equal(v->rank, 2);
+        assert_in_range(dims_size(&graph->dims, v->axes[0]), 1, CHUNK);
+    }
+    assert_true(found >= 6); /* of three chunks, both sides */
+    graph_destroy(graph);
+    graph_destroy(teacher);
+    fixture_release(&f);
+}
+
 static void a_model_is_no_way_from_itself(void **state)
 {
     (void)state;
@@ -317,6 +346,7 @@ int main(void)
         cmocka_unit_test(divergence_from_a_teacher_agrees_with_double),
         cmocka_unit_test(padding_of_a_teacher_takes_no_part),
         cmocka_unit_test(padding_of_both_takes_no_part),
+        cmocka_unit_test(no_logits_of_all_tokens_exist),
         cmocka_unit_test(a_model_is_no_way_from_itself),
         cmocka_unit_test(refuses_a_teacher_of_another_vocabulary),
         cmocka_unit_test(refuses_divergences_that_overflow),
