@@ -7,17 +7,56 @@
 
 static void print_result(const struct command *command, const struct evaluation *e)
 {
-    if (command_is_json(command))
-        print_json(json_pack("{s:f,s:f,s:f,s:f,s:I,s:I,s:I}", "loss", e->loss, "loss_error", e->error,
-                             "perplexity", e->perplexity, "bits_per_byte", e->bits_per_byte, "tokens",
-                             (json_int_t)e->tokens, "bytes", (json_int_t)e->bytes, "windows",
-                             (json_int_t)e->window_count));
-    else
-        printf(
-            "loss %.4f +- %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu "
-            "bytes)\n",
-            e->loss, e->error, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
-            (unsigned long long)e->bytes);
+    bool compares = command_option(command, "teacher") != NULL;
+    if (command_is_json(command)) {
+        json_t *json =
+            json_pack("{s:f,s:f,s:f,s:f,s:I,s:I,s:I}", "loss", e->loss, "loss_error", e->error, "perplexity",
+                      e->perplexity, "bits_per_byte", e->bits_per_byte, "tokens", (json_int_t)e->tokens,
+                      "bytes", (json_int_t)e->bytes, "windows", (json_int_t)e->window_count);
+        if (compares)
+            json_object_update_new(json, json_pack("{s:f,s:f,s:f,s:f}", "divergence", e->divergence,
+                                                   "divergence_error", e->divergence_error, "agreement",
+                                                   e->agreement, "agreement_error", e->agreement_error));
+        print_json(json);
+        return;
+    }
+    printf("loss %.4f +- %.4f nats per token, perplexity %.4f, %.4f bits per byte, over %llu tokens (%llu "
+           "bytes)\n",
+           e->loss, e->error, e->perplexity, e->bits_per_byte, (unsigned long long)e->tokens,
+           (unsigned long long)e->bytes);
+    if (compares)
+        printf("divergence from the teacher %.4f +- %.4f nats per token, the same likeliest token %.4f +- "
+               "%.4f\n",
+               e->divergence, e->divergence_error, e->agreement, e->agreement_error);
+}
+
+/* The teacher must read the same ids as the same text, as far as that can be known. */
+static enum status check_teacher(const struct command *command, const struct model_source *teacher,
+                                 const struct tokenizer *tokenizer, struct trace *trace)
+{
+    struct tokenizer *own = NULL;
+    const char *name = command_option(command, "teacher");
+    if (command_option(command, "tokenizer"))
+        return OK;
+    TRY(model_source_tokenizer(&own, teacher, NULL, trace));
+    bool differs = own && !hash128_equal(tokenizer_hash(own), tokenizer_hash(tokenizer));
+    tokenizer_close(own);
+    return differs ? status_fail(trace, INVALID, "%s and its teacher %s have different tokenizers",
+                                 command->arguments[0], name)
+                   : OK;
+}
+
+/* Opens what --teacher names, if anything. */
+static enum status open_teacher(struct model_source *out, const struct command *command,
+                                const struct tokenizer *tokenizer, struct trace *trace)
+{
+    const char *name = command_option(command, "teacher");
+    struct source_options options = command_source(command);
+    *out = (struct model_source){0};
+    if (!name)
+        return OK;
+    TRY(model_source_open(out, name, &options, trace));
+    return check_teacher(command, out, tokenizer, trace);
 }
 
 static enum status evaluate(struct command *command, const struct graph *graph, struct tokenizer *tokenizer,
@@ -26,6 +65,7 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     struct device_options device;
     struct executor *executor = NULL;
     struct corpus corpus = {0};
+    struct model_source teacher = {0};
     struct corpus_options form = {.delimiter = command_option(command, "delimiter")};
     const char *join = command_option(command, "join");
     struct evaluation result;
@@ -41,10 +81,13 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
                            "--join: expected auto, none, eos, bos, both or newline, found \"%s\"", join);
     enum status status = corpus_open(&corpus, command_option(command, "text"), tokenizer, &form, NULL, trace);
     if (status == OK)
+        status = open_teacher(&teacher, command, tokenizer, trace);
+    if (status == OK)
         status = device_select(&executor, &device, trace);
     struct evaluate_options options = {.length = (uint32_t)length,
                                        .stride = (uint32_t)stride,
                                        .rows = (uint32_t)rows,
+                                       .teacher = teacher.graph,
                                        .label = "eval",
                                        .stop = command->stop};
     if (status == OK)
@@ -53,12 +96,15 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
         print_result(command, &result);
     executor_destroy(executor);
     corpus_release(&corpus);
+    model_source_release(&teacher);
     return status;
 }
 
 enum status command_eval(struct command *command, struct trace *trace)
 {
     bool has_task = command_option(command, "task");
+    if (has_task && command_option(command, "teacher"))
+        return status_fail(trace, INVALID, "--teacher is compared on a text: give --text FILE");
     if (has_task == (command_option(command, "text") != NULL))
         return status_fail(trace, INVALID, "eval needs either --text FILE, or --task NAME and --items FILE");
     struct model_source source;

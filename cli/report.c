@@ -50,6 +50,11 @@ static double number(const json_t *report, const char *key)
     return json_number_value(json_object_get(report, key));
 }
 
+static double number_or_none(const json_t *report, const char *key)
+{
+    return json_object_get(report, key) ? number(report, key) : -1;
+}
+
 static void keep_row(struct report *report, const struct stage_event *e)
 {
     if (!e->report || !json_object_get(e->report, "loss") || report->count == REPORT_MAX_ROWS)
@@ -59,13 +64,10 @@ static void keep_row(struct report *report, const struct stage_event *e)
     row->loss = number(e->report, "loss");
     row->perplexity = number(e->report, "perplexity");
     row->bits_per_byte = number(e->report, "bits_per_byte");
+    row->divergence = number(e->report, "divergence");
+    row->agreement = number_or_none(e->report, "agreement");
     row->parameters = (int64_t)number(e->report, "parameters");
     row->tokens_per_second = e->seconds > 0 ? number(e->report, "tokens") / e->seconds : 0;
-}
-
-static double number_or_none(const json_t *report, const char *key)
-{
-    return json_object_get(report, key) ? number(report, key) : -1;
 }
 
 static void keep_answers(struct report *report, const struct stage_event *e)
@@ -111,17 +113,23 @@ struct run_events report_events(struct report *report)
 
 static void print_evaluations(const struct report *report)
 {
+    bool compares = false;
+    for (uint32_t i = 0; i < report->count; i++)
+        compares = compares || report->rows[i].agreement >= 0;
     if (report->count == 0)
         return;
-    printf("\n%-18s %11s %9s %11s %10s %9s\n", "evaluation", "parameters", "loss", "perplexity", "bits/byte",
-           "tokens/s");
+    printf("\n%-18s %11s %9s %11s %10s %9s%s\n", "evaluation", "parameters", "loss", "perplexity",
+           "bits/byte", "tokens/s", compares ? " divergence same token" : "");
     for (uint32_t i = 0; i < report->count; i++) {
         const struct report_row *r = &report->rows[i];
         char speed[24] = "cached";
         if (r->tokens_per_second > 0)
             snprintf(speed, sizeof speed, "%.0f", r->tokens_per_second);
-        printf("%-18s %11lld %9.4f %11.3f %10.4f %9s\n", r->stage, (long long)r->parameters, r->loss,
+        printf("%-18s %11lld %9.4f %11.3f %10.4f %9s", r->stage, (long long)r->parameters, r->loss,
                r->perplexity, r->bits_per_byte, speed);
+        if (r->agreement >= 0)
+            printf(" %10.4f %10.4f", r->divergence, r->agreement);
+        printf("\n");
     }
 }
 

@@ -9,6 +9,7 @@ enum { REPORT_MAX_ROWS = 64 };
 struct report_row {
     char stage[72];
     double loss, perplexity, bits_per_byte, tokens_per_second; /* the last 0 when cached */
+    double divergence, agreement; /* from and with a teacher; agreement below 0: there is none */
     int64_t parameters;
 };
 

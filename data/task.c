@@ -209,9 +209,10 @@ struct shots {
 static enum status add_shot(void *payload, const struct task_draft *draft, struct trace *trace)
 {
     struct shots *shots = payload;
-    if (!draft->has_one_context || !draft->contexts[0].length)
-        return status_fail(trace, UNSUPPORTED, "examples are for tasks whose choices follow one text");
-    builder_printf(&shots->text, STR_FORMAT " " STR_FORMAT "\n\n", STR_ARGUMENT(draft->contexts[0]),
+    struct str context = draft->contexts[draft->has_one_context ? 0 : draft->gold];
+    if (!context.length)
+        return status_fail(trace, UNSUPPORTED, "examples are for tasks whose choices follow a text");
+    builder_printf(&shots->text, STR_FORMAT " " STR_FORMAT "\n\n", STR_ARGUMENT(context),
                    STR_ARGUMENT(draft->choices[draft->gold]));
     shots->count++;
     return OK;

@@ -1,9 +1,8 @@
 /* The forms of published tasks, and the prompts that lm-evaluation-harness makes of them. */
 #include "data/task_forms.h"
 #include "data/fields.h"
-#include <ctype.h>
+#include "data/letters.h"
 #include <string.h>
-#include <utf8proc.h>
 
 static enum status get_text(struct str *out, const struct task_record *record, const char *key,
                             struct trace *trace)
@@ -91,15 +90,6 @@ enum status task_form_science(struct task_draft *out, const struct task_record *
     return OK;
 }
 
-static struct str trim(struct str text)
-{
-    while (text.length && isspace((unsigned char)text.data[0]))
-        text.data++, text.length--;
-    while (text.length && isspace((unsigned char)text.data[text.length - 1]))
-        text.length--;
-    return text;
-}
-
 static struct str copy_of(struct arena *arena, const struct builder *b)
 {
     return (struct str){arena_copy_string(arena, builder_text(b), b->length), b->length};
@@ -140,25 +130,14 @@ static struct str drop_brackets(struct arena *arena, struct str text)
 /* What HellaSwag's WikiHow part left in its texts goes. */
 static struct str clean(struct arena *arena, struct str text)
 {
-    text = replace(arena, trim(text), " [title]", ". ");
+    text = replace(arena, letters_strip(text), " [title]", ". ");
     return replace(arena, drop_brackets(arena, text), "  ", " ");
 }
 
-/* The first letter large, all others small. */
 static struct str capitalise(struct arena *arena, struct str text)
 {
     struct builder b = {0};
-    for (size_t i = 0; i < text.length;) {
-        utf8proc_int32_t c;
-        utf8proc_uint8_t bytes[4];
-        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text.data + i,
-                                              (utf8proc_ssize_t)(text.length - i), &c);
-        if (n <= 0)
-            break;
-        c = i == 0 ? utf8proc_totitle(c) : utf8proc_tolower(c);
-        builder_add(&b, (const char *)bytes, (size_t)utf8proc_encode_char(c, bytes));
-        i += (size_t)n;
-    }
+    letters_capitalise(&b, text);
     struct str out = copy_of(arena, &b);
     builder_release(&b);
     return out;
@@ -209,7 +188,7 @@ enum status task_form_blank(struct task_draft *out, const struct task_record *re
     for (int i = 0; i < 2; i++) {
         out->contexts[i] = str_from(
             arena_printf(arena, STR_FORMAT STR_FORMAT, STR_ARGUMENT(before), STR_ARGUMENT(options[i])));
-        out->choices[i] = trim(after);
+        out->choices[i] = letters_strip(after);
     }
     out->count = 2;
     return get_label(&out->gold, record, "answer", 1, 2, trace);
@@ -223,7 +202,7 @@ enum status task_form_letter(struct task_draft *out, const struct task_record *r
     if (record->field_count != FIELDS)
         return status_fail(trace, INVALID, "expected a question, four choices and a letter, found %u fields",
                            record->field_count);
-    struct str question = trim(f[0]), letter = trim(f[FIELDS - 1]);
+    struct str question = letters_strip(f[0]), letter = letters_strip(f[FIELDS - 1]);
     if (letter.length != 1 || letter.data[0] < 'A' || letter.data[0] > 'D')
         return status_fail(trace, INVALID, "expected a letter from A to D, found \"" STR_FORMAT "\"",
                            STR_ARGUMENT(letter));

@@ -3,6 +3,7 @@
 #include "measure/answer.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "data/letters.h"
 #include "measure/loss_graph.h"
 #include "measure/session.h"
 #include "shaders/scalar/scalar.h"
@@ -53,14 +54,6 @@ static enum status add_prefix(struct token_list *out, const struct tokenizer *to
     return OK;
 }
 
-static size_t blanks_at_end(struct str text)
-{
-    size_t count = 0;
-    while (count < text.length && strchr(" \t\n\r\v\f", text.data[text.length - 1 - count]))
-        count++;
-    return count;
-}
-
 /* All tokens of a choice to `ids`; *context are the context's. */
 static enum status encode_choice(struct token_list *ids, size_t *context, struct answerer *a,
                                  const struct task_choice *choice, struct trace *trace)
@@ -75,7 +68,7 @@ static enum status encode_choice(struct token_list *ids, size_t *context, struct
     struct str before = choice->context;
     builder_add(&whole, before.data, before.length);
     builder_add(&whole, choice->continuation.data, choice->continuation.length);
-    before.length -= blanks_at_end(before);
+    before.length -= letters_spaces_at_end(before);
     enum status status = encode(&alone, a, before, true, trace);
     if (status == OK)
         status = encode(ids, a, (struct str){builder_text(&whole), whole.length}, true, trace);
@@ -156,7 +149,7 @@ static enum status open_rows(struct batch_of_rows *b, struct answerer *a, uint32
     *b = (struct batch_of_rows){.rows = requests < most ? requests : most, .length = length};
     size_t count = (size_t)b->rows * length;
     TRY(loss_graph_build(&b->graph, a->model, (int64_t)count, with_logits ? LOSS_EACH_AND_LOGITS : LOSS_EACH,
-                         trace));
+                         NULL, trace));
     struct dim_binding dims[2];
     uint32_t dim_count = session_dims(dims, b->graph, b->rows, length);
     TRY(session_create(&b->session, a->executor, b->graph, dims, dim_count, SESSION_UPLOAD, trace));

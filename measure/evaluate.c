@@ -14,39 +14,54 @@ struct evaluator {
     struct batcher batcher;
     struct batch batch;
     struct graph *graph;
-    double sum;
-    uint64_t labels, bytes;
-    struct evaluate_sums sums;
-    float *losses;       /* [rows, length] */
-    struct arena *arena; /* of the windows, or NULL */
+    bool compares; /* with a teacher */
+    double sum, divergence;
+    uint64_t labels, bytes, agreed;
+    struct evaluate_sums sums, divergences, agreements;
+    float *losses, *apart, *choices, *teacher; /* [rows, length] each; the last three of the comparison */
+    struct arena *arena;                       /* of the windows, or NULL */
     VEC(struct evaluate_window) windows;
 };
 
-static enum status read_losses(struct evaluator *e, struct trace *trace)
+static enum status read_rows(struct evaluator *e, const char *what, float *out, struct trace *trace)
 {
     char name[LOSS_NAME_SIZE];
     size_t all = (size_t)e->batch.rows * e->batch.length;
     for (size_t first = 0; first < all; first += LOSS_CHUNK)
-        TRY(session_read(&e->session, loss_output_name(name, "losses", (int64_t)(first / LOSS_CHUNK)),
-                         e->losses + first, trace));
+        TRY(session_read(&e->session, loss_output_name(name, what, (int64_t)(first / LOSS_CHUNK)),
+                         out + first, trace));
     return OK;
 }
 
-static void add_window(struct evaluator *e, const float *losses, const float *weights)
+void evaluate_sums_add(struct evaluate_sums *sums, double nats, uint32_t tokens)
+{
+    sums->count++;
+    sums->tokens += tokens;
+    sums->nats_nats += nats * nats;
+    sums->nats_tokens += nats * tokens;
+    sums->tokens_tokens += (double)tokens * tokens;
+}
+
+static void add_window(struct evaluator *e, size_t first, const float *weights)
 {
     struct evaluate_window w = {0};
-    for (uint32_t i = 0; i < e->batch.length; i++)
-        if (weights[i] != 0) {
-            w.nats += (double)losses[i];
-            w.tokens++;
-        }
+    for (size_t i = first; i < first + e->batch.length; i++) {
+        if (weights[i] == 0)
+            continue;
+        w.nats += (double)e->losses[i];
+        w.tokens++;
+        if (!e->compares)
+            continue;
+        w.divergence += (double)e->apart[i];
+        w.agreed += e->choices[i] == e->teacher[i];
+    }
     if (w.tokens == 0)
         return;
-    e->sums.count++;
-    e->sums.tokens += w.tokens;
-    e->sums.nats_nats += w.nats * w.nats;
-    e->sums.nats_tokens += w.nats * w.tokens;
-    e->sums.tokens_tokens += (double)w.tokens * w.tokens;
+    evaluate_sums_add(&e->sums, w.nats, w.tokens);
+    evaluate_sums_add(&e->divergences, w.divergence, w.tokens);
+    evaluate_sums_add(&e->agreements, w.agreed, w.tokens);
+    e->divergence += w.divergence;
+    e->agreed += w.agreed;
     if (e->arena)
         *VEC_PUSH(e->arena, &e->windows) = w;
 }
@@ -69,10 +84,14 @@ static enum status one_batch(struct evaluator *e, uint64_t step, const struct to
     TRY(session_write(&e->session, "weights", e->batch.weights, trace));
     TRY(session_run(&e->session, trace));
     TRY(session_read(&e->session, "loss", &loss, trace));
-    TRY(read_losses(e, trace));
+    TRY(read_rows(e, "losses", e->losses, trace));
+    if (e->compares) {
+        TRY(read_rows(e, "divergences", e->apart, trace));
+        TRY(read_rows(e, "choices", e->choices, trace));
+        TRY(read_rows(e, "teacher", e->teacher, trace));
+    }
     for (uint32_t row = 0; row < e->batch.rows; row++)
-        add_window(e, e->losses + (size_t)row * e->batch.length,
-                   e->batch.weights + (size_t)row * e->batch.length);
+        add_window(e, (size_t)row * e->batch.length, e->batch.weights);
     batch_count(&labels, &bytes, &e->batch, tokenizer);
     e->sum += (double)loss;
     e->labels += labels;
@@ -116,35 +135,56 @@ static enum status prepare(struct evaluator *e, struct executor *executor, const
                                     .micros = 1};
     TRY(batcher_open(&e->batcher, corpus, &batches, trace));
     batch_init(&e->batch, options->rows, options->length);
-    e->losses = calloc((size_t)options->rows * options->length, sizeof *e->losses);
+    size_t tokens = (size_t)options->rows * options->length;
+    e->losses = calloc(tokens * (e->compares ? 4 : 1), sizeof *e->losses);
     if (!e->losses)
         BUG("out of memory");
-    TRY(loss_graph_build(&e->graph, model, (int64_t)options->rows * options->length, LOSS_SUM_AND_EACH,
+    if (e->compares) {
+        e->apart = e->losses + tokens;
+        e->choices = e->apart + tokens;
+        e->teacher = e->choices + tokens;
+    }
+    struct loss_teacher teacher = {options->teacher, options->vocabulary};
+    TRY(loss_graph_build(&e->graph, model, (int64_t)tokens, LOSS_SUM_AND_EACH, e->compares ? &teacher : NULL,
                          trace));
     struct dim_binding dims[2];
     uint32_t count = session_dims(dims, e->graph, options->rows, options->length);
     return session_create(&e->session, executor, e->graph, dims, count, SESSION_UPLOAD, trace);
 }
 
+static enum status conclude(struct evaluation *out, const struct evaluator *e, struct trace *trace)
+{
+    if (e->labels == 0)
+        return status_fail(trace, INVALID, "no token was scored");
+    if (!isfinite(e->sum) || !isfinite(e->divergence))
+        return status_fail(trace, INVALID, "%s of some tokens is not finite: logits overflow",
+                           isfinite(e->sum) ? "the divergence from the teacher" : "the loss");
+    double labels = (double)e->labels;
+    *out = (struct evaluation){.tokens = e->labels, .bytes = e->bytes, .loss = e->sum / labels};
+    out->error = evaluate_error(&e->sums, out->loss);
+    out->window_count = e->sums.count;
+    out->windows = e->windows.items;
+    out->perplexity = (double)gm_exp((float)out->loss);
+    out->bits_per_byte = e->bytes > 0 ? e->sum / (double)e->bytes * 1.4426950408889634 : 0; /* log2(e) */
+    if (!e->compares)
+        return OK;
+    out->divergence = e->divergence / labels;
+    out->divergence_error = evaluate_error(&e->divergences, out->divergence);
+    out->agreement = (double)e->agreed / labels;
+    out->agreement_error = evaluate_error(&e->agreements, out->agreement);
+    return OK;
+}
+
 enum status measure_evaluate(struct evaluation *out, struct executor *executor, const struct graph *model,
                              const struct corpus *corpus, const struct tokenizer *tokenizer,
                              const struct evaluate_options *options, struct trace *trace)
 {
-    struct evaluator e = {.arena = options->arena};
+    struct evaluator e = {.arena = options->arena, .compares = options->teacher != NULL};
     enum status status = prepare(&e, executor, model, corpus, options, trace);
     if (status == OK)
         status = all_batches(&e, tokenizer, options, trace);
-    if (status == OK && e.labels == 0)
-        status = status_fail(trace, INVALID, "no token was scored");
-    if (status == OK) {
-        *out = (struct evaluation){.tokens = e.labels, .bytes = e.bytes};
-        out->loss = e.sum / (double)e.labels;
-        out->error = evaluate_error(&e.sums, out->loss);
-        out->window_count = e.sums.count;
-        out->windows = e.windows.items;
-        out->perplexity = (double)gm_exp((float)out->loss);
-        out->bits_per_byte = e.bytes > 0 ? e.sum / (double)e.bytes * 1.4426950408889634 : 0; /* log2(e) */
-    }
+    if (status == OK)
+        status = conclude(out, &e, trace);
     free(e.losses);
     session_release(&e.session);
     graph_destroy(e.graph);

@@ -21,14 +21,39 @@ bool model_head_has(const struct model_head *head, const struct graph *model, ui
            (node == head->node || logit_tail_has(&head->tail, model->nodes.items[node].results[0]));
 }
 
+/* Inputs that `copy->to` has by that name already are those. */
+static enum status copy_inputs(struct graph_copy *copy, struct trace *trace)
+{
+    const struct graph *model = copy->from;
+    for (uint32_t i = 0; i < model->inputs.count; i++) {
+        const struct input *input = &model->inputs.items[i];
+        uint32_t there = graph_find_input(copy->to, input->name.data);
+        if (there == ID_NONE) {
+            graph_copy_input(copy, i);
+            continue;
+        }
+        const struct value *from = graph_value(model, input->value), *to = graph_value(copy->to, there);
+        for (uint32_t a = 0; a < from->rank; a++) {
+            uint32_t term = dims_find(&model->dims, from->axes[a]);
+            if (from->rank != to->rank || !dims_is_leaf(&model->dims, term) ||
+                dims_size(&model->dims, term) != dims_size(&copy->to->dims, to->axes[a]))
+                return status_fail(trace, UNSUPPORTED,
+                                   "the two models' \"" STR_FORMAT "\" do not have the same sizes",
+                                   STR_ARGUMENT(input->name));
+            copy->terms[term] = to->axes[a];
+        }
+        copy->values[input->value] = there;
+    }
+    return OK;
+}
+
 enum status head_graph_copy(struct head_graph *out, struct graph *to, const struct graph *model,
                             struct trace *trace)
 {
     struct model_head head;
     TRY(model_head_find(&head, model, trace));
     struct graph_copy copy = graph_copy_begin(to, model);
-    for (uint32_t i = 0; i < model->inputs.count; i++)
-        graph_copy_input(&copy, i);
+    TRY(copy_inputs(&copy, trace));
     for (uint32_t i = 0; i < model->tensors.count; i++)
         graph_copy_tensor(&copy, i);
     for (uint32_t i = 0; i < model->nodes.count; i++)

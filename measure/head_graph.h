@@ -28,7 +28,8 @@ struct head_graph {
 };
 
 /* Copies `model`, which has input "tokens" [b, s] and output "logits", into `to`, all but the head; yields
- * the values in `to` of the head's operands. UNSUPPORTED when the logits are no linear layer. */
+ * the values in `to` of the head's operands. A second model reads the tokens of the first. UNSUPPORTED when
+ * the logits are no linear layer, or batch or sequence of a second model are no sizes of its own. */
 enum status head_graph_copy(struct head_graph *out, struct graph *to, const struct graph *model,
                             struct trace *trace) MUST_CHECK;
 /* The logits [rows, v] of tokens [start, start + rows); of the first `vocabulary` only, unless that is 0. */

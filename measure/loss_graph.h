@@ -15,13 +15,22 @@ enum loss_outputs {
     LOSS_EACH_AND_LOGITS, /* and "logits.K" [n, vocabulary] */
 };
 
-/* `model` has input "tokens" [b, s] and output "logits" = matmul_nt(hidden, head), with or without a bias,
- * else UNSUPPORTED. Of the result, tokens = b * s; inputs are those of the model, "labels" and "weights" [b,
- * s]. The caller destroys *out, on failure too. */
-enum status loss_graph_build(struct graph **out, const struct graph *model, int64_t tokens,
-                             enum loss_outputs outputs, struct trace *trace) MUST_CHECK;
+/* With whom the model is compared: then there are "divergences.K" [n], KL(teacher || model) in nats, and
+ * "choices.K" and "teacher.K" [n, 1], the likeliest token of either (of equal ones the first). */
+struct loss_teacher {
+    const struct graph *model;
+    int64_t vocabulary; /* tokens that are compared, the first; 0: all, and both have as many */
+};
 
-/* "losses" or "logits", of a chunk. */
+/* `model` has input "tokens" [b, s] and output "logits" = matmul_nt(hidden, head), with or without a bias,
+ * else UNSUPPORTED; so has the teacher's, unless `teacher` is NULL. Of the result, tokens = b * s; inputs are
+ * those of the model, "labels" and "weights" [b, s]. INVALID: the vocabularies do not fit. The caller
+ * destroys *out, on failure too. */
+enum status loss_graph_build(struct graph **out, const struct graph *model, int64_t tokens,
+                             enum loss_outputs outputs, const struct loss_teacher *teacher,
+                             struct trace *trace) MUST_CHECK;
+
+/* The name of an output of a chunk, as "losses". */
 const char *loss_output_name(char out[LOSS_NAME_SIZE], const char *what, int64_t chunk);
 
 #endif

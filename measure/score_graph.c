@@ -121,7 +121,7 @@ static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
     struct graph *g = s->graph;
     const struct node *head = &s->model->nodes.items[s->head.node];
     uint32_t hidden = s->copy.values[head->inputs[0]], weight = s->copy.values[head->inputs[1]];
-    uint32_t kept[LOGIT_TAIL_MAX], dbias;
+    uint32_t kept[LOGIT_TAIL_MAX];
     uint32_t gradient = hidden; /* every row is replaced */
     for (int64_t start = 0; start < tokens; start += CHUNK) {
         struct build_attributes range = {.start = start,
@@ -130,7 +130,7 @@ static uint32_t build_head_gradient(struct scorer *s, int64_t tokens)
         uint32_t inputs[3] = {logits, build_op(g, OP_items, &s->labels, &range),
                               build_op(g, OP_items, &s->weights, &range)};
         uint32_t loss = build_op(g, OP_ce_rows, inputs, NULL);
-        uint32_t of_product = logit_tail_pull_back(&s->head.tail, g, kept, build_result(g, loss, 1), &dbias);
+        uint32_t of_product = logit_tail_pull_back(&s->head.tail, g, kept, build_result(g, loss, 1), NULL);
         uint32_t placed[2] = {gradient, build_binary(g, OP_matmul_nn, of_product, weight)};
         gradient = build_op(g, OP_place_rows, placed, &range);
     }

@@ -72,11 +72,13 @@ uint32_t logit_tail_apply(const struct logit_tail *tail, struct graph *graph, ui
 uint32_t logit_tail_pull_back(const struct logit_tail *tail, struct graph *graph,
                               const uint32_t kept[LOGIT_TAIL_MAX], uint32_t dy, uint32_t *dbias)
 {
-    *dbias = ID_NONE;
+    if (dbias)
+        *dbias = ID_NONE;
     for (uint32_t i = tail->count; i-- > 0;) {
         struct build_attributes attributes = {.scale = tail->steps[i].scale};
         if (tail->steps[i].op == OP_add) {
-            *dbias = build_unary(graph, OP_column_sum, dy);
+            if (dbias)
+                *dbias = build_unary(graph, OP_column_sum, dy);
             continue;
         }
         dy = tail->steps[i].op == OP_scale ? build_op(graph, OP_scale, &dy, &attributes)

@@ -30,7 +30,8 @@ bool logit_tail_has(const struct logit_tail *tail, uint32_t value);
 /* The steps over x [..., v] in `graph`; kept[i] is what step i gives. Returns the last. */
 uint32_t logit_tail_apply(const struct logit_tail *tail, struct graph *graph, uint32_t x,
                           uint32_t kept[LOGIT_TAIL_MAX]);
-/* The gradient of x from that of the last step; *dbias is that of the bias, ID_NONE when there is none. */
+/* The gradient of x from that of the last step; *dbias is that of the bias, ID_NONE when there is none; no
+ * node is made for it where `dbias` is NULL. */
 uint32_t logit_tail_pull_back(const struct logit_tail *tail, struct graph *graph,
                               const uint32_t kept[LOGIT_TAIL_MAX], uint32_t dy, uint32_t *dbias);
 

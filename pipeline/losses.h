@@ -3,9 +3,7 @@
 #define PIPELINE_LOSSES_H
 
 #include "base/arena.h"
-#include "pipeline/model.h"
-#include "pipeline/settings.h"
-#include "pipeline/targets_object.h"
+#include "pipeline/vocabularies.h"
 #include "train/step.h"
 
 struct losses {
@@ -15,19 +13,13 @@ struct losses {
     int64_t vocabulary;         /* tokens that student and teacher share; 0: all */
 };
 
-/* Who teaches: a model, or what one said beforehand. */
-struct losses_teacher {
-    const struct model *model; /* NULL where it was asked beforehand */
-    const struct targets_info *kept;
-};
-
 /* `teacher` is NULL for training without one. INVALID says which models do not fit together, and why. */
 enum status losses_read(struct losses *out, struct arena *arena, const struct settings *settings,
-                        const struct model *student, const struct losses_teacher *teacher,
+                        const struct model *student, const struct teacher_source *teacher,
                         struct trace *trace) MUST_CHECK;
 
-/* A name for loss `index` of a step in records: "ce", "forward_kl", "block.0-1" (student's layer, teacher's).
- */
-const char *losses_name(struct arena *arena, const struct losses *losses, uint32_t index);
+/* A name for loss `index` of a step in records: "ce", "forward_kl", "block.0-1" (student's layer, teacher's;
+ * of `routes` teachers whose layers differ the student's only). */
+const char *losses_name(struct arena *arena, const struct losses *losses, uint32_t routes, uint32_t index);
 
 #endif

@@ -221,6 +221,18 @@ static bool kind_is(const struct stage_entry *stage, const char *name)
     return strcmp(stage->kind->name, name) == 0;
 }
 
+/* A model that another is measured against. */
+static enum status refer_teacher(struct reader *r, struct stage_entry *stage)
+{
+    if (!kind_is(stage, "evaluate") || !has_setting(&stage->settings, "teacher"))
+        return OK;
+    struct stage_teacher *teacher = ARENA_NEW(&r->out->arena, struct stage_teacher);
+    TRY(refer_stage(r, stage, "teacher", false, &teacher->stage));
+    stage->teachers = teacher;
+    stage->teacher_count = 1;
+    return OK;
+}
+
 static enum status connect(struct reader *r, struct stage_entry *stage, const struct yaml_value *at)
 {
     bool is_source = kind_is(stage, "import") || kind_is(stage, "init");
@@ -231,6 +243,7 @@ static enum status connect(struct reader *r, struct stage_entry *stage, const st
     if (!kind_is(stage, "score"))
         TRY(refer_stage(r, stage, "scores", true, &stage->scores));
     TRY(refer_stage(r, stage, "like", false, &stage->like));
+    TRY(refer_teacher(r, stage));
     if (!training_plan_is_for(stage))
         TRY(refer_input(r, stage, "data", kind_is(stage, "answer") ? "task" : "text", &stage->data));
     TRY(refer_input(r, stage, "task", "task", &stage->task));

@@ -51,7 +51,7 @@ struct stage_entry {
     /* Training stages. */
     const struct data_source *sources;
     uint32_t source_count;
-    const struct stage_teacher *teachers; /* distill */
+    const struct stage_teacher *teachers; /* distill; evaluate: one, without a tag */
     uint32_t teacher_count;
     const struct stage_phase *phases; /* none: all steps are one */
     uint32_t phase_count;

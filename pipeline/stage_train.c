@@ -56,19 +56,25 @@ static void release(struct training *t)
 static enum status open_phase(struct training *t, struct trace *trace)
 {
     const struct stage_entry *e = t->stage->entry;
+    const struct settings *s = &e->settings;
+    bool corrects = e->teacher_count > 0 && settings_real(s, "correct") > 0;
     struct executor *executor;
     t->first = training_first_step(e, t->phase);
     TRY(training_data_open(&t->data, t->stage, t->phase, t->models.student.tokenizer, t->models.kept, trace));
     TRY(stage_executor(&executor, t->stage, trace));
-    if (e->teacher_count > 0 && settings_real(&e->settings, "correct") > 0) {
-        struct trainer_spec spec = training_models_correction(&t->models, e, t->phase);
-        spec.executor = executor;
-        spec.source = training_data_source(&t->data);
-        TRY_WITH(trace, trainer_create(&t->correction, &spec, trace), "while preparing to train the teacher");
-    }
-    struct trainer_spec spec = training_models_spec(&t->models, e, t->phase);
+    struct trainer_spec spec = training_models_spec(&t->models, e, t->phase), correction = {0};
     spec.executor = executor;
     spec.source = training_data_source(&t->data);
+    if (corrects) {
+        correction = training_models_correction(&t->models, e, t->phase);
+        correction.executor = executor;
+        correction.source = spec.source;
+    }
+    if (settings_real(s, "memory") > 0)
+        TRY(trainer_fit(&spec, corrects ? &correction : NULL, (int64_t)settings_real(s, "memory"), trace));
+    if (corrects)
+        TRY_WITH(trace, trainer_create(&t->correction, &correction, trace),
+                 "while preparing to train the teacher");
     spec.correction = t->correction;
     return trainer_create(&t->trainer, &spec, trace);
 }
@@ -154,7 +160,7 @@ static enum status open_log(struct training *t, struct trace *trace)
     const char *folder = t->stage->run->options.events_folder;
     char *path, *events = folder ? path_join(folder, t->stage->entry->name) : NULL;
     for (uint32_t i = 0; i < trainer_step(t->trainer)->loss_count; i++)
-        t->names[i] = losses_name(arena, &t->models.losses[0], i);
+        t->names[i] = losses_name(arena, t->models.losses, t->models.routes, i);
     enum status status = store_steps_path(&path, arena, stage_store(t->stage), t->checkpoints.key, trace);
     if (status == OK)
         status = training_log_open(&t->log, path, events, t->resumed_from, trace);

@@ -36,13 +36,16 @@ static enum status read_losses(struct training_models *m, struct stage_run *stag
                                struct trace *trace)
 {
     const struct stage_entry *e = stage->entry;
-    struct losses_teacher teacher = {0};
+    struct teacher_source teacher = {0};
     if (e->teacher_count > 0 && m->kept[route].from)
         teacher.kept = &m->kept[route].info;
     else if (e->teacher_count > 0)
         teacher.model = &m->teachers[same_teacher(e, route)];
-    return losses_read(&m->losses[route], &stage->arena, &e->settings, &m->student,
-                       e->teacher_count > 0 ? &teacher : NULL, trace);
+    enum status status = losses_read(&m->losses[route], &stage->arena, &e->settings, &m->student,
+                                     e->teacher_count > 0 ? &teacher : NULL, trace);
+    if (status != OK && e->teacher_count > 1)
+        trace_add(trace, "with the teacher of \"%s\"", e->teachers[route].tag);
+    return status;
 }
 
 enum status training_models_open(struct training_models *out, struct stage_run *stage, struct trace *trace)
@@ -98,7 +101,6 @@ static struct trainer_spec plain_spec(const struct stage_entry *e, uint32_t phas
                                           .length = training_integer(e, phase, "length"),
                                           .lanes = (uint32_t)settings_integer(s, "lanes")},
                                  .batch = (uint32_t)training_integer(e, phase, "batch"),
-                                 .memory = (int64_t)settings_real(s, "memory"),
                                  .schedule = schedule_of(e, phase, peak),
                                  .first = training_first_step(e, phase),
                                  .adamw = {.beta1 = (float)settings_real(s, "optimizer.beta1"),
@@ -114,14 +116,14 @@ struct trainer_spec training_models_spec(const struct training_models *models, c
     struct trainer_spec spec = plain_spec(e, phase, training_rate(e, phase));
     spec.step.student = models->student.graph;
     spec.step.route_count = models->routes;
-    spec.step.states = models->losses[0].states;
     for (uint32_t i = 0; i < models->routes; i++)
         spec.step.routes[i] = (struct step_route){.teachers = &models->graphs[i],
                                                   .teacher_count = models->graphs[i] != NULL,
                                                   .objectives = models->losses[i].objectives,
                                                   .objective_count = models->losses[i].objective_count,
                                                   .kept = models->kept[i].info.form.kept,
-                                                  .vocabulary = models->losses[i].vocabulary};
+                                                  .vocabulary = models->losses[i].vocabulary,
+                                                  .states = models->losses[i].states};
     return spec;
 }
 

@@ -342,9 +342,6 @@ static enum status check_teachers(const struct planner *p)
                                  "stage \"%s\" keeps what its teacher said: it cannot learn any more",
                                  teach->name);
     }
-    if (stage->teacher_count > 1 && settings_has(&stage->settings, "loss.states.at"))
-        return settings_fail(&stage->settings, "loss.states.at", p->trace,
-                             "hidden states are compared with one teacher only");
     if (stage->teacher_count > 1 && corrects)
         return settings_fail(&stage->settings, "correct", p->trace,
                              "one teacher can be corrected beside, not several");

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = 24 };
+enum { MOST_COLUMNS = 24, MOST_CELLS = 4 /* of a column */ };
 
 static double number(const json_t *report, const char *key)
 {
@@ -42,8 +42,8 @@ static struct str perplexity(struct arena *arena, const json_t *report, const js
     if (!json_object_get(errors, "loss_error"))
         return printed(arena, report, "perplexity");
     double loss = number(report, "loss"), reach = 1.96 * number(errors, "loss_error");
-    return str_from(arena_printf(arena, "%.4g (%.4g – %.4g)", number(report, "perplexity"), exp(loss - reach),
-                                 exp(loss + reach)));
+    return str_from(arena_printf(arena, "%#.4g (%#.4g – %#.4g)", number(report, "perplexity"),
+                                 exp(loss - reach), exp(loss + reach)));
 }
 
 /* What a stage measured, and what intervals are made of; NULL where there is none. Release both. */
@@ -72,9 +72,9 @@ static void release_measured(struct measured *m)
 
 /* What two stages have in common that measure the same of different models. */
 struct column {
-    const char *what; /* kind, input and settings */
+    const char *what; /* kind, input, teacher and settings */
     const char *heading;
-    bool answers;
+    bool answers, compares;
     uint32_t first; /* cell */
 };
 
@@ -93,7 +93,8 @@ static bool is_measure(const struct stage_entry *e)
 static const char *what_it_measures(const struct summary *s, const struct stage_entry *e)
 {
     struct builder text = {0};
-    builder_printf(&text, "%s %u\n", e->kind->name, e->data);
+    builder_printf(&text, "%s %u %u\n", e->kind->name, e->data,
+                   e->teacher_count > 0 ? e->teachers[0].stage : STAGE_NONE);
     settings_print(&e->settings, &text);
     const char *what = arena_printf(s->arena, "%s", builder_text(&text));
     builder_release(&text);
@@ -120,8 +121,9 @@ static struct column *find_column(struct summary *s, const struct stage_entry *e
     if (s->count == MOST_COLUMNS)
         return NULL;
     struct column *c = &s->columns[s->count++];
-    *c = (struct column){what, heading_of(s, e), strcmp(e->kind->name, "answer") == 0, s->cells};
-    s->cells += 2;
+    *c = (struct column){what, heading_of(s, e), strcmp(e->kind->name, "answer") == 0, e->teacher_count > 0,
+                         s->cells};
+    s->cells += c->compares ? 4 : 2;
     return c;
 }
 
@@ -160,6 +162,10 @@ static enum status fill_cells(struct str *cells, struct summary *s, uint32_t sta
         cells[c->first] = interval(s->arena, report, "loss", errors, "loss_error");
         cells[c->first + 1] = perplexity(s->arena, report, errors);
     }
+    if (c && c->compares) {
+        cells[c->first + 2] = interval(s->arena, report, "divergence", errors, "divergence_error");
+        cells[c->first + 3] = interval(s->arena, report, "agreement", errors, "agreement_error");
+    }
     *has_any = *has_any || c;
     release_measured(&m);
     return OK;
@@ -168,7 +174,7 @@ static enum status fill_cells(struct str *cells, struct summary *s, uint32_t sta
 static enum status add_row(struct builder *page, struct summary *s, uint32_t model, struct trace *trace)
 {
     char tokens[PAGE_NUMBER_SIZE], parameters[PAGE_NUMBER_SIZE], outside[PAGE_NUMBER_SIZE];
-    struct str cells[4 + 2 * MOST_COLUMNS] = {str_from(s->run->pipeline.stages.items[model].name)};
+    struct str cells[4 + MOST_CELLS * MOST_COLUMNS] = {str_from(s->run->pipeline.stages.items[model].name)};
     struct section_size size;
     bool has_any = false;
     for (uint32_t i = model; i < s->run->pipeline.stages.count; i++) {
@@ -196,12 +202,16 @@ enum status section_evaluation(struct builder *page, const struct run *run, stru
             find_column(&s, &p->stages.items[i]);
     if (s.count == 0)
         return OK;
-    const char *headings[4 + 2 * MOST_COLUMNS] = {"model", "parameters", "non-embedding",
-                                                  "tokens trained here"};
+    const char *headings[4 + MOST_CELLS * MOST_COLUMNS] = {"model", "parameters", "non-embedding",
+                                                           "tokens trained here"};
     for (uint32_t c = 0; c < s.count; c++) {
         headings[4 + s.columns[c].first] = arena_printf(
             arena, s.columns[c].answers ? "%s: accuracy" : "%s: nats a token", s.columns[c].heading);
         headings[5 + s.columns[c].first] = s.columns[c].answers ? "normalised" : "perplexity";
+        if (!s.columns[c].compares)
+            continue;
+        headings[6 + s.columns[c].first] = "divergence from teacher";
+        headings[7 + s.columns[c].first] = "same likeliest token";
     }
     page_section(page, "evaluation", "Evaluation");
     page_table_begin(page, headings, 4 + s.cells);
@@ -229,6 +239,15 @@ static uint32_t text_row(struct str *cells, struct arena *arena, const json_t *r
     return 6;
 }
 
+static uint32_t teacher_row(struct str *cells, struct arena *arena, const json_t *r, const json_t *errors)
+{
+    cells[1] = interval(arena, r, "divergence", errors, "divergence_error");
+    cells[2] = interval(arena, r, "agreement", errors, "agreement_error");
+    cells[3] = count(arena, r, "tokens");
+    cells[4] = errors ? count(arena, errors, "windows") : STR("");
+    return 5;
+}
+
 static uint32_t answer_row(struct str *cells, struct arena *arena, const json_t *r, const json_t *errors)
 {
     (void)errors;
@@ -240,11 +259,14 @@ static uint32_t answer_row(struct str *cells, struct arena *arena, const json_t 
     return 6;
 }
 
-/* Rows of the stages whose report has the member `key`. */
+/* Rows of the stages whose report has the member `key`; headings end with NULL. */
 static enum status measures(struct builder *page, const struct run *run, struct arena *arena, const char *id,
-                            const char *title, const char *key, const char *const headings[6],
+                            const char *title, const char *key, const char *const headings[7],
                             row_function *fill, struct trace *trace)
 {
+    uint32_t columns = 0;
+    while (headings[columns])
+        columns++;
     bool is_begun = false;
     for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
         struct measured m;
@@ -253,7 +275,7 @@ static enum status measures(struct builder *page, const struct run *run, struct 
         if (m.report && json_object_get(m.report, key)) {
             if (!is_begun) {
                 page_section(page, id, title);
-                page_table_begin(page, headings, 6);
+                page_table_begin(page, headings, columns);
                 is_begun = true;
             }
             page_row(page, cells, fill(cells, arena, m.report, m.errors));
@@ -268,15 +290,19 @@ static enum status measures(struct builder *page, const struct run *run, struct 
 enum status section_texts(struct builder *page, const struct run *run, struct arena *arena,
                           struct trace *trace)
 {
-    static const char *const headings[6] = {"stage",       "nats a token", "perplexity",
+    static const char *const headings[7] = {"stage",       "nats a token", "perplexity",
                                             "bits a byte", "tokens",       "windows"};
-    return measures(page, run, arena, "texts", "Text, stage by stage", "loss", headings, text_row, trace);
+    static const char *const of_teachers[7] = {"stage", "divergence from teacher", "same likeliest token",
+                                               "tokens", "windows"};
+    TRY(measures(page, run, arena, "texts", "Text, stage by stage", "loss", headings, text_row, trace));
+    return measures(page, run, arena, "teachers", "Distance from the teacher, stage by stage", "divergence",
+                    of_teachers, teacher_row, trace);
 }
 
 enum status section_answers(struct builder *page, const struct run *run, struct arena *arena,
                             struct trace *trace)
 {
-    static const char *const headings[6] = {"stage", "task", "items", "accuracy", "normalised", "perplexity"};
+    static const char *const headings[7] = {"stage", "task", "items", "accuracy", "normalised", "perplexity"};
     return measures(page, run, arena, "answers", "Tasks, stage by stage", "task", headings, answer_row,
                     trace);
 }

@@ -2,6 +2,7 @@
  * pipeline; it is run point by point. */
 #include "search/rank.h"
 #include "base/log.h"
+#include "pipeline/training_plan.h"
 #include "search/kendall.h"
 #include "store/object.h"
 #include "store/stage_lock.h"
@@ -42,7 +43,7 @@ static const struct stage_entry *keep_entry(struct ranker *r, uint32_t index)
 }
 
 static const char order_text[] =
-    "the stages of a search end with prune, train or distill, then evaluate or answer, one or several";
+    "the stages of a search end with prune, train, correct or distill, then evaluate or answer, one or several";
 
 static bool is_measure(const struct stage_entry *stage)
 {
@@ -59,8 +60,7 @@ static enum status find_template(struct ranker *r, struct trace *trace)
     const struct stage_entry *last = &p->stages.items[count - 1];
     if (first == count || first == 0)
         return stage_fail(r->search, last, trace, order_text);
-    bool trains =
-        is_kind(&p->stages.items[first - 1], "train") || is_kind(&p->stages.items[first - 1], "distill");
+    bool trains = training_plan_is_for(&p->stages.items[first - 1]);
     if (first < 1u + trains || !is_kind(&p->stages.items[first - 1 - trains], "prune"))
         return stage_fail(r->search, last, trace, order_text);
     r->out->layout.shared = first - 1 - trains;

@@ -103,7 +103,7 @@ enum status state_layers(uint32_t *out, struct arena *arena, const struct graph 
     return OK;
 }
 
-struct graph *state_projection_create(int64_t teacher, int64_t student, uint64_t seed)
+struct graph *state_projection_create(int64_t teacher, int64_t student, uint64_t seed, uint32_t stream)
 {
     struct graph *graph = graph_create();
     struct trace trace = {0};
@@ -118,6 +118,7 @@ struct graph *state_projection_create(int64_t teacher, int64_t student, uint64_t
                                    .deviation = gm_flush(gm_rsqrt(gm_from_uint((uint)student)))};
     if (init_plan_make(&plan, &graph->arena, graph, &options, &trace) != OK)
         BUG("a projection cannot be made");
+    plan.tensors[0].stream = stream;
     init_fill(&plan, graph);
     return graph;
 }

@@ -11,8 +11,8 @@
  *
  * A loss is the distance of the student's state from the teacher's at each token, summed over tokens times
  * their weights; of relations it is the mean of KL(teacher || student) over heads. A student narrower (or
- * wider) than its teacher has its states multiplied by one matrix that all losses share and that is trained
- * with it, as a parameter of the step but not of the student. */
+ * wider) than its teacher has its states multiplied by one matrix that all losses with this teacher share and
+ * that is trained with it, as a parameter of the step but not of the student. */
 #ifndef TRAIN_STATES_H
 #define TRAIN_STATES_H
 
@@ -47,7 +47,7 @@ struct state_pair {
 struct state_losses {
     const struct state_pair *pairs; /* borrowed */
     uint32_t count;                 /* 0: none */
-    uint32_t teacher;               /* which teacher */
+    uint32_t teacher;               /* which teacher of the route */
     enum state_distance { STATE_COSINE, STATE_MSE } distance;
     enum state_scale {
         STATE_FIXED,   /* their sum is added to the loss as it is */
@@ -72,8 +72,9 @@ static inline bool state_is_relation(enum state_kind kind)
 }
 
 /* A graph that holds nothing but the shared matrix [teacher's width, student's width] with fresh values:
- * normal with deviation 1/sqrt(student's width), so that states keep their size. Destroyed by the caller. */
-struct graph *state_projection_create(int64_t teacher, int64_t student, uint64_t seed);
+ * normal with deviation 1/sqrt(student's width), so that states keep their size; of each `stream` others.
+ * Destroyed by the caller. */
+struct graph *state_projection_create(int64_t teacher, int64_t student, uint64_t seed, uint32_t stream);
 
 /* One side of the losses in the graph of a step. */
 struct state_build {

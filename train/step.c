@@ -44,17 +44,14 @@ static enum status check_route(const struct step_route *route, struct trace *tra
     return OK;
 }
 
-static enum status check_states(const struct step_spec *spec, struct trace *trace)
+static enum status check_states(const struct step_route *route, struct trace *trace)
 {
-    const struct state_losses *states = &spec->states;
-    const struct step_route *route = &spec->routes[0];
+    const struct state_losses *states = &route->states;
     if (states->count > STATES_MAX)
         return status_fail(trace, INVALID, "expected at most %d losses of states, found %" PRIu32, STATES_MAX,
                            states->count);
-    if (states->count > 0 && (states->teacher >= route->teacher_count || spec->route_count > 1))
-        return status_fail(trace, INVALID, "losses of states need %s",
-                           spec->route_count > 1 ? "one teacher, and there are several"
-                                                 : "a teacher, and there is none");
+    if (states->count > 0 && states->teacher >= route->teacher_count)
+        return status_fail(trace, INVALID, "losses of states need a teacher, and there is none");
     bool has_divergence = false;
     for (uint32_t i = 0; i < route->objective_count; i++)
         has_divergence |= (objective_table[route->objectives[i].kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
@@ -69,6 +66,21 @@ static enum status check_states(const struct step_spec *spec, struct trace *trac
     return OK;
 }
 
+/* Losses are added up by place, over all routes. */
+static enum status check_alike(const struct step_route *route, const struct step_route *first,
+                               struct trace *trace)
+{
+    const struct state_losses *states = &route->states, *other = &first->states;
+    if (route->objective_count != first->objective_count)
+        return status_fail(trace, INVALID, "expected as many objectives in every route");
+    bool is_alike = states->count == other->count && states->scale == other->scale;
+    for (uint32_t i = 0; i < states->count && is_alike; i++)
+        is_alike = states->pairs[i].weight == other->pairs[i].weight;
+    return is_alike ? OK
+                    : status_fail(trace, INVALID,
+                                  "expected as many losses of states in every route, of the same weights");
+}
+
 static uint32_t routes_of(const struct step_spec *spec)
 {
     return spec->route_count > 0 ? spec->route_count : 1;
@@ -81,8 +93,8 @@ static enum status check_routes(const struct step_spec *spec, struct trace *trac
                            spec->route_count);
     for (uint32_t i = 0; i < routes_of(spec); i++) {
         TRY(check_route(&spec->routes[i], trace));
-        if (spec->routes[i].objective_count != spec->routes[0].objective_count)
-            return status_fail(trace, INVALID, "expected as many objectives in every route");
+        TRY(check_states(&spec->routes[i], trace));
+        TRY(check_alike(&spec->routes[i], &spec->routes[0], trace));
     }
     return OK;
 }
@@ -101,8 +113,7 @@ static enum status check(const struct step_spec *spec, struct trace *trace)
     if (spec->chunk < 0 || spec->chunk % HEAD_CHUNK != 0)
         return status_fail(trace, INVALID, "expected chunks of whole blocks of %d tokens, found %" PRId64,
                            HEAD_CHUNK, spec->chunk);
-    TRY(check_routes(spec, trace));
-    return check_states(spec, trace);
+    return check_routes(spec, trace);
 }
 
 static enum parameter_decay decay_of(const struct graph *student, const struct tensor *tensor,
@@ -142,12 +153,70 @@ static void find_parameters(struct step *step, const struct graph *student, enum
     }
 }
 
-uint32_t step_first_teacher(const struct step_spec *spec, uint32_t route)
+static enum status width_of(int64_t *out, struct step *step, const struct graph *model,
+                            const struct state_pair *pair, bool is_teacher, struct trace *trace)
+{
+    uint32_t value, layer = is_teacher ? pair->teacher : pair->student;
+    TRY_WITH(trace, state_find(&value, &step->arena, model, pair->kind, layer, trace),
+             "while looking for a state \"%s\" of the %s", state_table[pair->kind].name,
+             is_teacher ? "teacher" : "student");
+    const struct value *v = graph_value(model, value);
+    *out = dims_size(&model->dims, v->axes[v->rank - 1]);
+    return OK;
+}
+
+/* The matrix that makes the student's states as wide as the teacher's of a route, where they differ: a
+ * parameter like the student's. What is compared channel by channel is as wide as the stream. */
+static enum status find_projection(struct step *step, const struct step_spec *spec, uint32_t route,
+                                   struct trace *trace)
+{
+    const struct state_losses *states = &spec->routes[route].states;
+    uint32_t first = 0;
+    while (first < states->count && state_is_relation(states->pairs[first].kind))
+        first++;
+    step->projection_of[route] = ID_NONE;
+    if (first == states->count)
+        return OK;
+    const struct graph *teacher = spec->routes[route].teachers[states->teacher];
+    for (uint32_t i = 0; i < route; i++)
+        if (spec->routes[i].teachers[spec->routes[i].states.teacher] == teacher) {
+            step->projection_of[route] = step->projection_of[i];
+            return OK;
+        }
+    int64_t of_teacher, of_student;
+    const struct state_pair *pair = &states->pairs[first];
+    TRY(width_of(&of_teacher, step, teacher, pair, true, trace));
+    TRY(width_of(&of_student, step, spec->student, pair, false, trace));
+    if (of_teacher == of_student)
+        return OK;
+    step->projections[route] = state_projection_create(of_teacher, of_student, states->seed, route);
+    step->projection_of[route] = step->parameters.count;
+    const char *name = route == 0 ? "projection" : arena_printf(&step->arena, "projection.%" PRIu32, route);
+    *VEC_PUSH(&step->arena, &step->parameters) = (struct parameter){.name = str_from(name),
+                                                                    .tensor = ID_NONE,
+                                                                    .projection = route,
+                                                                    .count = of_teacher * of_student,
+                                                                    .decay = DECAY_WEIGHTS};
+    return OK;
+}
+
+uint32_t step_teachers_before(const struct step_spec *spec, uint32_t route)
 {
     uint32_t first = 0;
     for (uint32_t i = 0; i < route; i++)
         first += spec->routes[i].teacher_count;
     return first;
+}
+
+uint32_t step_teacher_number(const struct step_spec *spec, uint32_t route, uint32_t index)
+{
+    const struct graph *model = spec->routes[route].teachers[index];
+    uint32_t number = 0;
+    for (uint32_t r = 0; r <= route; r++)
+        for (uint32_t i = 0; i < spec->routes[r].teacher_count; i++, number++)
+            if (spec->routes[r].teachers[i] == model)
+                return number;
+    BUG("a teacher is none of its route");
 }
 
 uint32_t step_sums(const struct step *step)
@@ -163,17 +232,20 @@ int64_t step_sum_size(const struct step *step, uint32_t index)
 const struct tensor *step_parameter_tensor(const struct step *step, const struct graph *student,
                                            uint32_t index)
 {
-    uint32_t tensor = step->parameters.items[index].tensor;
-    return tensor == ID_NONE ? &step->projection->tensors.items[0] : &student->tensors.items[tensor];
+    const struct parameter *parameter = &step->parameters.items[index];
+    return parameter->tensor == ID_NONE ? &step->projections[parameter->projection]->tensors.items[0]
+                                        : &student->tensors.items[parameter->tensor];
 }
 
 enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace)
 {
-    struct step step = {.loss_count = spec->routes[0].objective_count + spec->states.count,
+    struct step step = {.loss_count = spec->routes[0].objective_count + spec->routes[0].states.count,
                         .route_count = routes_of(spec)};
     TRY(check(spec, trace));
     find_parameters(&step, spec->student, spec->decays);
     enum status status = OK;
+    for (uint32_t i = 0; i < step.route_count && status == OK; i++) /* indices of losses come after all */
+        status = find_projection(&step, spec, i, trace);
     for (uint32_t i = 0; i < step.route_count && status == OK; i++)
         status = step_micro_build(&step, spec, i, trace);
     if (status == OK && step.parameters.count == 0)
@@ -191,11 +263,12 @@ enum status step_build(struct step *out, const struct step_spec *spec, struct tr
 
 void step_release(struct step *step)
 {
-    for (uint32_t i = 0; i < STEP_MAX_ROUTES; i++)
+    for (uint32_t i = 0; i < STEP_MAX_ROUTES; i++) {
         graph_destroy(step->micros[i].graph);
+        graph_destroy(step->projections[i]);
+    }
     graph_destroy(step->fold.graph);
     graph_destroy(step->update.graph);
-    graph_destroy(step->projection);
     arena_release(&step->arena);
     *step = (struct step){0};
 }

@@ -31,7 +31,7 @@ enum slot_role {
     SLOT_KEPT_REST, /* [micro, length]; index: route */
     SLOT_PARAMETER, /* index: parameter */
     SLOT_CONSTANT,  /* index: tensor of the student that is not trained */
-    SLOT_TEACHER,   /* index: tensor of that teacher, counted over all routes */
+    SLOT_TEACHER,   /* index: tensor of that teacher: its first number over all routes */
     SLOT_SUM, /* index: accumulator of a lane: a parameter's gradient, then the objectives' and states' losses
                */
     SLOT_TOTAL,  /* index: accumulator of the step, in the same order */
@@ -58,7 +58,8 @@ struct step_graph {
 /* A tensor that is trained. */
 struct parameter {
     struct str name;
-    uint32_t tensor; /* index in the student's graph; ID_NONE: the matrix that state losses share */
+    uint32_t tensor;     /* index in the student's graph; ID_NONE: a matrix that state losses share */
+    uint32_t projection; /* then the route that it is of */
     int64_t count;
     enum parameter_decay { DECAY_NONE, DECAY_WEIGHTS } decay;
 };
@@ -78,13 +79,13 @@ struct step_route {
     uint32_t objective_count; /* the same for all routes: losses are added up by place */
     uint32_t kept;            /* log-probabilities a token that a teacher gave beforehand; 0: none */
     int64_t vocabulary;       /* tokens whose logits are compared, the first; 0: all, and all have as many */
+    struct state_losses states; /* beside the objectives; as many for all routes, of the same weights */
 };
 
 struct step_spec {
     const struct graph *student; /* borrowed, as the teachers: its views are read by the trainer */
     struct step_route routes[STEP_MAX_ROUTES];
-    uint32_t route_count;       /* 0: one */
-    struct state_losses states; /* beside the objectives; of one route only */
+    uint32_t route_count; /* 0: one */
     enum step_decays decays;
     bool recomputes;       /* train/recompute.h; changes no byte */
     int64_t micro, length; /* sequences in a micro-batch, tokens in a sequence */
@@ -95,8 +96,11 @@ struct step_spec {
 struct step {
     struct arena arena;
     VEC(struct parameter) parameters;
-    struct graph *projection; /* holds the matrix that state losses share, or NULL */
-    uint32_t loss_count;      /* objectives, then pairs of states */
+    /* Each holds the matrix by which a teacher's state losses multiply the student's states; by the first
+     * route that has the teacher, else NULL. */
+    struct graph *projections[STEP_MAX_ROUTES];
+    uint32_t projection_of[STEP_MAX_ROUTES]; /* the parameter that a route multiplies by, or ID_NONE */
+    uint32_t loss_count;                     /* objectives, then pairs of states */
     uint32_t route_count;
     struct step_graph micros[STEP_MAX_ROUTES]; /* by route */
     struct step_graph fold, update;            /* fold.graph is NULL with one lane */
@@ -106,8 +110,9 @@ struct step {
 enum status step_build(struct step *out, const struct step_spec *spec, struct trace *trace) MUST_CHECK;
 void step_release(struct step *step); /* accepts zeroed memory */
 
-/* Where the teachers of a route begin among those of all. */
-uint32_t step_first_teacher(const struct step_spec *spec, uint32_t route);
+/* Teachers of all routes are numbered in order; one that has several has the first. */
+uint32_t step_teachers_before(const struct step_spec *spec, uint32_t route);
+uint32_t step_teacher_number(const struct step_spec *spec, uint32_t route, uint32_t index);
 
 /* Number of accumulators, and how many elements one has. */
 uint32_t step_sums(const struct step *step);

@@ -17,21 +17,43 @@ static bool is_of_update(const struct slot *slot)
     return slot->role == SLOT_FIRST || slot->role == SLOT_SECOND || slot->role == SLOT_HYPER;
 }
 
-static bool is_of_route(const struct slot *slot)
+/* Whether the tensor of a slot is that of an earlier one, of this route or one before. */
+static bool is_counted(const struct step *step, uint32_t route, uint32_t index)
 {
-    return slot->role == SLOT_TEACHER || slot->role == SLOT_KEPT_IDS || slot->role == SLOT_KEPT_LOGS ||
-           slot->role == SLOT_KEPT_REST;
+    const struct slot *slot = &step->micros[route].slots.items[index];
+    for (uint32_t r = 0; r <= route; r++) {
+        uint32_t end = r == route ? index : step->micros[r].slots.count;
+        for (uint32_t i = 0; i < end; i++) {
+            const struct slot *other = &step->micros[r].slots.items[i];
+            if (other->role == slot->role && other->index == slot->index && other->teacher == slot->teacher)
+                return true;
+        }
+    }
+    return false;
 }
 
-static int64_t count_bound(const struct step_graph *graph, bool (*is_counted)(const struct slot *slot))
+static int64_t count_bound(const struct step *step, uint32_t route, enum step_teachers teachers)
 {
     int64_t count = 0;
-    for (uint32_t i = 0; i < graph->slots.count; i++) {
-        const struct slot *slot = &graph->slots.items[i];
-        bool is_result = graph_value(graph->graph, slot->value)->origin == VALUE_NODE;
-        if (!is_result && (!is_counted || is_counted(slot)))
-            count += count_of(graph->graph, slot->value);
+    const struct step_graph *micro = &step->micros[route];
+    for (uint32_t i = 0; i < micro->slots.count; i++) {
+        const struct slot *slot = &micro->slots.items[i];
+        bool is_lent =
+            slot->role == SLOT_TEACHER && slot->teacher == 0 && teachers == STEP_FIRST_TEACHER_LENT;
+        if (graph_value(micro->graph, slot->value)->origin != VALUE_NODE && !is_lent &&
+            !is_counted(step, route, i))
+            count += count_of(micro->graph, slot->value);
     }
+    return count;
+}
+
+static int64_t count_update(const struct step_graph *update)
+{
+    int64_t count = 0;
+    for (uint32_t i = 0; i < update->slots.count; i++)
+        if (graph_value(update->graph, update->slots.items[i].value)->origin != VALUE_NODE &&
+            is_of_update(&update->slots.items[i]))
+            count += count_of(update->graph, update->slots.items[i].value);
     return count;
 }
 
@@ -55,12 +77,13 @@ static enum status count_scratch(int64_t *count, const struct step *step, const 
     return status;
 }
 
-enum status step_memory(int64_t *bytes, const struct step *step, struct trace *trace)
+enum status step_memory(int64_t *bytes, const struct step *step, enum step_teachers teachers,
+                        struct trace *trace)
 {
-    int64_t count = count_bound(&step->micros[0], NULL) + count_bound(&step->update, is_of_update);
+    int64_t count = count_update(&step->update);
     for (uint32_t i = 0; i < step->route_count; i++) {
         TRY(count_scratch(&count, step, &step->micros[i], trace));
-        count += i == 0 ? 0 : count_bound(&step->micros[i], is_of_route);
+        count += count_bound(step, i, teachers);
     }
     for (uint32_t i = 0; step->fold.graph && i < step_sums(step); i++)
         count += step_sum_size(step, i); /* the step's totals beside a lane's sums */

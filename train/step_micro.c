@@ -123,7 +123,7 @@ static enum status copy_model(struct builder_state *b, struct graph_copy *copy, 
 static enum status find_states(struct builder_state *b, const struct graph_copy *copy, uint32_t *out,
                                bool is_teacher, struct trace *trace)
 {
-    const struct state_losses *states = &b->spec->states;
+    const struct state_losses *states = &b->route->states;
     for (uint32_t i = 0; i < states->count; i++) {
         const struct state_pair *pair = &states->pairs[i];
         uint32_t layer = is_teacher ? pair->teacher : pair->student, value;
@@ -146,7 +146,7 @@ static int64_t width_of(const struct graph *graph, uint32_t value)
 /* Heads of relations must divide what they cut. */
 static enum status check_relations(const struct builder_state *b, struct trace *trace)
 {
-    const struct state_losses *states = &b->spec->states;
+    const struct state_losses *states = &b->route->states;
     int64_t heads = states->relation_heads;
     for (uint32_t i = 0; i < states->count; i++) {
         int64_t of_student = width_of(b->graph, b->student_states[i]);
@@ -173,7 +173,7 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
     *tail = signals.tail;
     logit_tail_move(tail, copy.values);
     *out = (struct head_side){copy.values[signals.hidden], copy.values[signals.head], tail};
-    if (index == b->spec->states.teacher)
+    if (index == b->route->states.teacher)
         TRY(find_states(b, &copy, b->teacher_states, true, trace));
     for (uint32_t i = 0; i < model->tensors.count; i++) {
         uint32_t value = copy.values[model->tensors.items[i].value];
@@ -181,7 +181,7 @@ static enum status add_teacher(struct builder_state *b, uint32_t index, struct h
             add_slot(b, (struct slot){.value = value,
                                       .role = SLOT_TEACHER,
                                       .index = i,
-                                      .teacher = step_first_teacher(b->spec, b->number) + index});
+                                      .teacher = step_teacher_number(b->spec, b->number, index)});
     }
     return OK;
 }
@@ -232,29 +232,20 @@ static void add_sum(struct builder_state *b, uint32_t index, const char *name, u
     add_slot(b, (struct slot){.value = next, .role = SLOT_SUM, .index = index});
 }
 
-/* The matrix that makes the student's states as wide as the teacher's: a parameter like the student's. */
+/* The matrix that makes the student's states as wide as the teacher's. */
 static void add_projection(struct builder_state *b)
 {
     struct step *step = b->step;
+    uint32_t index = step->projection_of[b->number];
     b->projection = ID_NONE;
-    const struct state_losses *states = &b->spec->states;
-    uint32_t first = 0; /* that is compared channel by channel: all those are as wide as the stream */
-    while (first < states->count && state_is_relation(states->pairs[first].kind))
-        first++;
-    if (first == states->count)
+    if (index == ID_NONE)
         return;
-    int64_t teacher = width_of(b->graph, b->teacher_states[first]);
-    int64_t student = width_of(b->graph, b->student_states[first]);
-    if (teacher == student)
-        return;
-    step->projection = state_projection_create(teacher, student, b->spec->states.seed);
-    const struct tensor *matrix = &step->projection->tensors.items[0];
-    uint32_t axes[] = {dims_leaf(&b->graph->dims, teacher), dims_leaf(&b->graph->dims, student)};
+    const struct graph *from = step->projections[step->parameters.items[index].projection];
+    const struct tensor *matrix = &from->tensors.items[0];
+    uint32_t axes[] = {dims_leaf(&b->graph->dims, matrix->view.dims[0]),
+                       dims_leaf(&b->graph->dims, matrix->view.dims[1])};
     b->projection = build_tensor(b->graph, matrix->name, &matrix->view, axes);
-    add_slot(b,
-             (struct slot){.value = b->projection, .role = SLOT_PARAMETER, .index = step->parameters.count});
-    *VEC_PUSH(&step->arena, &step->parameters) = (struct parameter){
-        .name = matrix->name, .tensor = ID_NONE, .count = teacher * student, .decay = DECAY_WEIGHTS};
+    add_slot(b, (struct slot){.value = b->projection, .role = SLOT_PARAMETER, .index = index});
 }
 
 /* The weighted sum of the teacher's divergences, [1]. */
@@ -277,26 +268,32 @@ static enum status add_gradients(struct builder_state *b, const struct graph_cop
                                  const struct state_result *states, struct trace *trace)
 {
     struct step *step = b->step;
-    uint32_t count = step->parameters.count;
+    uint32_t count = step->parameters.count, used = 0;
     uint32_t *wanted = ARENA_ARRAY(&step->arena, uint32_t, count),
-             *found = ARENA_ARRAY(&step->arena, uint32_t, count);
+             *found = ARENA_ARRAY(&step->arena, uint32_t, count),
+             *places = ARENA_ARRAY(&step->arena, uint32_t, count);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t tensor = step->parameters.items[i].tensor;
-        wanted[i] = tensor == ID_NONE ? b->projection : copy->values[copy->from->tensors.items[tensor].value];
+        if (tensor == ID_NONE && i != step->projection_of[b->number])
+            continue; /* of another teacher */
+        wanted[used] =
+            tensor == ID_NONE ? b->projection : copy->values[copy->from->tensors.items[tensor].value];
+        places[used++] = i;
     }
     struct gradient_seed seeds[3 + STATES_MAX] = {{student->weight, head->dweight},
                                                   {student->hidden, head->dhidden}};
     uint32_t seed_count = 2;
     if (head->dbias != ID_NONE)
         seeds[seed_count++] = (struct gradient_seed){logit_tail_bias(student->tail), head->dbias};
-    for (uint32_t i = 0; i < b->spec->states.count; i++)
+    for (uint32_t i = 0; i < b->route->states.count; i++)
         seeds[seed_count++] = (struct gradient_seed){states->values[i], states->gradients[i]};
     struct gradient_request request = {
-        .seeds = seeds, .seed_count = seed_count, .wanted = wanted, .wanted_count = count};
+        .seeds = seeds, .seed_count = seed_count, .wanted = wanted, .wanted_count = used};
     TRY(gradient_build(found, b->graph, &request, trace));
-    for (uint32_t i = 0; i < count; i++) {
-        struct str name = step->parameters.items[i].name;
-        add_sum(b, i, arena_printf(&step->arena, "gradient." STR_FORMAT, STR_ARGUMENT(name)), found[i]);
+    for (uint32_t i = 0; i < used; i++) {
+        struct str name = step->parameters.items[places[i]].name;
+        add_sum(b, places[i], arena_printf(&step->arena, "gradient." STR_FORMAT, STR_ARGUMENT(name)),
+                found[i]);
     }
     return OK;
 }
@@ -367,14 +364,14 @@ enum status step_micro_build(struct step *step, const struct step_spec *spec, ui
         .objective_count = route->objective_count,
     };
     struct state_build state_build = {.graph = graph,
-                                      .losses = &spec->states,
+                                      .losses = &route->states,
                                       .student = b.student_states,
                                       .teacher = b.teacher_states,
                                       .projection = b.projection,
                                       .weights = b.weights};
     struct state_result states = state_losses_build(&state_build);
     struct head_result head = head_build(&head_spec);
-    if (spec->states.count > 0)
+    if (route->states.count > 0)
         state_losses_scale(&states, &state_build, sum_divergences(&b, &head));
     uint32_t back = graph->nodes.count;
     TRY_WITH(trace, add_gradients(&b, &copy, &student, &head, &states, trace),

@@ -35,40 +35,53 @@ static enum status check(const struct trainer_spec *spec, struct trace *trace)
  * part of the sum. */
 static void weigh_losses(struct trainer *t, const struct step_spec *spec)
 {
-    bool doubles = spec->states.count > 0 && spec->states.scale == STATE_DYNAMIC;
     const struct step_route *route = &spec->routes[0];
+    bool doubles = route->states.count > 0 && route->states.scale == STATE_DYNAMIC;
     for (uint32_t i = 0; i < route->objective_count; i++) {
         const struct objective *objective = &route->objectives[i];
         bool is_divergence = (objective_table[objective->kind].needs & OBJECTIVE_NEEDS_TEACHER) != 0;
         t->weights[i] = doubles && is_divergence ? objective->weight + objective->weight : objective->weight;
     }
-    for (uint32_t i = 0; i < spec->states.count; i++)
-        t->weights[route->objective_count + i] = doubles ? 0 : spec->states.pairs[i].weight;
+    for (uint32_t i = 0; i < route->states.count; i++)
+        t->weights[route->objective_count + i] = doubles ? 0 : route->states.pairs[i].weight;
 }
 
-/* The step's graphs; recomputing where they would take more memory than is to be used. */
-static enum status build_within(struct step *out, const struct trainer_spec *spec, struct trace *trace)
+static enum status add_memory(int64_t *bytes, const struct step_spec *spec, enum step_teachers teachers,
+                              struct trace *trace)
 {
-    int64_t bytes = 0;
-    struct step_spec less = spec->step;
-    TRY(step_build(out, &spec->step, trace));
-    if (spec->memory == 0 || spec->step.recomputes)
+    struct step step;
+    int64_t more = 0;
+    TRY(step_build(&step, spec, trace));
+    enum status status = step_memory(&more, &step, teachers, trace);
+    step_release(&step);
+    *bytes += more;
+    return status;
+}
+
+enum status trainer_fit(struct trainer_spec *spec, struct trainer_spec *correction, int64_t bytes,
+                        struct trace *trace)
+{
+    int64_t needed = 0;
+    if (spec->step.recomputes)
         return OK;
-    enum status status = step_memory(&bytes, out, trace);
-    if (status == OK && bytes <= spec->memory)
+    TRY(add_memory(&needed, &spec->step, correction ? STEP_FIRST_TEACHER_LENT : STEP_TEACHERS_OWN, trace));
+    if (correction)
+        TRY_WITH(trace, add_memory(&needed, &correction->step, STEP_TEACHERS_OWN, trace),
+                 "while preparing to train the teacher");
+    if (needed <= bytes)
         return OK;
-    step_release(out);
-    TRY(status);
     log_note("a step takes about %" PRId64 " MiB, more than %" PRId64 ": activations are recomputed",
-             bytes >> 20, spec->memory >> 20);
-    less.recomputes = true;
-    return step_build(out, &less, trace);
+             needed >> 20, bytes >> 20);
+    spec->step.recomputes = true;
+    if (correction)
+        correction->step.recomputes = true;
+    return OK;
 }
 
 enum status trainer_create(struct trainer **out, const struct trainer_spec *spec, struct trace *trace)
 {
     struct step step;
-    TRY(build_within(&step, spec, trace)); /* checks micro, length and lanes */
+    TRY(step_build(&step, &spec->step, trace)); /* checks micro, length and lanes */
     enum status status = check(spec, trace);
     if (status != OK) {
         step_release(&step);

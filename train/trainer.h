@@ -38,7 +38,6 @@ struct trainer_source trainer_source_of_batcher(struct batcher *batcher);
 struct trainer_spec {
     struct executor *executor; /* borrowed */
     struct step_spec step;     /* graphs are borrowed until trainer_create returns */
-    int64_t memory;            /* bytes beyond which a step recomputes activations; 0: no limit */
     uint32_t batch;            /* sequences a step: a multiple of micro * lanes */
     struct schedule schedule;  /* its steps are this trainer's */
     uint32_t first;            /* steps that were done before by others: phases of a longer run */
@@ -49,6 +48,10 @@ struct trainer_spec {
     struct trainer *correction;
 };
 
+/* Makes both recompute activations where their steps together would take more than `bytes`. `correction` is
+ * the specification of spec's correction, which is yet to be made; NULL: there is none. */
+enum status trainer_fit(struct trainer_spec *spec, struct trainer_spec *correction, int64_t bytes,
+                        struct trace *trace) MUST_CHECK;
 /* Uploads the models, compiles the graphs, zeroes the optimizer's state. */
 enum status trainer_create(struct trainer **out, const struct trainer_spec *spec,
                            struct trace *trace) MUST_CHECK;

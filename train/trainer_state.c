@@ -60,13 +60,10 @@ static enum status create_states(struct trainer *t, const struct graph *student,
     return OK;
 }
 
-/* The tensors of a teacher: those of the correction that trains it, or of the same model in another route. */
+/* The tensors of a teacher: those of the correction that trains it, or none yet. */
 static uint32_t *find_teacher(struct trainer *t, const struct graph *const *all, uint32_t number)
 {
     const struct trainer *correction = number == 0 ? t->correction : NULL;
-    for (uint32_t i = 0; i < number; i++)
-        if (all[i] == all[number])
-            return t->teachers[i];
     uint32_t count = all[number]->tensors.count, *tensors = ARENA_ARRAY(&t->arena, uint32_t, count);
     memset(tensors, 0xff, count * sizeof *tensors);
     for (uint32_t i = 0; correction && i < count; i++)
@@ -80,7 +77,7 @@ static uint32_t *find_teacher(struct trainer *t, const struct graph *const *all,
  * use. */
 static enum status upload_fixed(struct trainer *t, const struct step_spec *spec, struct trace *trace)
 {
-    uint32_t count = step_first_teacher(spec, t->step.route_count), filled = 0;
+    uint32_t count = step_teachers_before(spec, t->step.route_count), filled = 0;
     const struct graph **all = ARENA_ARRAY(&t->arena, const struct graph *, count + 1);
     for (uint32_t r = 0; r < t->step.route_count; r++)
         for (uint32_t i = 0; i < spec->routes[r].teacher_count; i++)

@@ -1,6 +1,8 @@
 /* Tasks by `eval --task` and by the stage `answer`, which must agree; and how mistakes are told. */
+#include "base/file.h"
 #include "tests/cli/fixture.h"
 #include "tests/support/test.h"
+#include <math.h>
 
 static const char items[] = "{\"goal\": \"greet\", \"sol1\": \"say hello\", \"sol2\": \"say nothing\"}\n"
                             "{\"goal\": \"sleep\", \"sol1\": \"run about\", \"sol2\": \"lie down\"}\n"
@@ -58,6 +60,71 @@ static void command_and_stage_agree(void **state)
     outcome_release(&o);
 }
 
+/* Means and items against what lm-evaluation-harness 0.4.13 gave for the same model as a Hugging Face folder
+ * (golden/tasks/harness.jsonl). */
+static void check_item(const json_t *ours, const json_t *harness)
+{
+    const json_t *found = json_object_get(ours, "log_likelihoods"),
+                 *expected = json_object_get(harness, "log_likelihoods");
+    json_int_t gold = json_integer_value(json_object_get(ours, "gold"));
+    assert_int_equal(json_array_size(found), json_array_size(expected));
+    for (size_t i = 0; i < json_array_size(found); i++) {
+        double x = json_number_value(json_array_get(found, i)),
+               y = json_number_value(json_array_get(expected, i));
+        if (!(fabs(x - y) < 1e-4))
+            fail_msg("item %lld, choice %zu: %.7g, the harness has %.7g",
+                     (long long)json_integer_value(json_object_get(ours, "item")), i, x, y);
+    }
+    assert_int_equal(json_integer_value(json_object_get(ours, "choice")) == gold,
+                     json_integer_value(json_object_get(harness, "right")));
+    const json_t *normalised = json_object_get(harness, "right_normalised");
+    if (normalised)
+        assert_int_equal(json_integer_value(json_object_get(ours, "choice_normalised")) == gold,
+                         json_integer_value(normalised));
+}
+
+static void check_harness(const json_t *harness, const char *task, const char *file, int shots)
+{
+    char examples[256] = "";
+    if (shots > 0)
+        snprintf(examples, sizeof examples, "--shots %d --examples golden/tasks/%s.jsonl", shots, file);
+    struct outcome o = program_run("eval golden/tiny/model.onnx --tokenizer bytes --task %s --items "
+                                   "golden/tasks/%s.jsonl --json --quiet --device cpu %s",
+                                   task, file, examples);
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    size_t checked = 0;
+    for (size_t i = 0; i < json_array_size(harness); i++) {
+        const json_t *line = json_array_get(harness, i);
+        if (strcmp(json_text(line, "task"), task) != 0 ||
+            json_integer_value(json_object_get(line, "shots")) != shots)
+            continue;
+        check_item(json_array_get(lines, (size_t)json_integer_value(json_object_get(line, "item"))), line);
+        checked++;
+    }
+    assert_int_equal(checked, 24);
+    assert_int_equal(json_array_size(lines), checked + 1);
+    json_decref(lines);
+    outcome_release(&o);
+}
+
+static void answers_are_those_of_the_harness(void **state)
+{
+    (void)state;
+    struct builder text = {0};
+    struct trace trace = {0};
+    assert_ok(file_read(&text, "golden/tasks/harness.jsonl", 1 << 24, &trace), &trace);
+    json_t *harness = json_lines(&text);
+    for (int shots = 0; shots <= 2; shots += 2) {
+        check_harness(harness, "arc", "arc", shots);
+        check_harness(harness, "arc", "arc-flat", shots);
+        check_harness(harness, "hellaswag", "hellaswag", shots);
+        check_harness(harness, "winogrande", "winogrande", shots);
+    }
+    json_decref(harness);
+    builder_release(&text);
+}
+
 static void an_edited_file_is_answered_again(void **state)
 {
     const struct fixture *f = *state;
@@ -92,6 +159,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(command_and_stage_agree),
+        FIXTURE_TEST(answers_are_those_of_the_harness),
         FIXTURE_TEST(an_edited_file_is_answered_again),
         FIXTURE_TEST(mistakes_are_told),
     };

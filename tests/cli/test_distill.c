@@ -61,6 +61,51 @@ static void every_loss_makes_another_student(void **state)
         free(ids[i]);
 }
 
+static void write_teachers(const struct fixture *f, const char *teachers, const char *layers)
+{
+    char text[16384];
+    snprintf(
+        text, sizeof text,
+        "espalier: 1\nseed: 5\ninputs:\n  text: {text: %s}\n  again: {text: %s, part: train}\nstages:\n"
+        "  - init: {as: teacher, arch: {layers: 4, hidden: 24, heads: 2, kv_heads: 1, ffn: 24}, "
+        "tokenizer: bytes, seed: 1}\n"
+        "  - init: {as: wider, arch: {layers: 5, hidden: 32, heads: 2, kv_heads: 1, ffn: 24}, "
+        "tokenizer: bytes, seed: 2}\n"
+        "  - init: {as: student, arch: {layers: 3, hidden: 16, heads: 2, kv_heads: 1, ffn: 24}, "
+        "tokenizer: bytes}\n"
+        "  - distill: {teacher: %s, data: {text: 1, again: 1}, steps: 3, batch: 4, micro: 2, length: 32, "
+        "loss: {states: {at: [embedding, block]%s}}}\n",
+        f->text, f->text, teachers, layers);
+    fixture_write_file(f, "p.yaml", text);
+}
+
+static char *student_of_teachers(const struct fixture *f, const char *teachers)
+{
+    write_teachers(f, teachers, "");
+    json_t *lines = fixture_run(f, "");
+    char *id = distilled_id(lines);
+    json_decref(lines);
+    return id;
+}
+
+/* Hidden states go to the teacher of the tag; one teacher of all tags is one without tags. */
+static void states_of_several_teachers_are_learnt(void **state)
+{
+    struct fixture *f = *state;
+    char *one = student_of_teachers(f, "teacher"),
+         *same = student_of_teachers(f, "{text: teacher, again: teacher}"),
+         *two = student_of_teachers(f, "{text: teacher, again: wider}");
+    assert_string_equal(one, same);
+    assert_string_not_equal(one, two);
+    write_teachers(f, "{text: wider, again: teacher}", ", student: 1, teacher: 4");
+    program_expect(
+        2, "loss.states.teacher: expected layers from 0 to 3, found 4\n  with the teacher of \"again\"",
+        "run %s --device cpu", f->yaml);
+    free(one);
+    free(same);
+    free(two);
+}
+
 static void padding_is_compared_only_on_request(void **state)
 {
     struct fixture *f = *state;
@@ -69,6 +114,14 @@ static void padding_is_compared_only_on_request(void **state)
                    "run %s --device cpu", f->yaml);
     program_expect(2, "say vocab: shared", "run %s --device cpu", f->yaml);
     write_pipeline(f, ", vocab: 260", ", vocab: shared");
+    json_decref(fixture_run(f, ""));
+    write_pipeline(f, ", vocab: 260",
+                   ", vocab: shared}\n  - evaluate: {data: text, length: 32, teacher: teacher");
+    program_expect(2, "p.yaml:10:15: vocab: the student's logits are of 256 tokens, the teacher's of 260",
+                   "run %s --device cpu", f->yaml);
+    write_pipeline(
+        f, ", vocab: 260",
+        ", vocab: shared}\n  - evaluate: {data: text, length: 32, teacher: teacher, vocab: shared");
     json_decref(fixture_run(f, ""));
 }
 
@@ -126,6 +179,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(every_loss_makes_another_student),
+        FIXTURE_TEST(states_of_several_teachers_are_learnt),
         FIXTURE_TEST(padding_is_compared_only_on_request),
         FIXTURE_TEST(layers_that_are_not_there_are_refused),
         FIXTURE_TEST(a_teacher_of_another_tokenizer_is_refused),

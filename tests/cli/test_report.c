@@ -121,11 +121,74 @@ static void intervals_are_those_of_windows(void **state)
     struct builder page = read_page(f);
     snprintf(words, sizeof words, ">%.4f \xc2\xb1 %.4f<", loss, reach);
     expect(&page, words);
-    snprintf(words, sizeof words, "(%.4g – %.4g)<", exp(loss - reach), exp(loss + reach));
+    snprintf(words, sizeof words, "(%#.4g – %#.4g)<", exp(loss - reach), exp(loss + reach));
     expect(&page, words);
     builder_release(&page);
     json_decref(lines);
     outcome_release(&o);
+}
+
+/* A number of the one line that a command prints. */
+static double number(const json_t *lines, const char *key)
+{
+    return json_number_value(json_object_get(json_array_get(lines, 0), key));
+}
+
+/* What the stage, the command and the page say of the distance from a teacher is the same. */
+static void distances_from_a_teacher_are_shown(void **state)
+{
+    const struct fixture *f = *state;
+    char words[128];
+    fixture_write(f, ", steps: 30, optimizer: {adamw: {lr: 0.03}}",
+                  "  - evaluate: {as: apart, data: text, length: 64, teacher: init}\n");
+    json_t *run = fixture_run(f, "--quiet");
+    struct outcome o =
+        program_run("eval %s:prune --teacher %s:init --text %s --length 64 --json -q --device cpu", f->yaml,
+                    f->yaml, f->text);
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    const json_t *report = json_object_get(json_find(run, "stage", "apart"), "report");
+    double divergence = number(lines, "divergence"), agreement = number(lines, "agreement");
+    assert_true(divergence > 0.001 && agreement > 0 && agreement < 1);
+    assert_true(json_number_value(json_object_get(report, "divergence")) == divergence);
+    assert_true(json_number_value(json_object_get(report, "agreement")) == agreement);
+    program_expect(0, "", "report %s -o %s/r.html", f->yaml, f->directory);
+    struct builder page = read_page(f);
+    check_elements(&page);
+    expect(&page, "id=\"teachers\"");
+    snprintf(words, sizeof words, ">%.4f \xc2\xb1 %.4f</td><td class=\"n\">%.4f \xc2\xb1 %.4f<", divergence,
+             1.96 * number(lines, "divergence_error"), agreement, 1.96 * number(lines, "agreement_error"));
+    const char *first = strstr(builder_text(&page), words);
+    if (!first || !strstr(first + 1, words)) /* of all models, and stage by stage */
+        fail_msg("the page does not have \"%s\" twice", words);
+    builder_release(&page);
+    json_decref(lines);
+    json_decref(run);
+    outcome_release(&o);
+    snprintf(words, sizeof words, " %10.4f %10.4f\n", divergence, agreement);
+    o = program_run("run %s --device cpu", f->yaml);
+    assert_non_null(strstr(builder_text(&o.out), words));
+    outcome_release(&o);
+    program_expect(2, "--teacher is compared on a text",
+                   "eval %s:prune --teacher %s:train --task piqa --items %s", f->yaml, f->yaml, f->text);
+}
+
+/* The row of the pruned model says how many tokens it came from: phases have sizes of their own. */
+static void tokens_of_phases_are_counted(void **state)
+{
+    const struct fixture *f = *state;
+    fixture_write(f, ", phases: [{steps: 2}, {steps: 3, length: 16, batch: 2}]", "");
+    json_decref(fixture_run(f, "--quiet"));
+    program_expect(0, "", "report %s -o %s/r.html", f->yaml, f->directory);
+    struct builder page = read_page(f);
+    expect(&page, "<td class=\"n\">352</td>"); /* 2 * 4 * 32 + 3 * 2 * 16 */
+    builder_release(&page);
+    fixture_write(f, ", stop: 3, phases: [{steps: 2}, {steps: 3, length: 16, batch: 2}]", "");
+    json_decref(fixture_run(f, "--quiet"));
+    program_expect(0, "", "report %s -o %s/r.html", f->yaml, f->directory);
+    page = read_page(f);
+    expect(&page, "<td class=\"n\">288</td>");
+    builder_release(&page);
 }
 
 /* ---- searches ---- */
@@ -241,6 +304,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_page_shows_the_results),
         FIXTURE_TEST(a_page_says_what_has_not_been_run),
         FIXTURE_TEST(intervals_are_those_of_windows),
+        FIXTURE_TEST(distances_from_a_teacher_are_shown),
+        FIXTURE_TEST(tokens_of_phases_are_counted),
         FIXTURE_TEST(a_page_of_a_search_shows_its_rankings),
         FIXTURE_TEST(a_page_of_a_list_shows_the_candidates),
         FIXTURE_TEST(paths_are_escaped),

@@ -216,8 +216,8 @@ static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
     write_search(f, "", "  - import: {model: teacher}\n");
-    program_expect(2, "end with prune, train or distill, then evaluate or answer", "search %s --device cpu",
-                   f->yaml);
+    program_expect(2, "end with prune, train, correct or distill, then evaluate or answer",
+                   "search %s --device cpu", f->yaml);
     write_search(f, "  rank: {points: [0, 13]}\n", STAGES);
     program_expect(2, "rank.points: 13 is after the last of the 12 steps", "search %s --device cpu", f->yaml);
     write_search(f, "  rank: {points: [4, 4]}\n", STAGES);

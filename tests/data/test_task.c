@@ -114,6 +114,20 @@ static void winogrande_puts_the_options_in(void **state)
     task_release(&task);
 }
 
+/* An example of which the choices differ in what comes before is the right one, whole. */
+static void winogrande_answers_examples(void **state)
+{
+    struct fixture *f = *state;
+    static const char item[] =
+        "{\"sentence\": \"Ann met Sue and _ waved.\", \"option1\": \"Ann\", \"option2\": "
+        "\"Sue\", \"answer\": \"2\"}\n";
+    write_text(f->other, f, "b.jsonl", item);
+    struct task task = open_items(f, TASK_winogrande, "a.jsonl", item,
+                                  (struct task_options){.examples = f->other, .shots = 1});
+    expect_choice(&task, 0, 0, "Ann met Sue and Sue waved.\n\nAnn met Sue and Ann", " waved.", 6);
+    task_release(&task);
+}
+
 static void mmlu_names_the_subject_and_answers_examples(void **state)
 {
     struct fixture *f = *state;
@@ -220,7 +234,7 @@ static void missing_labels_and_examples_are_named(void **state)
     trace = (struct trace){0};
     options = (struct task_options){.shots = 1, .examples = f->other};
     assert_fails(task_open(&task, TASK_blimp, f->other, &options, &trace), UNSUPPORTED, &trace,
-                 "follow one text");
+                 "follow a text");
 }
 
 int main(void)
@@ -230,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(arc_is_read_in_both_forms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hellaswag_is_cleaned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(winogrande_puts_the_options_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(winogrande_answers_examples, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mmlu_names_the_subject_and_answers_examples, set_up, tear_down),
         cmocka_unit_test_setup_teardown(blimp_has_no_context, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lambada_asks_for_the_last_word, set_up, tear_down),

@@ -1,6 +1,5 @@
 /* Log-likelihoods of choices against softmax in double over the logits of the plain model, text by text and
  * without padding. */
-#include "base/file.h"
 #include "measure/answer.h"
 #include "measure/session.h"
 #include "tests/measure/fixture.h"
@@ -11,18 +10,6 @@ static const char items[] =
     "{\"goal\": \"a much longer goal, so that this item is of another length than the first one is\", "
     "\"sol1\": \"yes\", \"sol2\": \"a solution that goes on for a while, then stops\", \"label\": 1}\n"
     "{\"goal\": \"x\", \"sol1\": \"y\", \"sol2\": \"zz\", \"label\": 0}\n";
-
-static struct task open_task(struct fixture *f, enum task_kind kind, const char *text)
-{
-    struct task task;
-    struct trace trace = {0};
-    struct task_options options = {0};
-    char path[4200];
-    snprintf(path, sizeof path, "%s/items.jsonl", f->directory);
-    assert_ok(file_write(path, text, strlen(text), &trace), &trace);
-    assert_ok(task_open(&task, kind, path, &options, &trace), &trace);
-    return task;
-}
 
 struct reference {
     double log_likelihood;
@@ -69,7 +56,7 @@ static void compare(const char *text, enum task_kind kind, uint32_t length)
     struct fixture f;
     struct trace trace = {0};
     fixture_create(&f);
-    struct task task = open_task(&f, kind, text);
+    struct task task = fixture_open_task(&f, kind, text);
     struct answer_score scores[16];
     struct answer_options options = {.length = length};
     assert_in_range(task.choices.count, 1, 16);
@@ -116,7 +103,7 @@ static void summaries_count_what_is_right(void **state)
     (void)state;
     struct fixture f;
     fixture_create(&f);
-    struct task task = open_task(&f, TASK_piqa, items);
+    struct task task = fixture_open_task(&f, TASK_piqa, items);
     /* Characters are 7 5, 3 47, 1 2; gold is 0 1 0. */
     struct answer_score scores[] = {{.log_likelihood = -7}, {.log_likelihood = -6}, {.log_likelihood = -3},
                                     {.log_likelihood = -4}, {.log_likelihood = -2}, {.log_likelihood = -2}};
@@ -138,7 +125,8 @@ static void texts_without_context_need_a_token_before_them(void **state)
     struct fixture f;
     struct trace trace = {0};
     fixture_create(&f);
-    struct task task = open_task(&f, TASK_blimp, "{\"sentence_good\": \"a\", \"sentence_bad\": \"b\"}\n");
+    struct task task =
+        fixture_open_task(&f, TASK_blimp, "{\"sentence_good\": \"a\", \"sentence_bad\": \"b\"}\n");
     struct answer_score scores[2];
     struct answer_options options = {0};
     assert_fails(measure_answers(scores, f.executor, f.model, &task, f.tokenizer, &options, &trace), INVALID,

@@ -1,7 +1,6 @@
 /* Depth by a task against softmax in double over the plain logits of models from which a pass took the
  * layers; removals one by one: the same bytes, in memory that does not grow with the number of layers; and
  * heads whose logits get a bias, are scaled or capped. */
-#include "base/file.h"
 #include "ir/memory_plan.h"
 #include "measure/scorer.h"
 #include "passes/remove_branches.h"
@@ -17,36 +16,12 @@ static const char items[] =
     "{\"goal\": \"x\", \"sol1\": \"y\", \"sol2\": \"zz\", \"label\": 1}\n"
     "{\"goal\": \"holds\", \"sol1\": \"line\", \"sol2\": \"97\", \"label\": 0}\n";
 
-static struct task open_task(struct fixture *f, enum task_kind kind, const char *text)
-{
-    struct task task;
-    struct trace trace = {0};
-    struct task_options options = {0};
-    char path[4200];
-    snprintf(path, sizeof path, "%s/items.jsonl", f->directory);
-    assert_ok(file_write(path, text, strlen(text), &trace), &trace);
-    assert_ok(task_open(&task, kind, path, &options, &trace), &trace);
-    return task;
-}
-
 /* The fixture with a model of so many layers. */
 static void create(struct fixture *f, uint32_t layers)
 {
-    struct trace trace = {0};
-    struct arch arch = {.layers = layers,
-                        .hidden = HIDDEN,
-                        .heads = HEADS,
-                        .kv_heads = KV_HEADS,
-                        .head_dim = HEAD_DIM,
-                        .ffn = FFN,
-                        .vocab = VOCAB};
-    struct init_plan plan;
-    struct init_options options = {.seed = 6, .deviation = 0.3f};
     fixture_create(f);
     graph_destroy(f->model);
-    assert_ok(arch_build(&f->model, &arch, &trace), &trace);
-    assert_ok(init_plan_make(&plan, &f->arena, f->model, &options, &trace), &trace);
-    init_fill(&plan, f->model);
+    f->model = fixture_model(&f->arena, layers, VOCAB, 6);
 }
 
 /* Bytes are tokens. */
@@ -141,7 +116,7 @@ static void layers_and_runs_are_scored_by_a_task(void **state)
     struct trace trace = {0};
     struct scores scores = {0};
     create(&f, DEEP);
-    struct task task = open_task(&f, TASK_piqa, items);
+    struct task task = fixture_open_task(&f, TASK_piqa, items);
     struct score_options options = {.samples = 3,
                                     .length = LENGTH,
                                     .rows = 3,
@@ -169,7 +144,7 @@ static void a_task_without_choices_has_no_margin(void **state)
     struct trace trace = {0};
     struct scores scores = {0};
     fixture_create(&f);
-    struct task task = open_task(&f, TASK_lambada, "{\"text\": \"line 4 holds\"}\n");
+    struct task task = fixture_open_task(&f, TASK_lambada, "{\"text\": \"line 4 holds\"}\n");
     struct score_options options = {
         .samples = 3, .length = LENGTH, .rows = 3, .depths = &margin, .depth_count = 1};
     assert_fails(measure_score(&scores, &f.arena, f.executor, f.model, &f.corpus, &options, &trace), INVALID,
@@ -295,13 +270,6 @@ static void one_by_one_takes_as_much_memory_for_any_number_of_layers(void **stat
 
 /* ---- heads that are more than a product ---- */
 
-static void replace_logits(struct graph *g, uint32_t value)
-{
-    for (uint32_t i = 0; i < g->outputs.count; i++)
-        if (strcmp(g->outputs.items[i].name.data, "logits") == 0)
-            g->outputs.items[i].value = value;
-}
-
 static uint32_t scaled(struct graph *g, uint32_t x, float by)
 {
     return build_op(g, OP_scale, &x, &(struct build_attributes){.scale = by});
@@ -319,7 +287,7 @@ static void a_scale_of_logits_is_one_of_the_head(void **state)
     options.variants = variants;
     create(&f, DEEP);
     struct graph *after = graph_clone(f.model), *within = graph_clone(f.model);
-    replace_logits(after, scaled(after, graph_find_output(after, "logits"), 2));
+    fixture_replace_logits(after, scaled(after, graph_find_output(after, "logits"), 2));
     struct model_head head;
     assert_ok(model_head_find(&head, within, &trace), &trace);
     uint32_t weight = within->nodes.items[head.node].inputs[1];
@@ -349,19 +317,41 @@ static void a_scale_of_logits_is_one_of_the_head(void **state)
 static struct graph *capped(const struct graph *model)
 {
     struct graph *g = graph_clone(model);
-    uint32_t logits = graph_find_output(g, "logits"), axis = dims_leaf(&g->dims, VOCAB);
-    float *values = ARENA_ARRAY(&g->arena, float, VOCAB);
-    for (int c = 0; c < VOCAB; c++)
-        values[c] = (float)(c % 7) * 0.5f - 1;
-    struct tensor_view view = {.base = (const uint8_t *)values,
-                               .base_size = VOCAB * sizeof *values,
-                               .dtype = DTYPE_F32,
-                               .rank = 1,
-                               .dims = {VOCAB},
-                               .strides = {1}};
-    uint32_t biased = build_binary(g, OP_add, logits, build_tensor(g, STR("head.bias"), &view, &axis));
-    replace_logits(g, scaled(g, build_unary(g, OP_tanh, scaled(g, biased, 1.0f / 3)), 3));
+    fixture_add_bias(g);
+    uint32_t biased = graph_find_output(g, "logits");
+    fixture_replace_logits(g, scaled(g, build_unary(g, OP_tanh, scaled(g, biased, 1.0f / 3)), 3));
     return g;
+}
+
+/* Nothing is computed that no node reads and no output is: no gradient of the bias. */
+static void a_graph_of_scores_has_no_dead_nodes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct trace trace = {0};
+    struct score_options options = usual(3, 3);
+    create(&f, DEEP);
+    struct graph *model = capped(f.model);
+    struct scorer s = {.arena = &f.arena, .options = &options, .model = model, .sweep = SWEEP_ALL};
+    assert_ok(scorer_prepare(&s, &trace), &trace);
+    assert_ok(scorer_build(&s, &trace), &trace);
+    const struct graph *g = s.graph;
+    bool *used = ARENA_ARRAY(&f.arena, bool, g->values.count);
+    for (uint32_t i = 0; i < g->outputs.count; i++)
+        used[g->outputs.items[i].value] = true;
+    for (uint32_t n = g->nodes.count; n-- > 0;) {
+        const struct node *node = &g->nodes.items[n];
+        bool is_used = false;
+        for (uint32_t i = 0; i < node->result_count; i++)
+            is_used = is_used || used[node->results[i]];
+        if (!is_used)
+            fail_msg("node %u (%s) is of no use", n, op_table[node->op].name);
+        for (uint32_t i = 0; i < node->input_count; i++)
+            used[node->inputs[i]] = true;
+    }
+    graph_destroy(s.graph);
+    graph_destroy(model);
+    fixture_release(&f);
 }
 
 /* Logits [SAMPLES, LENGTH, VOCAB] of the batches that scoring sees, and the labels. */
@@ -442,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_task_without_choices_has_no_margin),
         cmocka_unit_test(one_by_one_gives_the_same_bytes),
         cmocka_unit_test(a_scale_of_logits_is_one_of_the_head),
+        cmocka_unit_test(a_graph_of_scores_has_no_dead_nodes),
         cmocka_unit_test(capped_logits_are_scored),
         cmocka_unit_test(one_by_one_takes_as_much_memory_for_any_number_of_layers),
     };

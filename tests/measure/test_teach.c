@@ -106,10 +106,32 @@ static void refuses_more_than_there_is(void **state)
     fixture_release(&f);
 }
 
+static void refuses_logits_that_overflow(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct trace trace = {0};
+    struct teaching teaching;
+    struct targets said;
+    fixture_create(&f);
+    fixture_add_bias(f.model);
+    const struct tensor *bias = &VEC_LAST(&f.model->tensors);
+    ((float *)(uintptr_t)bias->view.base)[7] = INFINITY;
+    struct teach_options options = {.rows = 2, .length = 16, .top = 4};
+    assert_ok(teaching_open(&teaching, f.executor, f.model, &options, &trace), &trace);
+    targets_init(&said, 2 * 16, 4);
+    assert_fails(teaching_ask(&teaching, f.corpus.tokens, &said, &trace), INVALID, &trace,
+                 "the teacher's logits of token 0 are not finite");
+    targets_release(&said);
+    teaching_release(&teaching);
+    fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_softmax_says),
+        cmocka_unit_test(refuses_logits_that_overflow),
         cmocka_unit_test(refuses_more_than_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

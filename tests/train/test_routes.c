@@ -2,6 +2,7 @@
  * beside, phases. Each must come to the bytes of the plain trainers that it is made of. */
 #include "backend-cpu/cpu.h"
 #include "tests/train/model.h"
+#include "train/step_memory.h"
 #include <math.h>
 
 static const struct objective kl[] = {{.kind = OBJECTIVE_forward_kl, .weight = 1}};
@@ -201,6 +202,142 @@ static void gradients_of_routes_add_up(void **state)
     check_mean(f, mixed);
 }
 
+/* ---- states of several teachers ---- */
+
+static const struct state_pair pairs_of_same[] = {{STATE_KIND_block, 0, 1, 0.5f},
+                                                  {STATE_KIND_embedding, 0, 0, 0.25f}};
+static const struct state_pair pairs_of_wider[] = {{STATE_KIND_block, 0, 2, 0.5f},
+                                                   {STATE_KIND_embedding, 0, 0, 0.25f}};
+
+static void add_states(struct trainer_spec *spec, enum state_scale scale)
+{
+    for (int route = 0; route < 2; route++)
+        spec->step.routes[route].states =
+            (struct state_losses){.pairs = route == 0 ? pairs_of_same : pairs_of_wider,
+                                  .count = 2,
+                                  .distance = STATE_MSE,
+                                  .scale = scale,
+                                  .seed = 5};
+}
+
+static bool is_of_matrix(struct str name)
+{
+    return strstr(name.data, ".projection") != NULL;
+}
+
+/* Fresh numbers of the matrix that states are multiplied by depend on the place of the route. */
+static void put_matrix(struct trainer *trainer)
+{
+    struct trace trace = {0};
+    for (uint32_t i = 0; i < trainer_state_count(trainer); i++) {
+        struct trainer_state s = trainer_state(trainer, i);
+        for (int64_t k = 0; k < s.count && s.kind == STATE_WEIGHT && is_of_matrix(s.name); k++) {
+            float x = model_number(77, (uint32_t)k) / 4;
+            assert_ok(trainer_state_write(trainer, i, k, 1, &x, &trace), &trace);
+        }
+    }
+}
+
+static void assert_same_states(struct trainer *one, struct trainer *two, bool has_matrix)
+{
+    struct trace trace = {0};
+    uint32_t matrices = 0;
+    for (uint32_t i = 0, j = 0; i < trainer_state_count(two); i++) {
+        struct trainer_state s = trainer_state(two, i);
+        matrices += is_of_matrix(s.name);
+        if (is_of_matrix(s.name) && !has_matrix)
+            continue;
+        struct trainer_state other = trainer_state(one, j);
+        assert_int_equal(s.count, other.count);
+        float *a = calloc((size_t)s.count, sizeof *a), *b = calloc((size_t)s.count, sizeof *b);
+        assert_ok(trainer_state_read(two, i, 0, s.count, a, &trace), &trace);
+        assert_ok(trainer_state_read(one, j++, 0, s.count, b, &trace), &trace);
+        if (memcmp(a, b, (size_t)s.count * sizeof *a) != 0)
+            fail_msg("%s is not %s", s.name.data, other.name.data);
+        free(a);
+        free(b);
+    }
+    assert_int_equal(matrices, 3); /* one weight with its moments, of the wider teacher */
+}
+
+/* A student that only sees samples of one tag learns as if there were no other teacher. */
+static void states_of_a_route_are_those_of_its_teacher(void **state)
+{
+    struct fixture *f = *state;
+    for (int scale = STATE_FIXED; scale <= STATE_DYNAMIC; scale++)
+        for (int route = 0; route < 2; route++) {
+            struct trainer_spec two = f->spec, one;
+            add_states(&two, (enum state_scale)scale);
+            two.step.route_count = 2;
+            one = two;
+            one.step.route_count = 1;
+            one.step.routes[0] = two.step.routes[route];
+            two.source.fill = route == 0 ? fill_first : fill_second;
+            struct trainer *alone = create(&one), *both = create(&two);
+            put_matrix(alone);
+            put_matrix(both);
+            run(alone, 0);
+            run(both, 0);
+            assert_same_states(alone, both, route == 1);
+            trainer_destroy(alone);
+            trainer_destroy(both);
+        }
+}
+
+static void teachers_of_a_route_have_matrices_of_their_own(void **state)
+{
+    struct fixture *f = *state;
+    struct trainer_spec spec = f->spec;
+    add_states(&spec, STATE_DYNAMIC);
+    spec.step.routes[0] = spec.step.routes[1];
+    spec.step.route_count = 3;
+    spec.step.routes[2] = spec.step.routes[1];
+    struct arch third = model_arch();
+    third.hidden = 40;
+    const struct graph *other = model_build(third, 40), *list[] = {other};
+    spec.step.routes[2].teachers = list;
+    spec.step.routes[2].states.pairs = pairs_of_same;
+    struct trainer *trainer = create(&spec);
+    const struct step *step = trainer_step(trainer);
+    uint32_t last = step->parameters.count - 1;
+    assert_int_equal(step->projection_of[0], last - 1);
+    assert_int_equal(step->projection_of[1], last - 1); /* the same teacher */
+    assert_int_equal(step->projection_of[2], last);
+    assert_int_equal(step->parameters.items[last - 1].count, 32 * 24);
+    assert_int_equal(step->parameters.items[last].count, 40 * 24);
+    assert_string_equal(step->parameters.items[last - 1].name.data, "projection");
+    assert_string_equal(step->parameters.items[last].name.data, "projection.2");
+    float numbers[2];
+    struct trace trace = {0};
+    for (uint32_t i = 0; i < 2; i++)
+        assert_ok(trainer_state_read(trainer, 3 * (last - i), 0, 1, &numbers[i], &trace), &trace);
+    assert_true(numbers[0] != numbers[1]);
+    trainer_destroy(trainer);
+    spec.step.routes[2].states.count = 1;
+    assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace, "as many losses of states");
+    graph_destroy((struct graph *)(uintptr_t)other);
+}
+
+/* Two tags with one teacher are that teacher. */
+static void a_teacher_of_two_tags_is_one(void **state)
+{
+    struct fixture *f = *state;
+    struct trainer_spec two = f->spec, one;
+    add_states(&two, STATE_DYNAMIC);
+    two.step.routes[0] = two.step.routes[1];
+    one = two;
+    two.step.route_count = 2;
+    two.source.fill = fill_tagged;
+    struct trainer *alone = create(&one), *both = create(&two);
+    run(alone, 0);
+    run(both, 0);
+    assert_same_states(alone, both, true);
+    trainer_destroy(alone);
+    trainer_destroy(both);
+}
+
+/* ---- memory ---- */
+
 static struct trainer_spec correction_of(const struct fixture *f)
 {
     struct trainer_spec spec = f->spec;
@@ -208,6 +345,57 @@ static struct trainer_spec correction_of(const struct fixture *f)
     spec.step.routes[0] = (struct step_route){.objectives = ce, .objective_count = 1};
     spec.schedule.peak = 0.00390625f;
     return spec;
+}
+
+static int64_t bytes_of(const struct step_spec *spec, enum step_teachers teachers)
+{
+    struct trace trace = {0};
+    struct step step;
+    int64_t bytes;
+    assert_ok(step_build(&step, spec, &trace), &trace);
+    assert_ok(step_memory(&bytes, &step, teachers, &trace), &trace);
+    step_release(&step);
+    return bytes;
+}
+
+/* Of weights that a node reads: all of this model's. */
+static int64_t weight_bytes(const struct graph *model)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < model->tensors.count; i++)
+        bytes += 4 * tensor_view_count(&model->tensors.items[i].view);
+    return bytes;
+}
+
+static void memory_of_a_shared_teacher_counts_once(void **state)
+{
+    struct fixture *f = *state;
+    struct graph *copy = model_build(model_arch(), 600);
+    const struct graph *list[] = {copy};
+    struct step_spec shared = f->spec.step, apart;
+    shared.route_count = 2;
+    shared.routes[1] = shared.routes[0];
+    apart = shared;
+    apart.routes[1].teachers = list;
+    assert_int_equal(bytes_of(&apart, STEP_TEACHERS_OWN) - bytes_of(&shared, STEP_TEACHERS_OWN),
+                     weight_bytes(copy));
+    graph_destroy(copy);
+}
+
+/* Student's and teacher's steps are held at once; the teacher's weights, which both use, are there once. */
+static void memory_of_a_teacher_beside_counts_with_its_student(void **state)
+{
+    struct fixture *f = *state;
+    struct trace trace = {0};
+    struct trainer_spec spec = f->spec, correction = correction_of(f);
+    int64_t student = bytes_of(&spec.step, STEP_TEACHERS_OWN),
+            teacher = bytes_of(&correction.step, STEP_TEACHERS_OWN);
+    int64_t lent = bytes_of(&spec.step, STEP_FIRST_TEACHER_LENT);
+    assert_int_equal(student - lent, weight_bytes(f->teachers[0]));
+    assert_ok(trainer_fit(&spec, &correction, lent + teacher, &trace), &trace);
+    assert_false(spec.step.recomputes || correction.step.recomputes);
+    assert_ok(trainer_fit(&spec, &correction, lent + teacher - 1, &trace), &trace);
+    assert_true(spec.step.recomputes && correction.step.recomputes);
 }
 
 /* What a teacher's trainer has made of its weights, into the teacher. */
@@ -368,6 +556,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROUTE_TEST(a_route_is_a_trainer_with_its_teacher),
         ROUTE_TEST(gradients_of_routes_add_up),
+        ROUTE_TEST(states_of_a_route_are_those_of_its_teacher),
+        ROUTE_TEST(teachers_of_a_route_have_matrices_of_their_own),
+        ROUTE_TEST(a_teacher_of_two_tags_is_one),
+        ROUTE_TEST(memory_of_a_shared_teacher_counts_once),
+        ROUTE_TEST(memory_of_a_teacher_beside_counts_with_its_student),
         ROUTE_TEST(a_teacher_beside_is_a_trainer_of_its_own),
         ROUTE_TEST(a_teacher_beside_resumes_with_its_student),
         ROUTE_TEST(phases_are_one_run),

@@ -15,7 +15,7 @@ enum { PAIRS = sizeof all_pairs / sizeof *all_pairs };
 
 static void add_states(struct bench *b, enum state_distance distance, enum state_scale scale)
 {
-    b->spec.step.states = (struct state_losses){
+    b->spec.step.routes[0].states = (struct state_losses){
         .pairs = all_pairs, .count = PAIRS, .distance = distance, .scale = scale, .seed = 5};
 }
 
@@ -59,7 +59,8 @@ static void has_the_gradient_of_relations(void **state)
         struct trace trace = {0};
         struct bench b;
         bench_open(&b, model_arch(), kl, 1);
-        b.spec.step.states = (struct state_losses){.pairs = pairs, .count = 4, .relation_heads = heads};
+        b.spec.step.routes[0].states =
+            (struct state_losses){.pairs = pairs, .count = 4, .relation_heads = heads};
         bench_start(&b);
         check_gradients(&b);
         run_loss(&b);
@@ -82,9 +83,9 @@ static void needs_no_matrix_between_equal_widths(void **state)
     struct graph *same = model_build(model_arch(), 7);
     static const struct state_pair pairs[] = {{STATE_KIND_block, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}};
     b.teachers[0] = same;
-    b.spec.step.states = (struct state_losses){.pairs = pairs, .count = 2};
+    b.spec.step.routes[0].states = (struct state_losses){.pairs = pairs, .count = 2};
     bench_start(&b);
-    assert_null(b.trainer->step.projection);
+    assert_null(b.trainer->step.projections[0]);
     check_gradients(&b);
     bench_close(&b);
     graph_destroy(same);
@@ -281,16 +282,17 @@ static void refuses_what_is_not_there(void **state)
     struct step step;
     struct bench b;
     bench_open(&b, model_arch(), kl, 1);
-    b.spec.step.states = (struct state_losses){.pairs = missing, .count = 1};
+    b.spec.step.routes[0].states = (struct state_losses){.pairs = missing, .count = 1};
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "a layer from 0 to 1, found 2");
     static const struct state_pair related[] = {{STATE_KIND_keys, 0, 0, 1}};
-    b.spec.step.states = (struct state_losses){.pairs = related, .count = 1, .relation_heads = 3};
+    b.spec.step.routes[0].states = (struct state_losses){.pairs = related, .count = 1, .relation_heads = 3};
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace,
                  "3 relation heads do not divide the keys of student (12) and teacher (16)");
-    b.spec.step.states = (struct state_losses){.pairs = missing, .count = 1, .teacher = 1};
+    b.spec.step.routes[0].states = (struct state_losses){.pairs = missing, .count = 1, .teacher = 1};
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "need a teacher");
     const struct objective ce[] = {{.kind = OBJECTIVE_ce, .weight = 1}};
-    b.spec.step.states = (struct state_losses){.pairs = all_pairs, .count = 1, .scale = STATE_DYNAMIC};
+    b.spec.step.routes[0].states =
+        (struct state_losses){.pairs = all_pairs, .count = 1, .scale = STATE_DYNAMIC};
     b.spec.step.routes[0].objectives = ce;
     assert_fails(step_build(&step, &b.spec.step, &trace), INVALID, &trace, "and there is none");
     bench_close(&b);

@@ -314,14 +314,15 @@ static void recomputes_where_memory_is_short(void **state)
     for (int recomputes = 0; recomputes < 2; recomputes++) {
         f.spec.step.recomputes = recomputes;
         assert_ok(step_build(&step, &f.spec.step, &trace), &trace);
-        assert_ok(step_memory(&bytes[recomputes], &step, &trace), &trace);
+        assert_ok(step_memory(&bytes[recomputes], &step, STEP_TEACHERS_OWN, &trace), &trace);
         step_release(&step);
     }
     assert_true(bytes[1] < bytes[0] && bytes[1] > 0);
-    f.spec.step.recomputes = false;
     const int64_t limits[] = {0, bytes[0], bytes[0] - 1};
     for (int i = 0; i < 3; i++) {
-        f.spec.memory = limits[i];
+        f.spec.step.recomputes = false;
+        if (limits[i] > 0)
+            assert_ok(trainer_fit(&f.spec, NULL, limits[i], &trace), &trace);
         struct trainer *trainer = create(&f);
         nodes[i] = trainer_step(trainer)->micros[0].graph->nodes.count;
         trainer_destroy(trainer);
