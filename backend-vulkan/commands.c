@@ -35,8 +35,8 @@ void commands_release(struct commands *commands)
     *commands = (struct commands){0};
 }
 
-void commands_add(struct commands *commands, enum kernel kernel, const struct span *spans, const void *push,
-                  uint64_t groups, double cost)
+struct launch *commands_add(struct commands *commands, enum kernel kernel, const struct span *spans,
+                            const void *push, uint64_t groups, double cost)
 {
     struct launch *launch = VEC_PUSH(&commands->arena, &commands->launches);
     launch->kernel = kernel;
@@ -44,6 +44,7 @@ void commands_add(struct commands *commands, enum kernel kernel, const struct sp
     launch->cost = cost;
     memcpy(launch->push, push, kernel_table[kernel].push_size);
     memcpy(launch->spans, spans, strlen(kernel_table[kernel].access) * sizeof *spans);
+    return launch;
 }
 
 /* A run of elements that launches since the last barrier touch. */
@@ -253,7 +254,7 @@ static enum status record_launch(struct recorder *r, uint32_t number)
     struct commands *c = r->commands;
     struct launch *launch = &c->launches.items[number];
     VkPipeline pipeline;
-    TRY(pipelines_get(c->pipelines, launch->kernel, &pipeline, r->trace));
+    TRY(pipelines_get(c->pipelines, launch->kernel, launch->constants, &pipeline, r->trace));
     if (r->cost + launch->cost > MOST_COST && r->cost > 0)
         TRY(end_buffer(r));
     if (!r->buffer)

@@ -24,9 +24,10 @@ struct commands {
 void commands_init(struct commands *out, struct memory *memory, struct pipelines *pipelines);
 void commands_release(struct commands *commands); /* accepts zeroed memory */
 
-/* Adds a launch: push is the kernel's block, whose head is filled in here. */
-void commands_add(struct commands *commands, enum kernel kernel, const struct span *spans, const void *push,
-                  uint64_t groups, double cost);
+/* Adds a launch: push is the kernel's block, whose head is filled in here. Returns it until the next is
+ * added, for constants to be set. */
+struct launch *commands_add(struct commands *commands, enum kernel kernel, const struct span *spans,
+                            const void *push, uint64_t groups, double cost);
 /* After the last launch. DEVICE when a group of a launch touches more than can be bound. */
 enum status commands_record(struct commands *commands, struct trace *trace) MUST_CHECK;
 /* Runs everything and waits. */

@@ -140,7 +140,7 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
     c->lowering = (struct lowering){
         .commands = &p->commands,
         .checks = &p->checks,
-        .matmul = p->engine->matmul,
+        .tuning = &p->engine->tuning,
         .temporary = NOT_PLACED,
         .binding = binding,
         .segment = p->engine->memory.segment,

@@ -1,29 +1,33 @@
 /* Listing and choosing devices: each is opened and tested, so that what is said of it is what will happen. */
 #include "backend-vulkan/selftest.h"
+#include "backend-vulkan/tuning_measure.h"
 #include "backend-vulkan/vulkan.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 /* A device that cannot be opened or tested has failed, and the trace says why. */
-static void judge(struct instance *instance, uint32_t index, struct vulkan_device_info *info,
-                  struct arena *arena)
+static void judge(struct instance *instance, uint32_t index, const char *cache,
+                  struct vulkan_device_info *info, struct arena *arena)
 {
-    struct vulkan_options options = {0};
+    struct vulkan_options options = {.cache = cache};
     struct engine engine;
     struct selftest_verdict verdict = {0};
     struct trace trace = {0};
     enum status status = engine_open(&engine, instance, index, &options, &trace);
     if (status == OK)
         status = selftest_run(&verdict, &engine, &trace);
+    if (status == OK && verdict.passed && cache)
+        status = engine_tune(&engine, cache, &trace);
+    info->kernels = status == OK ? tuning_describe(&engine.tuning, arena) : "";
     info->passed = status == OK && verdict.passed;
     const char *why = status == OK ? verdict.why : trace.text;
     info->why = arena_copy_string(arena, why, strcspn(why, "\n"));
     engine_release(&engine);
 }
 
-enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, struct arena *arena,
-                                struct trace *trace)
+enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, const char *cache,
+                                struct arena *arena, struct trace *trace)
 {
     struct instance instance;
     TRY(instance_open(&instance, VULKAN_NOT_VALIDATED, trace));
@@ -31,7 +35,7 @@ enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count
     *out = ARENA_ARRAY(arena, struct vulkan_device_info, instance.device_count + 1);
     for (uint32_t i = 0; i < instance.device_count; i++) {
         (*out)[i] = instance_describe(instance.devices[i], arena);
-        judge(&instance, i, &(*out)[i], arena);
+        judge(&instance, i, cache, &(*out)[i], arena);
     }
     instance_release(&instance);
     return OK;
@@ -69,7 +73,7 @@ enum status vulkan_device_choose(char selector[16], struct trace *trace)
         struct vulkan_device_info info = instance_describe(instance.devices[i], &arena);
         if (preference(info.type) <= best)
             continue;
-        judge(&instance, i, &info, &arena);
+        judge(&instance, i, NULL, &info, &arena);
         if (!info.passed)
             continue;
         best = preference(info.type);

@@ -4,7 +4,7 @@
 enum status engine_open(struct engine *out, struct instance *instance, uint32_t index,
                         const struct vulkan_options *options, struct trace *trace)
 {
-    *out = (struct engine){.matmul = options->matmul};
+    *out = (struct engine){0};
     struct memory_settings settings = {options->max_buffer_bytes, options->guard_words};
     enum status status = device_open(&out->device, instance, index, trace);
     if (status == OK && options->max_buffer_bytes && options->max_buffer_bytes < out->device.max_binding)
@@ -15,8 +15,10 @@ enum status engine_open(struct engine *out, struct instance *instance, uint32_t 
         status = memory_open(&out->memory, &out->device, settings, trace);
     if (status == OK)
         status = pipelines_open(&out->pipelines, &out->device, trace);
-    if (status == OK && out->matmul == VULKAN_MATMUL_AUTO)
-        out->matmul = out->device.is_software ? VULKAN_MATMUL_WIDE : VULKAN_MATMUL_TILE;
+    if (status == OK && options->variant)
+        status = tuning_force(&out->tuning, options->variant, trace);
+    else if (status == OK)
+        tuning_assume(&out->tuning, out->device.is_software);
     if (status != OK)
         engine_release(out);
     return status;

@@ -5,13 +5,14 @@
 
 #include "backend-vulkan/memory.h"
 #include "backend-vulkan/pipeline.h"
+#include "backend-vulkan/tuning.h"
 #include "backend-vulkan/vulkan.h"
 
 struct engine {
     struct device device;
     struct memory memory;
     struct pipelines pipelines;
-    enum vulkan_matmul matmul; /* never AUTO */
+    struct tuning tuning;
 };
 
 /* Must not move afterwards, like the instance. */

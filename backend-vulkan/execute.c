@@ -1,6 +1,7 @@
 /* The executor interface on a Vulkan device. */
 #include "backend-vulkan/compile.h"
 #include "backend-vulkan/selftest.h"
+#include "backend-vulkan/tuning_measure.h"
 #include "backend-vulkan/vulkan.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -116,6 +117,9 @@ static enum status open_executor(struct vulkan_executor *e, const struct vulkan_
     if (!verdict.passed)
         return status_fail(trace, DEVICE, "%s (%s) does not compute golden bytes: %s", info.name, info.driver,
                            verdict.why);
+    if (options->cache && !options->variant)
+        TRY_WITH(trace, engine_tune(&e->engine, options->cache, trace), "while measuring the kernels of %s",
+                 info.name);
     return OK;
 }
 

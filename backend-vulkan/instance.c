@@ -71,17 +71,22 @@ static VkDebugUtilsMessengerCreateInfoEXT messenger_info(struct instance *instan
     };
 }
 
-static VkResult create_validated(struct instance *instance, VkInstanceCreateInfo info)
+static VkResult create_validated(struct instance *instance, VkInstanceCreateInfo info,
+                                 enum vulkan_validation validation)
 {
     static const char *const layer = "VK_LAYER_KHRONOS_validation";
     static const char *const extension = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
-    VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    static const VkValidationFeatureEnableEXT enables[] = {
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT,
+        VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT,
+        VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_RESERVE_BINDING_SLOT_EXT,
+    };
     VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(instance);
     VkValidationFeaturesEXT features = {
         .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
         .pNext = &messenger,
-        .enabledValidationFeatureCount = 1,
-        .pEnabledValidationFeatures = &enable,
+        .enabledValidationFeatureCount = validation == VULKAN_VALIDATED_ON_DEVICE ? 3 : 1,
+        .pEnabledValidationFeatures = enables,
     };
     info.pNext = &features;
     info.enabledLayerCount = 1;
@@ -109,8 +114,8 @@ enum status instance_open(struct instance *out, enum vulkan_validation validatio
         .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
         .pApplicationInfo = &application,
     };
-    VkResult result = validation == VULKAN_VALIDATED ? create_validated(out, info)
-                                                     : vkCreateInstance(&info, NULL, &out->handle);
+    VkResult result = validation != VULKAN_NOT_VALIDATED ? create_validated(out, info, validation)
+                                                         : vkCreateInstance(&info, NULL, &out->handle);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
         out->handle = VK_NULL_HANDLE;
         return OK;
@@ -194,6 +199,7 @@ struct vulkan_device_info instance_describe(VkPhysicalDevice device, struct aren
                             VK_API_VERSION_MINOR(version), VK_API_VERSION_PATCH(version)),
         .type = type_of(properties.properties.deviceType),
         .why = "",
+        .kernels = "",
     };
     if (driver.driverInfo[0])
         info.driver = arena_printf(arena, "%s %s", driver.driverName, driver.driverInfo);

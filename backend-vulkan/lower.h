@@ -8,6 +8,7 @@
 
 #include "backend-vulkan/check.h"
 #include "backend-vulkan/commands.h"
+#include "backend-vulkan/tuning.h"
 #include "ir/graph.h"
 #include "ir/memory_plan.h"
 
@@ -28,14 +29,14 @@ struct step {
 struct lowering {
     struct commands *commands;
     struct checks *checks;
-    enum vulkan_matmul matmul; /* never AUTO */
-    uint64_t binding;          /* most elements of an operand that are bound at once */
-    uint64_t segment;          /* elements of a segment of a piece: temporaries do not lie across its end */
-    uint32_t temporary;        /* piece that temporaries lie in */
-    uint64_t temporary_limit;  /* elements of all temporaries that are not kept */
-    uint64_t temporary_kept;   /* elements of those that are */
-    uint64_t temporary_next;   /* where the next temporary may start */
-    uint64_t temporary_high;   /* most elements that are needed */
+    const struct tuning *tuning; /* borrowed */
+    uint64_t binding;            /* most elements of an operand that are bound at once */
+    uint64_t segment;            /* elements of a segment of a piece: temporaries do not lie across its end */
+    uint32_t temporary;          /* piece that temporaries lie in */
+    uint64_t temporary_limit;    /* elements of all temporaries that are not kept */
+    uint64_t temporary_kept;     /* elements of those that are */
+    uint64_t temporary_next;     /* where the next temporary may start */
+    uint64_t temporary_high;     /* most elements that are needed */
 };
 
 /* Room that lives until later temporaries come round to it; false when it does not fit. Launches that still

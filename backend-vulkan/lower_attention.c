@@ -6,8 +6,10 @@
 #include "shaders/scalar/scalar.h"
 
 enum { TILE = 8, CHUNK = 128 }; /* rows and columns of a group, shaders/include/attention.glsl */
-enum { TALL = 16, DOTS_WIDE = 128, WIDE = 32 }; /* of the panel kernels */
-enum { PANEL_ELEMENTS = 1 << 22 };              /* of one panel, at most */
+/* Of the panel kernels, shaders/include/panel.glsl: what causality leaves out goes by so many queries and
+ * keys; columns of a group; the constant that tells how operands lie. */
+enum { PANEL_TILE = 64, PANEL_WIDE = 16, PANEL_FOUR = 2 };
+enum { PANEL_ELEMENTS = 1 << 22 }; /* of one panel, at most */
 
 /* From q [b, s, n * h], k [b, s, g * h], v [b, s, g * e], the first operands of all. */
 static struct push_attention shape_of(const struct step *s)
@@ -67,21 +69,43 @@ static uint64_t panel_limit(const struct lowering *l)
     return most < PANEL_ELEMENTS ? most : PANEL_ELEMENTS;
 }
 
-static uint64_t panel_elements(const struct push_attention *p)
+/* Rows of a panel start at multiples of four elements. */
+static uint64_t panel_row(uint64_t columns)
 {
-    return (uint64_t)p->planes * p->rows * p->columns;
+    return (columns + 3) / 4 * 4;
 }
 
-/* panel = scale * x . y, for q and k, or for do and v (scale 1). */
-static void launch_dots(struct lowering *l, struct push_attention p, struct span x, struct span y,
-                        struct span slopes, uint width, float scale, struct span panel)
+static uint64_t panel_elements(const struct push_attention *p)
 {
-    struct span spans[] = {x, y, panel, slopes};
+    return (uint64_t)p->planes * p->rows * panel_row(p->columns);
+}
+
+static bool is_by_four(struct span span, uint width)
+{
+    return span.first % 4 == 0 && width % 4 == 0;
+}
+
+static void launch_panel(struct lowering *l, enum kernel kernel, const struct span *spans,
+                         const struct push_attention *p, uint64_t groups, bool is_four)
+{
+    struct launch *launch =
+        commands_add(l->commands, kernel, spans, p, groups, 2.0 * (double)panel_elements(p) * p->width);
+    launch->constants[PANEL_FOUR] = is_four;
+}
+
+/* panel = x . y, for q and k, or for do and v; by the tile that products do best with. */
+static void launch_dots(struct lowering *l, struct push_attention p, struct span x, struct span y, uint width,
+                        struct span panel)
+{
+    const struct variant_info *tile = &variant_table[l->tuning->lanes];
+    struct span spans[] = {x, y, panel};
     p.width = width;
-    p.scale = scale;
-    commands_add(l->commands, KERNEL_attention_panel_dots, spans, &p,
-                 p.planes * tiles(p.rows, TALL) * tiles(p.columns, DOTS_WIDE),
-                 2.0 * panel_elements(&p) * width);
+    launch_panel(l, KERNEL_attention_panel_dots, spans, &p,
+                 p.planes * tiles(p.rows, tile->rows) * tiles(p.columns, tile->columns),
+                 is_by_four(x, width) && is_by_four(y, width));
+    struct launch *launch = &l->commands->launches.items[l->commands->launches.count - 1];
+    launch->constants[0] = tile->constants[0];
+    launch->constants[1] = tile->constants[1];
 }
 
 /* Rows of results from a panel with all keys; the factor is stats' z, or the scale. */
@@ -90,8 +114,9 @@ static void launch_apply(struct lowering *l, struct push_attention p, const stru
 {
     p.width = width;
     p.chunks = is_scaled;
-    commands_add(l->commands, KERNEL_attention_panel_apply, spans, &p,
-                 p.planes * tiles(p.rows, TALL) * tiles(width, WIDE), 2.0 * panel_elements(&p) * width);
+    launch_panel(l, KERNEL_attention_panel_apply, spans, &p,
+                 p.planes * tiles(p.rows, PANEL_TILE) * tiles(width, PANEL_WIDE),
+                 is_by_four(spans[1], width));
 }
 
 /* Rows of dk or dv from a panel with all queries. */
@@ -101,9 +126,9 @@ static void launch_gather(struct lowering *l, struct push_attention p, struct sp
     struct span spans[] = {panel, x, y};
     p.width = width;
     p.chunks = is_scaled;
-    commands_add(l->commands, KERNEL_attention_panel_gather, spans, &p,
-                 p.planes / p.share * tiles(p.columns, TALL) * tiles(width, WIDE),
-                 2.0 * panel_elements(&p) * width);
+    launch_panel(l, KERNEL_attention_panel_gather, spans, &p,
+                 p.planes / p.share * tiles(p.columns, PANEL_TILE) * tiles(width, PANEL_WIDE),
+                 is_by_four(x, width));
 }
 
 /* Panels x of p and d of t, as the gradients need them. */
@@ -113,13 +138,9 @@ static bool launch_weights(struct lowering *l, const struct step *s, const struc
     uint64_t count = panel_elements(p);
     if (!lowering_temporary(l, count, x) || !lowering_temporary(l, count, d))
         return false;
-    struct span slopes = slopes_of(s);
-    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, slopes, p->key_width, p->scale, *x);
-    struct push_attention products = *p;
-    products.softcap = 0;
-    products.sloped = 0;
-    launch_dots(l, products, s->inputs[3].span, s->inputs[2].span, slopes, p->value_width, 1, *d);
-    struct span spans[] = {*x, *d, s->inputs[4].span, s->inputs[5].span};
+    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, p->key_width, *x);
+    launch_dots(l, *p, s->inputs[3].span, s->inputs[2].span, p->value_width, *d);
+    struct span spans[] = {*x, *d, s->inputs[4].span, s->inputs[5].span, slopes_of(s)};
     commands_add(l->commands, KERNEL_attention_panel_weigh, spans, p, (uint64_t)p->planes * p->rows,
                  30.0 * count);
     return true;
@@ -138,8 +159,8 @@ static bool lower_query_panel(struct lowering *l, const struct step *s, const st
     }
     if (!lowering_temporary(l, panel_elements(p), &x))
         return false;
-    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, slopes_of(s), p->key_width, p->scale, x);
-    struct span softmax[] = {x, s->results[1].span};
+    launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, p->key_width, x);
+    struct span softmax[] = {x, s->results[1].span, slopes_of(s)};
     commands_add(l->commands, KERNEL_attention_panel_softmax, softmax, p, tiles(p->planes * p->rows, 8),
                  30.0 * panel_elements(p));
     struct span spans[] = {x, s->inputs[2].span, s->results[1].span, s->results[0].span};
@@ -150,8 +171,9 @@ static bool lower_query_panel(struct lowering *l, const struct step *s, const st
 /* All planes in panels: several planes at a time where they fit, else some queries of one. */
 static bool lower_query_panels(struct lowering *l, const struct step *s, struct push_attention p)
 {
-    uint64_t limit = panel_limit(l), fit = limit / p.sequence / p.sequence, all = (uint64_t)p.batch * p.heads;
-    uint64_t rows = fit ? p.sequence : limit / p.sequence / TALL * TALL, planes = fit ? fit : 1;
+    uint64_t limit = panel_limit(l), row = panel_row(p.sequence), fit = limit / p.sequence / row;
+    uint64_t rows = fit ? p.sequence : limit / row / PANEL_TILE * PANEL_TILE, planes = fit ? fit : 1;
+    uint64_t all = (uint64_t)p.batch * p.heads;
     if (rows == 0)
         return false;
     p.columns = p.sequence;
@@ -167,26 +189,52 @@ static bool lower_query_panels(struct lowering *l, const struct step *s, struct 
     return true;
 }
 
-/* The same for keys and values: a panel has all queries and whole groups of heads. */
+/* The gradients of keys and values from a panel with all queries of whole groups of heads. */
+static void lower_key_panel(struct lowering *l, const struct step *s, const struct push_attention *p,
+                            struct span x, struct span d)
+{
+    launch_gather(l, *p, d, s->inputs[0].span, s->results[1].span, p->key_width, true);
+    launch_gather(l, *p, x, s->inputs[3].span, s->results[2].span, p->value_width, false);
+}
+
+/* All gradients from panels with all queries and keys, whose weights are computed once. */
+static bool lower_whole_panels(struct lowering *l, const struct step *s, struct push_attention p)
+{
+    uint64_t group = (uint64_t)p.share * p.sequence * panel_row(p.sequence),
+             all = (uint64_t)p.batch * p.groups;
+    uint64_t groups = panel_limit(l) / group;
+    p.rows = p.columns = p.sequence;
+    for (uint64_t g = 0; g < all && groups; g += groups) {
+        struct span x, d;
+        p.first_plane = (uint)(g * p.share);
+        p.planes = (uint)((all - g < groups ? all - g : groups) * p.share);
+        if (!launch_weights(l, s, &p, &x, &d))
+            return false;
+        struct span spans[] = {d, s->inputs[1].span, s->inputs[4].span, s->results[0].span};
+        launch_apply(l, p, spans, p.key_width, true);
+        lower_key_panel(l, s, &p, x, d);
+    }
+    return groups > 0;
+}
+
+/* Where not all keys fit, some at a time. */
 static bool lower_key_panels(struct lowering *l, const struct step *s, struct push_attention p)
 {
-    uint64_t group = (uint64_t)p.share * p.sequence, limit = panel_limit(l), fit = limit / group / p.sequence;
-    uint64_t columns = fit ? p.sequence : limit / group / TALL * TALL, groups = fit ? fit : 1;
-    uint64_t all = (uint64_t)p.batch * p.groups;
+    uint64_t group = (uint64_t)p.share * p.sequence, all = (uint64_t)p.batch * p.groups;
+    uint64_t columns = panel_limit(l) / group / PANEL_TILE * PANEL_TILE;
     if (columns == 0)
         return false;
     p.rows = p.sequence;
-    for (uint64_t g = 0; g < all; g += groups)
+    p.planes = p.share;
+    for (uint64_t g = 0; g < all; g++)
         for (uint64_t j = 0; j < p.sequence; j += columns) {
             struct span x, d;
             p.first_plane = (uint)(g * p.share);
-            p.planes = (uint)((all - g < groups ? all - g : groups) * p.share);
             p.first_column = (uint)j;
             p.columns = (uint)(p.sequence - j < columns ? p.sequence - j : columns);
             if (!launch_weights(l, s, &p, &x, &d))
                 return false;
-            launch_gather(l, p, d, s->inputs[0].span, s->results[1].span, p.key_width, true);
-            launch_gather(l, p, x, s->inputs[3].span, s->results[2].span, p.value_width, false);
+            lower_key_panel(l, s, &p, x, d);
         }
     return true;
 }
@@ -194,7 +242,7 @@ static bool lower_key_panels(struct lowering *l, const struct step *s, struct pu
 /* The bindings are the operands and results; fixed rows are queries. */
 static void lower_forward(struct lowering *l, const struct step *s, struct push_attention push)
 {
-    if (l->matmul == VULKAN_MATMUL_WIDE && lower_query_panels(l, s, push))
+    if (l->tuning->prefers_lanes && lower_query_panels(l, s, push))
         return;
     struct span spans[] = {s->inputs[0].span,  s->inputs[1].span,  s->inputs[2].span,
                            s->results[0].span, s->results[1].span, slopes_of(s)};
@@ -204,12 +252,14 @@ static void lower_forward(struct lowering *l, const struct step *s, struct push_
 static void lower_gradients(struct lowering *l, const struct step *s, struct push_attention push)
 {
     enum { OPERANDS = 6 }; /* q k v do stats delta, then a result and slopes */
-    bool panels = l->matmul == VULKAN_MATMUL_WIDE;
+    bool panels = l->tuning->prefers_lanes;
     struct span spans[OPERANDS + 2];
     for (uint32_t i = 0; i < OPERANDS; i++)
         spans[i] = s->inputs[i].span;
     spans[OPERANDS] = s->results[0].span;
     spans[OPERANDS + 1] = slopes_of(s);
+    if (panels && lower_whole_panels(l, s, push))
+        return;
     if (!panels || !lower_query_panels(l, s, push))
         launch_fused(l, KERNEL_attention_grad_q, spans, push, push.heads, push.key_width);
     if (panels && lower_key_panels(l, s, push))

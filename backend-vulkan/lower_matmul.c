@@ -1,10 +1,17 @@
-/* Lowering of matrix products. Which kernel does one depends on the shape and the kind of device and never
- * changes a byte: every output is one lane's sum in the golden order. */
+/* Lowering of matrix products. Which variant of which kernel does one depends on the shape and the device and
+ * never changes a byte: every output is one lane's sum in the golden order. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/matmul.h"
 #include <inttypes.h>
+#include <string.h>
 
-enum { WIDE_ROWS = 16, WIDE_COLUMNS = 128, TILE_ROWS = 128, TILE_COLUMNS = 64 };
+enum {
+    PANEL_ROWS = 128,
+    PANEL_COLUMNS = 128
+}; /* panels of a result are whole multiples of every variant's tile */
+
+/* Constants of matmul_wide. */
+enum { LANES_UNROLLED = 2, LANES_X_ALONG_K = 3, LANES_W_ALONG_K = 4 };
 
 /* y [rows, columns] = x * w with the strides of `shape`. */
 struct product {
@@ -12,22 +19,16 @@ struct product {
     struct push_matmul shape;
 };
 
-static uint64_t tiles(uint count, uint size)
+static void launch_product(struct lowering *l, enum variant variant, const struct product *p)
 {
-    return (count + size - 1) / size;
-}
-
-static void launch_product(struct lowering *l, enum kernel kernel, const struct product *p, uint64_t groups)
-{
+    const struct push_matmul *shape = &p->shape;
     struct span spans[] = {p->x, p->w, p->y};
-    commands_add(l->commands, kernel, spans, &p->shape, groups,
-                 2.0 * p->shape.rows * p->shape.columns * p->shape.depth);
-}
-
-static void launch_wide(struct lowering *l, const struct product *p)
-{
-    launch_product(l, KERNEL_matmul_wide, p,
-                   tiles(p->shape.rows, WIDE_ROWS) * tiles(p->shape.columns, WIDE_COLUMNS));
+    struct launch *launch = commands_add(l->commands, variant_table[variant].kernel, spans, shape,
+                                         variant_groups(variant, shape->rows, shape->columns),
+                                         2.0 * shape->rows * shape->columns * shape->depth);
+    memcpy(launch->constants, variant_table[variant].constants, sizeof launch->constants);
+    launch->constants[LANES_X_ALONG_K] = shape->x_step == 1 && shape->x_row != 1;
+    launch->constants[LANES_W_ALONG_K] = shape->w_step == 1 && shape->w_column != 1;
 }
 
 /* Rows [m, m + rows) and columns [n, n + columns) of a product. */
@@ -59,43 +60,99 @@ static void pack(struct lowering *l, struct span from, uint step, uint width, ui
                                            .to_row = padded});
 }
 
-/* The wide kernel loads four neighbours along a row of w; else panels of columns are copied first. */
-static bool lower_wide(struct lowering *l, const struct product *p)
+static bool is_four(uint64_t count)
+{
+    return count % 4 == 0;
+}
+
+/* The wide kernel reads four neighbours along k, or along the outputs. */
+static bool x_lies_well(const struct product *p)
 {
     const struct push_matmul *s = &p->shape;
-    bool is_aligned = s->w_column == 1 && s->w_step % 4 == 0 && p->w.first % 4 == 0;
-    if (is_aligned) {
-        launch_wide(l, p);
-        return true;
-    }
-    uint64_t room = l->temporary_limit / 2 < l->binding ? l->temporary_limit / 2 : l->binding;
-    uint64_t panel = room / s->depth / WIDE_COLUMNS * WIDE_COLUMNS;
-    if (panel == 0)
+    if (!is_four(p->x.first))
         return false;
-    for (uint64_t first = 0; first < s->columns; first += panel) {
-        uint64_t left = s->columns - first;
-        struct product part = part_of(p, 0, s->rows, first, left < panel ? left : panel);
-        struct span w = part.w;
-        part.shape.w_step = (part.shape.columns + 3) / 4 * 4;
-        part.shape.w_column = 1;
-        if (!lowering_temporary(l, (uint64_t)s->depth * part.shape.w_step, &part.w))
-            return false;
-        pack(l, w, s->w_step, s->w_column, s->depth, part.shape.columns, part.shape.w_step, part.w);
-        launch_wide(l, &part);
-    }
+    return (s->x_row == 1 && is_four(s->x_step) && is_four(s->rows)) ||
+           (s->x_step == 1 && is_four(s->x_row) && is_four(s->depth));
+}
+
+static bool w_lies_well(const struct product *p, bool may_lie_along_k)
+{
+    const struct push_matmul *s = &p->shape;
+    if (!is_four(p->w.first))
+        return false;
+    return (s->w_column == 1 && is_four(s->w_step) && is_four(s->columns)) ||
+           (may_lie_along_k && s->w_step == 1 && is_four(s->w_column) && is_four(s->depth));
+}
+
+static uint four_up(uint count)
+{
+    return (count + 3) / 4 * 4;
+}
+
+/* Rows of x, and columns of w, side by side in temporaries. */
+static bool pack_rows(struct lowering *l, struct product *p)
+{
+    struct push_matmul *s = &p->shape;
+    struct span x = p->x;
+    if (!lowering_temporary(l, (uint64_t)s->depth * four_up(s->rows), &p->x))
+        return false;
+    pack(l, x, s->x_step, s->x_row, s->depth, s->rows, four_up(s->rows), p->x);
+    s->x_row = 1;
+    s->x_step = four_up(s->rows);
     return true;
+}
+
+static bool pack_columns(struct lowering *l, struct product *p)
+{
+    struct push_matmul *s = &p->shape;
+    struct span w = p->w;
+    if (!lowering_temporary(l, (uint64_t)s->depth * four_up(s->columns), &p->w))
+        return false;
+    pack(l, w, s->w_step, s->w_column, s->depth, s->columns, four_up(s->columns), p->w);
+    s->w_column = 1;
+    s->w_step = four_up(s->columns);
+    return true;
+}
+
+/* What does not lie well is copied first, in panels. */
+static bool lower_wide(struct lowering *l, enum variant variant, const struct product *p)
+{
+    const struct push_matmul *s = &p->shape;
+    bool packs_x = !x_lies_well(p),
+         packs_w = !w_lies_well(p, variant_table[variant].constants[LANES_UNROLLED]);
+    uint64_t room =
+        l->temporary_limit / 4 < l->binding ? l->temporary_limit / 4 : l->binding; /* two at once */
+    uint64_t panel = room / s->depth / PANEL_ROWS * PANEL_ROWS;
+    uint64_t down = packs_x ? panel : s->rows, across = packs_w ? panel : s->columns;
+    if (down == 0 || across == 0)
+        return false;
+    for (uint64_t n = 0; n < s->columns; n += across)
+        for (uint64_t m = 0; m < s->rows; m += down) {
+            uint64_t right = s->columns - n, below = s->rows - m;
+            struct product part =
+                part_of(p, m, below < down ? below : down, n, right < across ? right : across);
+            if ((packs_x && !pack_rows(l, &part)) || (packs_w && !pack_columns(l, &part)))
+                return false;
+            launch_product(l, variant, &part);
+        }
+    return true;
+}
+
+static enum product_form form_of(const struct push_matmul *s)
+{
+    if (s->x_row == 1 && s->x_step != 1)
+        return PRODUCT_TN;
+    return s->w_step == 1 && s->w_column != 1 ? PRODUCT_NT : PRODUCT_NN;
 }
 
 /* A product whose operands and result can be bound. */
 static void lower_bound_product(struct lowering *l, const struct product *p)
 {
-    const struct push_matmul *s = &p->shape;
-    if (l->matmul == VULKAN_MATMUL_WIDE && s->rows >= 8 && s->columns >= 32 && lower_wide(l, p))
-        return;
-    if (l->matmul == VULKAN_MATMUL_TILE && s->rows >= 16 && s->columns >= 16)
-        launch_product(l, KERNEL_matmul_tile, p, tiles(s->rows, TILE_ROWS) * tiles(s->columns, TILE_COLUMNS));
-    else
-        launch_product(l, KERNEL_matmul, p, lower_groups((uint64_t)s->rows * s->columns));
+    enum variant variant = tuning_choose(l->tuning, form_of(&p->shape), p->shape.rows, p->shape.columns);
+    if (variant_table[variant].kernel != KERNEL_matmul_wide)
+        launch_product(l, variant, p);
+    else if (!lower_wide(l, variant, p))
+        launch_product(l, VARIANT_simple, p);
 }
 
 /* The most rows of x, or columns of w, that can be bound at once or, where their terms lie a row apart, be
@@ -152,9 +209,9 @@ static enum status lower_product(struct lowering *l, const struct product *p, st
     bool packs_x, packs_w;
     uint64_t rows = most_lines(l, s->depth, s->x_step, s->x_row, s->rows, &packs_x);
     uint64_t columns = most_lines(l, s->depth, s->w_step, s->w_column, s->columns, &packs_w);
-    columns = columns < s->columns ? whole_tiles(columns, WIDE_COLUMNS) : s->columns;
+    columns = columns < s->columns ? whole_tiles(columns, PANEL_COLUMNS) : s->columns;
     uint64_t down = columns <= l->binding ? (l->binding - columns) / s->y_row + 1 : 0;
-    rows = whole_tiles(rows < down ? rows : down, TILE_ROWS);
+    rows = whole_tiles(rows < down ? rows : down, PANEL_ROWS);
     rows = rows < s->rows ? rows : s->rows;
     if (rows == 0 || columns == 0)
         return status_fail(trace, DEVICE,

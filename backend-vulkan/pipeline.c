@@ -5,6 +5,7 @@
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/push/rotary.h"
 #include "shaders/include/push/rows.h"
+#include <string.h>
 
 static_assert((int)PUSH_BINDINGS == (int)DEVICE_BINDINGS, "one offset a binding");
 
@@ -56,39 +57,58 @@ void pipelines_release(struct pipelines *pipelines)
 {
     if (pipelines->device) {
         VkDevice device = pipelines->device->handle;
-        for (uint32_t i = 0; i < KERNEL_COUNT; i++)
-            vkDestroyPipeline(device, pipelines->pipelines[i], NULL);
+        for (uint32_t i = 0; i < pipelines->made.count; i++)
+            vkDestroyPipeline(device, pipelines->made.items[i].handle, NULL);
         vkDestroyPipelineLayout(device, pipelines->layout, NULL);
         vkDestroyDescriptorSetLayout(device, pipelines->set_layout, NULL);
     }
+    arena_release(&pipelines->arena);
     *pipelines = (struct pipelines){0};
 }
 
-enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, VkPipeline *out,
-                          struct trace *trace)
+static enum status make_pipeline(struct pipelines *pipelines, struct made_pipeline *out, struct trace *trace)
 {
-    VkPipeline *pipeline = &pipelines->pipelines[kernel];
+    const struct kernel_info *kernel = &kernel_table[out->kernel];
     VkDevice device = pipelines->device->handle;
-    if (!*pipeline) {
-        VkShaderModuleCreateInfo module = {
-            .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-            .codeSize = *kernel_table[kernel].code_size,
-            .pCode = (const uint32_t *)(const void *)kernel_table[kernel].code,
-        };
-        VkComputePipelineCreateInfo info = {
-            .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-            .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                      .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                      .pName = "main"},
-            .layout = pipelines->layout,
-        };
-        VkResult result = vkCreateShaderModule(device, &module, NULL, &info.stage.module);
-        if (result == VK_SUCCESS)
-            result = vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &info, NULL, pipeline);
-        vkDestroyShaderModule(device, info.stage.module, NULL);
-        TRY_WITH(trace, vulkan_status(result, "creating a pipeline", trace), "for kernel %s",
-                 kernel_table[kernel].name);
+    VkSpecializationMapEntry entries[KERNEL_CONSTANTS];
+    for (uint32_t i = 0; i < KERNEL_CONSTANTS; i++)
+        entries[i] = (VkSpecializationMapEntry){i, i * sizeof *out->constants, sizeof *out->constants};
+    VkSpecializationInfo special = {KERNEL_CONSTANTS, entries, sizeof out->constants, out->constants};
+    VkShaderModuleCreateInfo module = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+        .codeSize = *kernel->code_size,
+        .pCode = (const uint32_t *)(const void *)kernel->code,
+    };
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .pName = "main",
+                  .pSpecializationInfo = &special},
+        .layout = pipelines->layout,
+    };
+    VkResult result = vkCreateShaderModule(device, &module, NULL, &info.stage.module);
+    if (result == VK_SUCCESS)
+        result = vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &info, NULL, &out->handle);
+    vkDestroyShaderModule(device, info.stage.module, NULL);
+    TRY_WITH(trace, vulkan_status(result, "creating a pipeline", trace), "for kernel %s", kernel->name);
+    return OK;
+}
+
+enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, const uint32_t *constants,
+                          VkPipeline *out, struct trace *trace)
+{
+    struct made_pipeline made = {.kernel = kernel};
+    if (constants)
+        memcpy(made.constants, constants, sizeof made.constants);
+    for (uint32_t i = 0; i < pipelines->made.count; i++) {
+        const struct made_pipeline *other = &pipelines->made.items[i];
+        *out = other->handle;
+        if (other->kernel == kernel && memcmp(other->constants, made.constants, sizeof made.constants) == 0)
+            return OK;
     }
-    *out = *pipeline;
+    TRY(make_pipeline(pipelines, &made, trace));
+    *VEC_PUSH(&pipelines->arena, &pipelines->made) = made;
+    *out = made.handle;
     return OK;
 }

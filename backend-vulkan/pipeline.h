@@ -1,15 +1,19 @@
-/* The kernels of kernels.def as pipelines, made when first needed. All share one layout: DEVICE_BINDINGS
- * storage buffers and 128 bytes of push constants. */
+/* The kernels of kernels.def as pipelines, made when first needed, for each set of constants that specialise
+ * one. All share one layout: DEVICE_BINDINGS storage buffers and 128 bytes of push constants. */
 #ifndef BACKEND_VULKAN_PIPELINE_H
 #define BACKEND_VULKAN_PIPELINE_H
 
 #include "backend-vulkan/device.h"
+#include "base/vec.h"
 
 enum kernel {
 #define KERNEL(name, push, access, windows) KERNEL_##name,
 #include "backend-vulkan/kernels.def"
     KERNEL_COUNT
 };
+
+/* Most specialization constants of a kernel: their ids are 0, 1, ... */
+enum { KERNEL_CONSTANTS = 5 };
 
 struct kernel_info {
     const char *name;
@@ -20,16 +24,24 @@ struct kernel_info {
 };
 extern const struct kernel_info kernel_table[KERNEL_COUNT];
 
+struct made_pipeline {
+    enum kernel kernel;
+    uint32_t constants[KERNEL_CONSTANTS];
+    VkPipeline handle;
+};
+
 struct pipelines {
     struct device *device; /* borrowed */
+    struct arena arena;
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout layout;
-    VkPipeline pipelines[KERNEL_COUNT];
+    VEC(struct made_pipeline) made;
 };
 
 enum status pipelines_open(struct pipelines *out, struct device *device, struct trace *trace) MUST_CHECK;
 void pipelines_release(struct pipelines *pipelines); /* accepts zeroed memory */
-enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, VkPipeline *out,
-                          struct trace *trace) MUST_CHECK;
+/* `constants`: KERNEL_CONSTANTS of them, or NULL for a kernel without. */
+enum status pipelines_get(struct pipelines *pipelines, enum kernel kernel, const uint32_t *constants,
+                          VkPipeline *out, struct trace *trace) MUST_CHECK;
 
 #endif

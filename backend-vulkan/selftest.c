@@ -64,13 +64,15 @@ static void compare(struct selftest *t, const char *what, const uint32_t *got, c
 }
 
 /* Runs one kernel on a fresh list of commands; the last span is its result, which is read into `got`. */
-static enum status run_one(struct selftest *t, enum kernel kernel, const struct span *spans, const void *push,
-                           uint64_t groups, uint32_t *got)
+static enum status run_special(struct selftest *t, enum kernel kernel, const uint32_t *constants,
+                               const struct span *spans, const void *push, uint64_t groups, uint32_t *got)
 {
     struct commands commands;
     const struct span *result = &spans[strlen(kernel_table[kernel].access) - 1];
     commands_init(&commands, &t->engine->memory, &t->engine->pipelines);
-    commands_add(&commands, kernel, spans, push, groups, 1);
+    struct launch *launch = commands_add(&commands, kernel, spans, push, groups, 1);
+    if (constants)
+        memcpy(launch->constants, constants, sizeof launch->constants);
     enum status status = commands_record(&commands, t->trace);
     if (status == OK)
         status = commands_run(&commands, t->trace);
@@ -78,6 +80,12 @@ static enum status run_one(struct selftest *t, enum kernel kernel, const struct 
         status = memory_read(&t->engine->memory, result->piece, result->first, result->count, got, t->trace);
     commands_release(&commands);
     return status;
+}
+
+static enum status run_one(struct selftest *t, enum kernel kernel, const struct span *spans, const void *push,
+                           uint64_t groups, uint32_t *got)
+{
+    return run_special(t, kernel, NULL, spans, push, groups, got);
 }
 
 static enum status create(struct selftest *t, enum dtype dtype, uint64_t count, const void *data,
@@ -149,6 +157,17 @@ static void multiply(float *y, const float *x, const float *w)
         }
 }
 
+/* x lies along k, w along columns. */
+static enum status run_product(struct selftest *t, enum variant variant, const struct span *spans,
+                               const struct push_matmul *push, uint32_t *got)
+{
+    uint32_t constants[KERNEL_CONSTANTS];
+    memcpy(constants, variant_table[variant].constants, sizeof constants);
+    constants[3] = 1;
+    return run_special(t, variant_table[variant].kernel, constants, spans, push,
+                       variant_groups(variant, SIDE, SIDE), got);
+}
+
 static enum status probe_products(struct selftest *t)
 {
     struct span spans[3];
@@ -173,12 +192,10 @@ static enum status probe_products(struct selftest *t)
         status = create(t, DTYPE_F32, SIDE * DEPTH, w, &spans[1]);
     if (status == OK)
         status = create(t, DTYPE_F32, SIDE * SIDE, NULL, &spans[2]);
-    const enum kernel kernels[] = {
-        KERNEL_matmul, t->engine->matmul == VULKAN_MATMUL_TILE ? KERNEL_matmul_tile : KERNEL_matmul_wide};
-    const uint64_t groups[] = {SIDE * SIDE / 64,
-                               t->engine->matmul == VULKAN_MATMUL_TILE ? 1 : (SIDE + 15) / 16};
+    const enum variant variants[] = {VARIANT_simple,
+                                     tuning_choose(&t->engine->tuning, PRODUCT_NN, 1024, 1024)};
     for (uint32_t i = 0; i < 2 && status == OK && t->verdict->passed; i++) {
-        status = run_one(t, kernels[i], spans, &push, groups[i], got);
+        status = run_product(t, variants[i], spans, &push, got);
         if (status == OK)
             compare(t, i ? "row of the large product" : "row of the product", got, expected, SIDE * SIDE,
                     SIDE);

@@ -16,14 +16,15 @@ const char *vulkan_type_name(enum vulkan_type type); /* "software", "discrete", 
 struct vulkan_device_info {
     const char *name, *api, *driver; /* "1.3.230", "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)" */
     enum vulkan_type type;
-    bool passed;     /* the self-test, and having what the baseline needs */
-    const char *why; /* what the self-test found, or what is missing */
+    bool passed;         /* the self-test, and having what the baseline needs */
+    const char *why;     /* what the self-test found, or what is missing */
+    const char *kernels; /* which variants it does best; "" where it failed */
 };
 
 /* Every device of this machine, in the order of their indices, each with its verdict: `out` and its texts are
- * on the arena. A machine without a Vulkan driver has none, which is no error. */
-enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, struct arena *arena,
-                                struct trace *trace) MUST_CHECK;
+ * on the arena. `cache` as in the options. A machine without a Vulkan driver has none, which is no error. */
+enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, const char *cache,
+                                struct arena *arena, struct trace *trace) MUST_CHECK;
 
 /* What `--device auto` means: the first hardware device that passes its self-test, discrete before others,
  * never a software driver. Writes its index as a selector of options; empty text where there is none. */
@@ -33,9 +34,7 @@ enum status vulkan_device_choose(char selector[16], struct trace *trace) MUST_CH
  * or several. */
 enum status vulkan_device_find(const char *selector, struct trace *trace) MUST_CHECK;
 
-/* How matrix products are done; all give the same bytes. */
-enum vulkan_matmul { VULKAN_MATMUL_AUTO, VULKAN_MATMUL_SIMPLE, VULKAN_MATMUL_WIDE, VULKAN_MATMUL_TILE };
-enum vulkan_validation { VULKAN_NOT_VALIDATED, VULKAN_VALIDATED };
+enum vulkan_validation { VULKAN_NOT_VALIDATED, VULKAN_VALIDATED, VULKAN_VALIDATED_ON_DEVICE };
 enum vulkan_finite { VULKAN_FINITE_UNCHECKED, VULKAN_FINITE_CHECKED };
 enum vulkan_selftest { VULKAN_SELFTEST_REQUIRED, VULKAN_SELFTEST_SKIPPED };
 
@@ -47,9 +46,10 @@ struct vulkan_options {
     uint64_t
         max_binding_bytes; /* largest binding, likewise; both for tests of devices smaller than this one */
     uint32_t guard_words;  /* words with a pattern before and after every piece of memory, for tests */
-    enum vulkan_matmul matmul;
-    enum vulkan_validation
-        validation;            /* with the Khronos layer: any message makes the next call fail BROKEN */
+    const char *cache;     /* folder that keeps what was measured on devices; NULL: nothing is measured */
+    const char *variant;   /* the one kernel for products, of variants.def; NULL: what the device does best */
+    enum vulkan_validation validation; /* with the Khronos layer: any message makes the next call fail BROKEN;
+                               on the device: kernels are instrumented too, and what they access is checked */
     enum vulkan_finite finite; /* run() fails INVALID naming the first op whose result is not finite */
     enum vulkan_selftest selftest;
 };

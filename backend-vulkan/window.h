@@ -15,7 +15,8 @@ struct span {
 
 struct launch {
     enum kernel kernel;
-    struct span spans[DEVICE_BINDINGS]; /* as many as the kernel has bindings; count 0 where it has none */
+    uint32_t constants[KERNEL_CONSTANTS]; /* that specialise it; zeros where it has none */
+    struct span spans[DEVICE_BINDINGS];   /* as many as the kernel has bindings; count 0 where it has none */
     uint32_t push[DEVICE_PUSH_BYTES / 4];
     uint64_t groups;
     double cost; /* operations, roughly: what cuts submissions */

@@ -178,7 +178,7 @@ static bool read_settings(struct settings *out, int argc, char **argv)
 
 static enum status open_executor(struct executor **out, const struct settings *settings, struct trace *trace)
 {
-    struct vulkan_options vulkan = {.selector = settings->device};
+    struct vulkan_options vulkan = {.selector = settings->device, .cache = getenv("CACHE")};
     return settings->device ? vulkan_executor_create(out, &vulkan, trace)
                             : cpu_executor_create(out, settings->cpu, trace);
 }

@@ -2,6 +2,8 @@
 #include "pipeline/device_select.h"
 #include "backend-cpu/cpu.h"
 #include "backend-vulkan/vulkan.h"
+#include "base/file.h"
+#include <stdlib.h>
 #include <string.h>
 
 static enum status open_cpu(struct executor **out, const struct device_options *options, struct trace *trace)
@@ -11,10 +13,21 @@ static enum status open_cpu(struct executor **out, const struct device_options *
     return cpu_executor_create(out, cpu, trace);
 }
 
+char *device_cache_folder(void)
+{
+    const char *folder = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (folder && *folder == '/')
+        return path_join(folder, "espalier");
+    return home && *home == '/' ? path_join(home, ".cache/espalier") : NULL;
+}
+
 static enum status open_vulkan(struct executor **out, const char *selector, struct trace *trace)
 {
-    struct vulkan_options vulkan = {.selector = selector, .finite = VULKAN_FINITE_CHECKED};
-    return vulkan_executor_create(out, &vulkan, trace);
+    char *cache = device_cache_folder();
+    struct vulkan_options vulkan = {.selector = selector, .finite = VULKAN_FINITE_CHECKED, .cache = cache};
+    enum status status = vulkan_executor_create(out, &vulkan, trace);
+    free(cache);
+    return status;
 }
 
 /* What stands behind "vulkan", "vulkan:"; NULL for other words. */

@@ -23,4 +23,8 @@ enum status device_check(const struct device_options *options, struct trace *tra
 enum status device_select(struct executor **out, const struct device_options *options,
                           struct trace *trace) MUST_CHECK;
 
+/* Where what was measured on devices is kept: $XDG_CACHE_HOME/espalier, else ~/.cache/espalier; heap, NULL
+ * without a home. */
+char *device_cache_folder(void);
+
 #endif

@@ -1,4 +1,4 @@
-/* y[m][n] = sum over k of x[m][k] * w[k][n], strides as in push/matmul.h: 128 x 64 outputs a group of 256 lanes, operands
+/* y[m][n] = sum over k of x[m][k] * w[k][n], strides as in push/matmul.h: 16 DOWN x 16 ACROSS outputs a group of 256 lanes, operands
  * staged through shared memory 16 k at a time: what graphics processors do best. Edges are filled with zeros. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -10,8 +10,9 @@ READS(0, float, x);
 READS(1, float, w);
 WRITES(2, float, y);
 
-const uint TALL = 128u, WIDE = 64u, DEEP = 16u;
-const uint DOWN = 8u, ACROSS = 4u; /* outputs a lane */
+layout(constant_id = 0) const uint DOWN = 8u; /* outputs a lane */
+layout(constant_id = 1) const uint ACROSS = 4u;
+const uint TALL = 16u * DOWN, WIDE = 16u * ACROSS, DEEP = 16u;
 
 shared float left[DEEP * TALL];
 shared float right[DEEP * WIDE];

@@ -11,34 +11,46 @@ layout(local_size_x = 64) in;
 
 shared float reduce_lanes[LANES];
 
+/* What every lane gets: lanes 0 to 7 fold h = 32, 16, 8 in registers, then each lane folds what is left for itself, so that
+ * there are three barriers and not one for each h. */
+#define FOLD(x, combine)                                                                                     \
+    float folded[8];                                                                                         \
+    reduce_lanes[LANE] = x;                                                                                  \
+    barrier();                                                                                               \
+    if (LANE < 8u) {                                                                                         \
+        for (uint q = 0u; q < 8u; q++)                                                                       \
+            folded[q] = reduce_lanes[LANE + 8u * q];                                                         \
+        for (uint q = 0u; q < 4u; q++)                                                                       \
+            folded[q] = combine(folded[q], folded[q + 4u]);                                                  \
+        for (uint q = 0u; q < 2u; q++)                                                                       \
+            folded[q] = combine(folded[q], folded[q + 2u]);                                                  \
+        reduce_lanes[LANE] = combine(folded[0], folded[1]);                                                  \
+    }                                                                                                        \
+    barrier();                                                                                               \
+    for (uint q = 0u; q < 8u; q++)                                                                           \
+        folded[q] = reduce_lanes[q];                                                                         \
+    for (uint q = 0u; q < 4u; q++)                                                                           \
+        folded[q] = combine(folded[q], folded[q + 4u]);                                                      \
+    for (uint q = 0u; q < 2u; q++)                                                                           \
+        folded[q] = combine(folded[q], folded[q + 2u]);                                                      \
+    barrier();                                                                                               \
+    return combine(folded[0], folded[1]);
+
+float add_two(float a, float b)
+{
+    return a + b;
+}
+
 /* The sum over all lanes, in every lane. */
 float row_sum(float x)
 {
-    reduce_lanes[LANE] = x;
-    barrier();
-    for (uint h = 32u; h > 0u; h >>= 1) {
-        if (LANE < h)
-            reduce_lanes[LANE] = reduce_lanes[LANE] + reduce_lanes[LANE + h];
-        barrier();
-    }
-    float result = reduce_lanes[0];
-    barrier();
-    return result;
+    FOLD(x, add_two)
 }
 
 /* The largest over all lanes, in every lane. */
 float row_max(float x)
 {
-    reduce_lanes[LANE] = x;
-    barrier();
-    for (uint h = 32u; h > 0u; h >>= 1) {
-        if (LANE < h)
-            reduce_lanes[LANE] = gm_max(reduce_lanes[LANE], reduce_lanes[LANE + h]);
-        barrier();
-    }
-    float result = reduce_lanes[0];
-    barrier();
-    return result;
+    FOLD(x, gm_max)
 }
 
 #endif

@@ -49,7 +49,7 @@ struct executor *fixture_open(enum fixture_driver driver, struct vulkan_options 
     struct trace trace = {0};
     struct executor *executor = NULL;
     fixture_choose_driver(driver);
-    if (fixture_has_validation())
+    if (fixture_has_validation() && options.validation == VULKAN_NOT_VALIDATED)
         options.validation = VULKAN_VALIDATED;
     options.guard_words = 16;
     assert_ok(vulkan_executor_create(&executor, &options, &trace), &trace);

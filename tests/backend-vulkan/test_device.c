@@ -15,7 +15,7 @@ static void lists_devices_with_their_verdict(void **state)
     struct vulkan_device_info *devices;
     uint32_t count;
     fixture_choose_driver(FIXTURE_LAVAPIPE);
-    assert_ok(vulkan_devices_list(&devices, &count, &arena, &trace), &trace);
+    assert_ok(vulkan_devices_list(&devices, &count, NULL, &arena, &trace), &trace);
     assert_int_equal(count, 1);
     assert_true(devices[0].passed);
     assert_non_null(strstr(devices[0].why, "agree"));
@@ -35,7 +35,7 @@ static void a_machine_without_a_driver_has_no_devices(void **state)
     uint32_t count;
     setenv("VK_ICD_FILENAMES", "/nonexistent.json", 1);
     setenv("VK_DRIVER_FILES", "/nonexistent.json", 1);
-    assert_ok(vulkan_devices_list(&devices, &count, &arena, &trace), &trace);
+    assert_ok(vulkan_devices_list(&devices, &count, NULL, &arena, &trace), &trace);
     assert_int_equal(count, 0);
     assert_ok(vulkan_device_choose(selector, &trace), &trace);
     assert_string_equal(selector, "");
@@ -335,12 +335,15 @@ static void a_device_that_computes_otherwise_fails_the_selftest(void **state)
     open_bare(&b, (struct vulkan_options){0});
     assert_ok(selftest_run(&verdict, &b.engine, &trace), &trace);
     assert_true(verdict.passed);
-    VkPipeline *pipelines = b.engine.pipelines.pipelines, kept = pipelines[KERNEL_matmul];
     VkPipeline other;
-    assert_ok(pipelines_get(&b.engine.pipelines, KERNEL_repack, &other, &trace), &trace);
-    pipelines[KERNEL_matmul] = other;
+    assert_ok(pipelines_get(&b.engine.pipelines, KERNEL_repack, NULL, &other, &trace), &trace);
+    struct made_pipeline *product = b.engine.pipelines.made.items;
+    while (product->kernel != KERNEL_matmul)
+        product++;
+    VkPipeline kept = product->handle;
+    product->handle = other;
     assert_ok(selftest_run(&verdict, &b.engine, &trace), &trace);
-    pipelines[KERNEL_matmul] = kept;
+    product->handle = kept;
     assert_false(verdict.passed);
     assert_non_null(strstr(verdict.why, "row of the product 0, case 0"));
     close_bare(&b);

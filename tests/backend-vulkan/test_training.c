@@ -111,7 +111,7 @@ static void every_divergence_gives_the_twins_bytes_on_lavapipe(void **state)
 static void training_gives_the_twins_bytes_on_lavapipe(void **state)
 {
     (void)state;
-    check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.matmul = VULKAN_MATMUL_TILE}, ce);
+    check_run(FIXTURE_LAVAPIPE, (struct vulkan_options){.variant = "tile_128x64"}, ce);
 }
 
 static void training_gives_the_twins_bytes_in_buffers_of_a_mebibyte(void **state)
