@@ -32,7 +32,7 @@ static float *train(struct executor *executor, const struct objective *objective
         {STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}, {STATE_KIND_keys, 1, 0, 1}};
     bool has_states = objective->kind == OBJECTIVE_jensen_shannon || objective->kind == OBJECTIVE_mse;
     if (has_states) {
-        spec.step.states =
+        spec.step.routes[0].states =
             (struct state_losses){.pairs = pairs,
                                   .count = 3,
                                   .relation_heads = 2,
