@@ -121,7 +121,7 @@ static void refuses_hard_links_of_untrusted_models(void **state)
     struct imported_model imported;
     char bytes[64] = {0};
     const char *entries[1][2] = {{"location", "data.bin"}};
-    const struct import_options untrusted = {IMPORT_UNTRUSTED};
+    const struct import_options untrusted = {.trust = IMPORT_UNTRUSTED};
     import_fixture_create(&f);
     import_write_bytes(&f, "data.bin", bytes, sizeof bytes);
     char *from = path_join(f.directory, "data.bin"), *to = path_join(f.directory, "other.bin");
