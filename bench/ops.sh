@@ -27,7 +27,7 @@ awk -F '\t' '
         return compute > memory ? compute : memory
     }
     END {
-        printf "ceilings: %.0f GFLOP/s apart, %.0f fused, %.1f GB/s\n", ceiling[3] / 1e9, ceiling[4] / 1e9, ceiling[5] / 1e9
+        printf "Ceilings: %.0f GFLOP/s apart, %.0f fused, %.1f GB/s.\n\n", ceiling[3] / 1e9, ceiling[4] / 1e9, ceiling[5] / 1e9
         print "| op | golden, ms | of its floor | fast, ms | of its floor | PyTorch, ms | golden | fast |"
         print "|---|---|---|---|---|---|---|---|"
         for (i = 1; i <= count; i++) {
