@@ -1,10 +1,10 @@
 #!/bin/sh
-# The whole set of benchmarks, each beside its peers where they are installed, in one go: some fifteen minutes on two cores. Peers: PyTorch (PYTHON names a
-# python that has it), OpenBLAS (libopenblas.so.0), cp. What a peer is missing for is printed without it.
+# The whole set of benchmarks, each beside its peers where they are installed, in one go: some fifteen minutes on two cores.
+# Peers: PyTorch (PYTHON names a python that has it), OpenBLAS (libopenblas.so.0), cp.
 #   bench/all.sh [threads]
 set -eu
 threads=${1:-2}
-ninja out/release/bench/ops out/release/bench/matmul out/release/bench/distill_step out/release/bench/vulkan_matmul \
+ninja out/espalier out/release/bench/ops out/release/bench/matmul out/release/bench/distill_step out/release/bench/vulkan_matmul \
     out/release/bench/large_model >/dev/null
 section() { printf '\n## %s\n\n' "$1"; }
 # best MILLISECONDS of ten runs of a command

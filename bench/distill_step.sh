@@ -18,7 +18,7 @@ esac
 # shellcheck disable=SC2086
 ours() { "$program" -t "$threads" -n "$1" $shapes 2>/dev/null; }
 # shellcheck disable=SC2086
-theirs() { "$python" bench/distill_step.py -t "$threads" "$@" $shapes 2>/dev/null; }
+theirs() { "$python" bench/distill_step.py -t "$threads" "$@" $shapes 2>/dev/null || echo 0; } # 0: there is no such peer
 
 i=0 all=
 while [ "$i" -lt "$turns" ]; do
@@ -29,6 +29,7 @@ while [ "$i" -lt "$turns" ]; do
 done
 echo "$all" | awk -v size="$size" '{
     for (i = 1; i < NF; i += 4) { golden += $i; fast += $(i + 1); eager += $(i + 2); compiled += $(i + 3) }
+    if (!eager) { printf "%s: no PyTorch; fast %.2f times golden\n", size, fast / golden; exit }
     printf "%s: golden %.2f, fast %.2f", size, golden / eager, fast / eager
     if (compiled) printf ", torch.compile %.2f", compiled / eager
     print " times eager PyTorch" }'

@@ -25,9 +25,10 @@ ours() {
 }
 i=0 all=
 while [ "$i" -lt "$turns" ]; do
-    all="$all $(ours golden) $(ours fast) $("$python" bench/score.py -t "$threads" 2>/dev/null)" i=$((i + 1))
+    all="$all $(ours golden) $(ours fast) $("$python" bench/score.py -t "$threads" 2>/dev/null || echo 0)" i=$((i + 1))
 done
 echo "$all" | awk '{
     for (i = 1; i < NF; i += 3) { golden += $i; fast += $(i + 1); theirs += $(i + 2) }
+    if (!theirs) { printf "scoring: golden %.0f, fast %.0f tokens/s; no PyTorch\n", 3 * golden / NF, 3 * fast / NF; exit }
     printf "scoring: golden %.0f, fast %.0f, PyTorch %.0f tokens/s; golden %.2f, fast %.2f times PyTorch\n",
         3 * golden / NF, 3 * fast / NF, 3 * theirs / NF, golden / theirs, fast / theirs }'

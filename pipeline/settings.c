@@ -214,22 +214,28 @@ static enum status read_scalar(struct reader *r, const struct yaml_value *v, con
     return OK;
 }
 
-/* The rows that lie below `path`, for the message about an unknown key. */
+/* The word that row `i` has below `path`; empty where it lies elsewhere. */
+static struct str word_below(const struct settings *s, const char *path, uint32_t i)
+{
+    const char *key = s->items[i].info->key;
+    size_t length = strlen(path);
+    if (strncmp(key, path, length) != 0 || (length > 0 && key[length] != '.'))
+        return (struct str){0};
+    key += length + (length > 0);
+    return (struct str){key, strcspn(key, ".")};
+}
+
+/* The words below `path`, each once, for the message about an unknown key. */
 static const char *known_below(struct reader *r, const char *path)
 {
     struct builder b = {0};
-    size_t length = strlen(path);
-    char last[MAX_PATH] = "";
     for (uint32_t i = 0; i < r->out->count; i++) {
-        const char *key = r->out->items[i].info->key;
-        if (strncmp(key, path, length) != 0 || (length > 0 && key[length] != '.'))
-            continue;
-        const char *rest = key + length + (length > 0);
-        char word[MAX_PATH];
-        snprintf(word, sizeof word, "%.*s", (int)strcspn(rest, "."), rest);
-        if (strcmp(word, last) != 0)
-            builder_printf(&b, "%s%s", b.length ? ", " : "", word);
-        memcpy(last, word, sizeof last);
+        struct str word = word_below(r->out, path, i);
+        bool is_new = word.length > 0;
+        for (uint32_t j = 0; j < i && is_new; j++)
+            is_new = !str_equal(word, word_below(r->out, path, j));
+        if (is_new)
+            builder_printf(&b, "%s" STR_FORMAT, b.length ? ", " : "", STR_ARGUMENT(word));
     }
     const char *text = arena_copy_string(r->arena, builder_text(&b), b.length);
     builder_release(&b);

@@ -9,8 +9,8 @@
 
 enum {
     MAX_TASK_ROWS = 192, /* 192 x 512 floats of a fit the second cache with a panel of b */
-    PACK_COLUMNS = 640,  /* from so many columns of y on, packing a row-major a does not cost */
-    DIRECT_DEPTH = 512,  /* a deeper row-major a has rows a power of two apart, which share cache sets */
+    PACK_COLUMNS = 640, /* below so many columns of y a row-major a is read where it is: packing costs more */
+    DIRECT_DEPTH = 512, /* a deeper row-major a has rows a power of two apart, which share cache sets */
 };
 
 static void pack_panels_task(void *payload, int64_t first, int64_t end, uint32_t thread)

@@ -81,7 +81,7 @@
 
 const struct op_case op_cases[] = {
     MATMULS(1, 1, 1), MATMULS(1, 7, 3), MATMULS(5, 1, 9), MATMULS(13, 33, 17), MATMULS(12, 32, 512),
-    MATMULS(25, 31, 513), MATMULS(3, 5, 1100), MATMULS(64, 257, 40), MATMULS(211, 65, 64), MATMULS(7, 70, 1536),
+    MATMULS(25, 31, 513), MATMULS(3, 5, 1100), MATMULS(64, 257, 40), MATMULS(211, 65, 64), MATMULS(7, 70, 1536), MATMULS(30, 48, 530),
     {OP_matmul_nt, {0}, {S3(2, 3, 5), S2(7, 5)}, {S3(2, 3, 7)}},
     {OP_matmul_tn, {0}, {S3(2, 3, 5), S3(2, 3, 7)}, {S2(5, 7)}},
     NORMS(1, 1), NORMS(3, 7), NORMS(5, 64), NORMS(2, 129), NORMS(700, 48), NORMS(1025, 17),
