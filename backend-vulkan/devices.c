@@ -10,7 +10,7 @@
 static void judge(struct instance *instance, uint32_t index, const char *cache,
                   struct vulkan_device_info *info, struct arena *arena)
 {
-    struct vulkan_options options = {.cache = cache};
+    struct vulkan_options options = {0};
     struct engine engine;
     struct selftest_verdict verdict = {0};
     struct trace trace = {0};

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "ir/build.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ static enum status time_program(struct vulkan_program *program, double *seconds,
 
 static enum status time_variant(struct bench *b, enum variant variant, double *seconds)
 {
+    static_assert(VARIANT_simple == 0, "measured first: the bytes of others are compared with it");
     struct vulkan_program *program;
     struct program_spec spec = {.graph = b->graph, .bindings = b->bindings, .binding_count = 3};
     TRY(tuning_force(&b->engine->tuning, variant_table[variant].name, b->trace));
@@ -146,11 +148,17 @@ static const char *head_of(const struct engine *engine, struct arena *arena)
     vkGetPhysicalDeviceProperties(engine->device.physical, &p);
     struct hasher *hasher = hasher_create();
     hasher_update(hasher, p.pipelineCacheUUID, sizeof p.pipelineCacheUUID);
+    const struct kernel_info *repack = &kernel_table[KERNEL_repack]; /* which some variants need first */
+    hasher_update(hasher, repack->code, *repack->code_size);
     for (uint32_t v = 0; v < VARIANT_COUNT; v++) {
-        const struct kernel_info *kernel = &kernel_table[variant_table[v].kernel];
+        const struct variant_info *variant = &variant_table[v];
+        const struct kernel_info *kernel = &kernel_table[variant->kernel];
+        const uint32_t shape[] = {variant->rows, variant->columns};
         hasher_update(hasher, kernel->code, *kernel->code_size);
-        hasher_update(hasher, variant_table[v].name, strlen(variant_table[v].name));
-        hasher_update(hasher, variant_table[v].constants, sizeof variant_table[v].constants);
+        hasher_update(hasher, variant->name, strlen(variant->name));
+        hasher_update(hasher, shape, sizeof shape);
+        hasher_update(hasher, variant->constants, sizeof variant->constants);
+        hasher_update(hasher, variant->assumed, sizeof variant->assumed); /* what is not measured */
     }
     hash128_to_hex(hasher_finish(hasher), hex);
     hasher_destroy(hasher);

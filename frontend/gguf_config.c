@@ -172,7 +172,7 @@ static enum status read_scores(struct gguf_config_reader *r, struct decoder_conf
     double range = SLOPES_RANGE;
     if (a->fields.caps == CAPS_BOTH)
         TRY(read_real(r, &c->softcap, "attn_logit_softcapping", a->defaults.softcap));
-    if (a->fields.caps == CAPS_BOTH || find(r, "final_logit_softcapping"))
+    if (a->fields.caps == CAPS_BOTH || (a->fields.caps == CAPS_LOGITS && find(r, "final_logit_softcapping")))
         TRY(read_real(r, &c->logit_softcap, "final_logit_softcapping", a->defaults.logit_softcap));
     if (a->fields.slopes)
         TRY(read_real(r, &range, a->fields.slopes, range));

@@ -72,6 +72,16 @@ static enum status find_template(struct ranker *r, struct trace *trace)
     return OK;
 }
 
+/* Teachers stand before what is pruned: all candidates share them. */
+static enum status check_teachers(const struct ranker *r, const struct stage_entry *stage,
+                                  struct trace *trace)
+{
+    for (uint32_t t = 0; t < stage->teacher_count; t++)
+        if (stage->teachers[t].stage >= r->out->layout.shared)
+            return stage_fail(r->search, stage, trace, "a teacher is to stand before prune in a search");
+    return OK;
+}
+
 static enum status check_template(const struct ranker *r, struct trace *trace)
 {
     static const char *const given[] = {"hidden", "ffn", "heads", "kv_heads", "layers", "keep_layers"};
@@ -83,6 +93,10 @@ static enum status check_template(const struct ranker *r, struct trace *trace)
             return stage_fail(r->search, r->measures.items[i], trace,
                               r->training ? "what was trained is to be measured"
                                           : "what was pruned is to be measured");
+    if (r->training)
+        TRY(check_teachers(r, r->training, trace));
+    for (uint32_t i = 0; i < r->measures.count; i++)
+        TRY(check_teachers(r, r->measures.items[i], trace));
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         if (settings_get(&r->prune->settings, given[i])->is_given)
             return settings_fail(&r->prune->settings, given[i], trace, "the search gives the sizes");

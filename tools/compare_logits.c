@@ -70,16 +70,20 @@ static enum status compare(const struct recorded *r, const struct graph *model, 
     if (status == OK)
         status = run(logits, &session, r, trace);
     double worst = 0, largest = 0;
+    int64_t bad = 0; /* fmax() would pass over them */
     for (int64_t i = 0; i < count; i++) {
         float expected;
         memcpy(&expected, r->logits.data + 4 * i, 4);
+        bad += !isfinite(logits[i]) || !isfinite(expected);
         worst = fmax(worst, fabs((double)logits[i] - (double)expected));
         largest = fmax(largest, fabs((double)expected));
     }
     if (status == OK) {
         printf("%" PRId64 " x %" PRId64 " tokens, largest difference %.3g, largest logit %.3g\n", r->batch,
                r->length, worst, largest);
-        if (!(worst <= 1e-3 * fmax(1, largest)))
+        if (bad)
+            status = status_fail(trace, DIFFERS, "%" PRId64 " logits are not finite", bad);
+        else if (!(worst <= 1e-3 * fmax(1, largest)))
             status = status_fail(trace, DIFFERS, "the logits differ");
     }
     free(logits);

@@ -231,6 +231,30 @@ static void stages_must_say_how_a_candidate_is_made(void **state)
     program_expect(0, "", "search %s --device cpu --list", f->yaml);
 }
 
+/* All candidates have the same teachers. */
+static void teachers_stand_before_prune(void **state)
+{
+    struct fixture *f = *state;
+    static const char start[] =
+        "  - import: {model: teacher}\n  - score: {data: text, samples: 8, length: 48}\n"
+        "  - prune\n",
+                      wanted[] = "a teacher is to stand before prune";
+    char stages[1024];
+    snprintf(stages, sizeof stages, "%s  - evaluate: {data: text, length: 48, teacher: prune}\n", start);
+    write_search(f, "", stages);
+    program_expect(2, wanted, "search %s --device cpu", f->yaml);
+    snprintf(stages, sizeof stages,
+             "%s  - distill: {teacher: prune, data: text, steps: 4}\n  - evaluate: {data: text}\n", start);
+    write_search(f, "  rank: {points: 4}\n", stages);
+    program_expect(2, wanted, "search %s --device cpu", f->yaml);
+    snprintf(stages, sizeof stages, "%s  - evaluate: {data: text, length: 48, teacher: import}\n", start);
+    write_search(f, "", stages);
+    double tau;
+    json_t *lines = fixture_search(f, "one");
+    assert_int_equal(candidates_at(lines, 0, &tau), 6);
+    json_decref(lines);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +267,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(the_example_ranks_its_shapes),
         FIXTURE_TEST(the_base_may_be_a_folder),
         FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
+        FIXTURE_TEST(teachers_stand_before_prune),
     };
     program_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -419,9 +419,8 @@ static void write_small(struct builder *b, const struct small *s)
         offset += (row.dims[0] * (row.rank > 1 ? row.dims[1] : 1) * 4 + 31) / 32 * 32;
     }
     pad(b, 0);
-    float one = 0.5f;
     for (uint64_t i = 0; i < offset / 4; i++)
-        builder_add(b, (const char *)&one, 4);
+        builder_add(b, (const char *)&(float){0.5f}, 4);
 }
 
 static const struct small usual = {"llama", NULL, 2, 0, false, NULL};
@@ -469,10 +468,11 @@ static void becomes_a_model_or_says_why_not(void **state)
     s.architecture = "mamba";
     expect_small(&s, UNSUPPORTED, "\"mamba\" is not supported; these are: llama");
     s = usual;
-    s.more_key = "llama.expert_count";
-    expect_small(&s, UNSUPPORTED, "llama.expert_count");
-    s.more_key = "split.count";
-    expect_small(&s, UNSUPPORTED, "split.count");
+    const char *const unread[] = {"llama.expert_count", "llama.final_logit_softcapping", "split.count"};
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++) {
+        s.more_key = unread[i];
+        expect_small(&s, UNSUPPORTED, unread[i]);
+    }
     s.more_key = "llama.rope.dimension_count";
     expect_small(&s, UNSUPPORTED, "expected all");
     s = usual;
