@@ -120,7 +120,7 @@ static struct bound bound_of(const struct commands *c, const struct launch *laun
     const char *access = kernel_table[launch->kernel].access;
     struct bound bound = {0};
     for (uint32_t i = 0; access[i]; i++)
-        if (access[i] != '-') {
+        if (window_is_there(launch, i)) {
             bound.windows[i] = window_of(launch, i, chunk);
             bound.is_split[i] = window_is_split(c->memory, &bound.windows[i]);
             bound.has_split = bound.has_split || bound.is_split[i];
@@ -147,13 +147,22 @@ static void bind(const struct recorder *r, const struct launch *launch, const st
                                 kernel_table[launch->kernel].access[at] == 'w'};
 }
 
+/* The first binding with the access of this one, for which something must be bound. */
+static uint32_t same_access(const struct launch *launch, uint32_t binding)
+{
+    const char *access = kernel_table[launch->kernel].access;
+    uint32_t i = (uint32_t)(strchr(access, access[binding]) - access);
+    assert(i < binding && window_is_there(launch, i));
+    return i;
+}
+
 static enum status bind_all(struct recorder *r, struct launch *launch, const struct bound *bound)
 {
     const char *access = kernel_table[launch->kernel].access;
     VkDescriptorBufferInfo infos[DEVICE_BINDINGS];
     VkWriteDescriptorSet writes[DEVICE_BINDINGS];
     struct touched touched[DEVICE_BINDINGS];
-    uint32_t count = 0;
+    uint32_t count = 0, touched_count = 0;
     bool needs_barrier = false;
     VkDescriptorSetAllocateInfo allocate = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
@@ -168,22 +177,26 @@ static enum status bind_all(struct recorder *r, struct launch *launch, const str
     for (uint32_t i = 0; access[i]; i++) {
         if (access[i] == '-')
             continue;
-        bind(r, launch, bound, i, &infos[count], &launch->push[1 + i], &touched[count]);
-        writes[count] = (VkWriteDescriptorSet){
+        bool is_there = window_is_there(launch, i);
+        if (is_there)
+            bind(r, launch, bound, i, &infos[i], &launch->push[1 + i], &touched[touched_count]);
+        else
+            infos[i] = infos[same_access(launch, i)];
+        writes[count++] = (VkWriteDescriptorSet){
             .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
             .dstSet = set,
             .dstBinding = i,
             .descriptorCount = 1,
             .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-            .pBufferInfo = &infos[count],
+            .pBufferInfo = &infos[i],
         };
-        needs_barrier = needs_barrier || conflicts(r, touched[count]);
-        count++;
+        needs_barrier = needs_barrier || (is_there && conflicts(r, touched[touched_count]));
+        touched_count += is_there;
     }
     vkUpdateDescriptorSets(device, count, writes, 0, NULL);
     if (needs_barrier)
         put_barrier(r);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < touched_count; i++)
         *VEC_PUSH(&r->commands->arena, &r->touched) = touched[i];
     vkCmdBindDescriptorSets(r->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, r->commands->pipelines->layout, 0, 1,
                             &set, 0, NULL);

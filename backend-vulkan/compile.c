@@ -12,7 +12,8 @@ enum { NOT_PLACED = UINT32_MAX, TEMPORARY_ELEMENTS = 1 << 24 };
 
 struct compiler {
     struct vulkan_program *program;
-    const struct program_spec *spec;
+    struct program_spec spec; /* of the scheduled graph */
+    struct schedule schedule;
     struct memory_plan plan;
     struct lowering lowering;
     struct trace *trace;
@@ -34,6 +35,8 @@ static struct operand operand_of(const struct compiler *c, uint32_t value)
         .count = (uint64_t)place->count,
         .width = place->rank ? (uint64_t)place->dims[place->rank - 1] : 1,
     };
+    if (place->kind == PLACE_PASSED)
+        operand.span.count = 0;
     if (place->kind == PLACE_SCRATCH)
         operand.span.piece = c->program->pieces[place->tensor];
     memcpy(operand.dims, place->dims, sizeof operand.dims);
@@ -55,11 +58,12 @@ static enum status check_binding(const struct compiler *c, const struct binding 
 static enum status make_plan(struct compiler *c)
 {
     struct memory_limits limits = {.buffer_elements = (int64_t)c->program->engine->memory.segment,
-                                   .alignment = MEMORY_ALIGNMENT};
-    TRY(memory_plan_make(&c->plan, &c->program->arena, c->spec, limits, c->trace));
-    memory_plan_note(&c->plan, c->spec->graph->nodes.count);
-    for (uint32_t i = 0; i < c->spec->binding_count; i++)
-        TRY(check_binding(c, &c->spec->bindings[i]));
+                                   .alignment = MEMORY_ALIGNMENT,
+                                   .schedule = &c->schedule};
+    TRY(memory_plan_make(&c->plan, &c->program->arena, &c->spec, limits, c->trace));
+    memory_plan_note(&c->plan, c->spec.graph->nodes.count);
+    for (uint32_t i = 0; i < c->spec.binding_count; i++)
+        TRY(check_binding(c, &c->spec.bindings[i]));
     c->program->pieces = ARENA_ARRAY(&c->program->arena, uint32_t, c->plan.scratch_count + 2);
     for (uint32_t i = 0; i < c->plan.scratch_count; i++) {
         uint32_t piece;
@@ -71,7 +75,7 @@ static enum status make_plan(struct compiler *c)
 /* Every float of a result must be finite. */
 static void check_results(struct compiler *c, const struct step *step)
 {
-    const struct graph *graph = c->spec->graph;
+    const struct graph *graph = c->spec.graph;
     for (uint32_t i = 0; i < step->node->result_count; i++)
         if (graph_value(graph, step->node->results[i])->dtype == DTYPE_F32)
             checks_add_finite(&c->program->checks, step->results[i].span, i);
@@ -87,26 +91,60 @@ static const char *describe(const struct compiler *c, const struct node *node)
     return label;
 }
 
-static enum status lower_node(struct compiler *c, uint32_t n, enum vulkan_finite finite)
+/* "silu mul": the ops of a chain. */
+static const char *name_of(const struct compiler *c, const struct node *nodes, uint32_t count)
 {
-    const struct node *node = &c->spec->graph->nodes.items[n];
+    const char *name = op_table[nodes[0].op].name;
+    for (uint32_t i = 1; i < count; i++)
+        name = arena_printf(&c->program->arena, "%s %s", name, op_table[nodes[i].op].name);
+    return name;
+}
+
+static struct step step_of(const struct compiler *c, const struct node *node)
+{
     struct step step = {.node = node};
-    uint32_t before = c->program->commands.launches.count;
     for (uint32_t i = 0; i < node->input_count; i++)
         step.inputs[i] = operand_of(c, node->inputs[i]);
     for (uint32_t i = 0; i < node->result_count; i++)
         step.results[i] = operand_of(c, node->results[i]);
-    c->program->checks.label = describe(c, node);
-    TRY_WITH(c->trace, lower_step(&c->lowering, &step, c->trace), "while lowering %s",
-             c->program->checks.label);
+    return step;
+}
+
+/* A node, or the nodes of a chain. */
+static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count, enum vulkan_finite finite)
+{
+    const struct node *nodes = &c->spec.graph->nodes.items[first], *last = &nodes[count - 1];
+    struct step *steps = ARENA_ARRAY(&c->program->arena, struct step, count);
+    uint32_t before = c->program->commands.launches.count;
+    for (uint32_t i = 0; i < count; i++)
+        steps[i] = step_of(c, &nodes[i]);
+    c->program->checks.label = describe(c, last);
+    enum status status = count > 1 ? lower_chain(&c->lowering, steps, count, c->trace)
+                                   : lower_step(&c->lowering, steps, c->trace);
+    TRY_WITH(c->trace, status, "while lowering %s", c->program->checks.label);
     if (c->program->commands.launches.count == before)
         return OK;
-    c->program->device_nodes++;
+    c->program->device_nodes += count;
     if (finite == VULKAN_FINITE_CHECKED)
-        check_results(c, &step);
+        check_results(c, steps);
+    struct work work =
+        count > 1 ? work_of_chain(nodes, count, c->plan.places) : work_of(nodes, c->plan.places);
     timing_note(&c->program->commands.timing,
-                (struct timed_node){op_table[node->op].name, c->program->checks.label,
-                                    work_of(node, c->plan.places), c->program->commands.launches.count});
+                (struct timed_node){name_of(c, nodes, count), c->program->checks.label, work,
+                                    c->program->commands.launches.count});
+    return OK;
+}
+
+static enum status lower_nodes(struct compiler *c, enum vulkan_finite finite)
+{
+    uint32_t chain = 0;
+    for (uint32_t n = 0; n < c->spec.graph->nodes.count;) {
+        const struct chain *next = chain < c->schedule.chains.count ? &c->schedule.chains.items[chain] : NULL;
+        uint32_t count = next && n == next->first ? next->end - n : 1;
+        chain += count > 1;
+        TRY(lower_unit(c, n, count, finite));
+        n += count;
+    }
     return OK;
 }
 
@@ -128,15 +166,20 @@ static enum status place_temporaries(struct compiler *c)
 static enum status compile(struct compiler *c, enum vulkan_finite finite)
 {
     struct vulkan_program *p = c->program;
+    uint64_t binding = window_limit(&p->engine->memory);
+    struct schedule_options options = {0};
+    if (finite == VULKAN_FINITE_UNCHECKED) /* else every value is stored, to be checked */
+        options.chains = lower_chain_limits(binding);
+    schedule_make(&c->schedule, &p->arena, &c->spec, options);
+    c->spec.graph = &c->schedule.graph;
     TRY(make_plan(c));
-    uint32_t nodes = c->spec->graph->nodes.count;
+    uint32_t nodes = c->spec.graph->nodes.count;
     if (nodes) {
         p->checks = (struct checks){.arena = &p->arena, .commands = &p->commands};
         p->checks.capacity = nodes * (NODE_MAX_RESULTS + 1);
         TRY(own_piece(c, DTYPE_I32, p->checks.capacity, &p->checks.flags));
         checks_start(&p->checks);
     }
-    uint64_t binding = window_limit(&p->engine->memory);
     c->lowering = (struct lowering){
         .commands = &p->commands,
         .checks = &p->checks,
@@ -146,8 +189,7 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
         .segment = p->engine->memory.segment,
         .temporary_limit = 16 * binding < TEMPORARY_ELEMENTS ? 16 * binding : TEMPORARY_ELEMENTS,
     };
-    for (uint32_t n = 0; n < nodes; n++)
-        TRY(lower_node(c, n, finite));
+    TRY(lower_nodes(c, finite));
     TRY(place_temporaries(c));
     return commands_record(&p->commands, c->trace);
 }
@@ -164,7 +206,7 @@ enum status vulkan_program_create(struct vulkan_program **out, struct engine *en
     commands_init(&program->commands, &engine->memory, &engine->pipelines);
     if (profile)
         timing_init(&program->commands.timing, engine->memory.device);
-    struct compiler compiler = {.program = program, .spec = spec, .trace = trace};
+    struct compiler compiler = {.program = program, .spec = *spec, .trace = trace};
     enum status status = compile(&compiler, finite);
     if (status != OK) {
         vulkan_program_destroy(program);

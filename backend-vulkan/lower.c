@@ -1,4 +1,4 @@
-/* The table of ops, and ops that work element by element. */
+/* The table of ops, temporaries, and what small ops need. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/elements.h"
 #include "shaders/include/push/matmul.h"
@@ -13,12 +13,20 @@ static const struct {
 #include "backend-vulkan/kernels.def"
 };
 
-/* Kernels count elements with 32 bits. */
 static enum status check_count(uint64_t count, struct trace *trace)
 {
     if (count <= UINT32_MAX - 64 * 64)
         return OK;
     return status_fail(trace, DEVICE, "an operand has %" PRIu64 " elements, kernels count to 2^32", count);
+}
+
+enum status lower_check_counts(const struct step *step, struct trace *trace)
+{
+    for (uint32_t i = 0; i < step->node->input_count; i++)
+        TRY(check_count(step->inputs[i].count, trace));
+    for (uint32_t i = 0; i < step->node->result_count; i++)
+        TRY(check_count(step->results[i].count, trace));
+    return OK;
 }
 
 enum status lower_step(struct lowering *lowering, struct step *step, struct trace *trace)
@@ -27,10 +35,7 @@ enum status lower_step(struct lowering *lowering, struct step *step, struct trac
     if (!lower_table[op].how)
         return status_fail(trace, BROKEN, "no Vulkan kernel executes %s", op_table[op].name);
     step->kernel = lower_table[op].kernel;
-    for (uint32_t i = 0; i < step->node->input_count; i++)
-        TRY(check_count(step->inputs[i].count, trace));
-    for (uint32_t i = 0; i < step->node->result_count; i++)
-        TRY(check_count(step->results[i].count, trace));
+    TRY(lower_check_counts(step, trace));
     enum status status = lower_table[op].how(lowering, step, trace);
     lowering_forget(lowering);
     return status;
@@ -147,65 +152,11 @@ enum status lower_view(struct lowering *l, const struct step *s, struct trace *t
     return OK;
 }
 
-/* Operands of one shape. */
+/* A kernel with an element of the result a lane. */
 enum status lower_elements(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
     launch_elements(l, s, (struct push_elements){.count = (uint)s->results[0].count}, 20);
-    return OK;
-}
-
-/* Operands of one shape, or the second repeated: finding its element takes a division, so that is a kernel
- * of its own. Where the second is too large to bind, a launch for each time. */
-static void launch_repeated(struct lowering *l, enum kernel once, enum kernel repeated, struct span a,
-                            struct span b, struct span y)
-{
-    struct push_elements push = {.count = (uint)y.count, .period = (uint)b.count};
-    if (b.count != y.count && b.count <= l->binding) {
-        struct span spans[] = {a, b, y};
-        commands_add(l->commands, repeated, spans, &push, lower_groups(y.count), 4.0 * (double)y.count);
-        return;
-    }
-    push.count = push.period;
-    for (uint64_t first = 0; first < y.count; first += b.count) {
-        struct span spans[] = {span_part(a, first, b.count), b, span_part(y, first, b.count)};
-        commands_add(l->commands, once, spans, &push, lower_groups(b.count), 4.0 * (double)b.count);
-    }
-}
-
-enum status lower_add(struct lowering *l, const struct step *s, struct trace *trace)
-{
-    (void)trace;
-    launch_repeated(l, s->kernel, KERNEL_add_rows, s->inputs[0].span, s->inputs[1].span, s->results[0].span);
-    return OK;
-}
-
-enum status lower_mul(struct lowering *l, const struct step *s, struct trace *trace)
-{
-    (void)trace;
-    launch_repeated(l, s->kernel, KERNEL_mul_rows, s->inputs[0].span, s->inputs[1].span, s->results[0].span);
-    return OK;
-}
-
-/* x [b, s, d], table [p, d]: s rows of the table are repeated for each sequence. */
-enum status lower_add_positions(struct lowering *l, const struct step *s, struct trace *trace)
-{
-    const struct operand *x = &s->inputs[0], *table = &s->inputs[1];
-    uint64_t start = (uint64_t)node_integer(s->node, ATTRIBUTE_start), length = (uint64_t)x->dims[1];
-    if (start + length > (uint64_t)table->dims[0])
-        return status_fail(trace, INVALID,
-                           "add_positions: %" PRIu64 " positions, but the table has rows for %" PRIu64,
-                           length, (uint64_t)table->dims[0] - start);
-    launch_repeated(l, s->kernel, KERNEL_add_rows, x->span,
-                    span_part(table->span, start * x->width, length * x->width), s->results[0].span);
-    return OK;
-}
-
-enum status lower_scale(struct lowering *l, const struct step *s, struct trace *trace)
-{
-    (void)trace;
-    float factor = node_real(s->node, ATTRIBUTE_scale);
-    launch_elements(l, s, (struct push_elements){.count = (uint)s->results[0].count, .factor = factor}, 4);
     return OK;
 }
 

@@ -11,6 +11,7 @@
 #include "backend-vulkan/tuning.h"
 #include "ir/graph.h"
 #include "ir/memory_plan.h"
+#include "ir/schedule.h"
 
 /* An operand or result: where it is and its shape. */
 struct operand {
@@ -64,6 +65,13 @@ typedef enum status lower_function(struct lowering *lowering, const struct step 
 #define LOWER(op, how, kernel) lower_function how;
 #include "backend-vulkan/kernels.def"
 
+/* Kernels count elements with 32 bits: DEVICE when an operand has more. */
+enum status lower_check_counts(const struct step *step, struct trace *trace) MUST_CHECK;
+/* Element-wise steps of a chain (ir/schedule.h); spans of values that are not stored are empty. */
+enum status lower_chain(struct lowering *lowering, const struct step *steps, uint32_t count,
+                        struct trace *trace) MUST_CHECK;
+/* What a chain may have. */
+struct chain_limits lower_chain_limits(uint64_t binding);
 /* Lowers the step; BROKEN when the op has no row. */
 enum status lower_step(struct lowering *lowering, struct step *step, struct trace *trace) MUST_CHECK;
 

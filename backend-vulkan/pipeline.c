@@ -1,6 +1,7 @@
 /* The kernel table, and pipelines from embedded SPIR-V. */
 #include "backend-vulkan/pipeline.h"
 #include "shaders/include/push/attention.h"
+#include "shaders/include/push/chain.h"
 #include "shaders/include/push/elements.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/push/rotary.h"

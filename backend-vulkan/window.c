@@ -1,5 +1,6 @@
 /* The letters of kernels.def as ranges of elements, and the search for chunks. */
 #include "backend-vulkan/window.h"
+#include "shaders/include/push/chain.h"
 #include "shaders/include/push/elements.h"
 #include "shaders/include/push/rotary.h"
 #include "shaders/include/push/rows.h"
@@ -48,6 +49,13 @@ static uint64_t period_of(const struct launch *launch)
     return push.period;
 }
 
+static uint64_t count_of(const struct launch *launch)
+{
+    struct push_chain push;
+    memcpy(&push, launch->push, sizeof push);
+    return push.count;
+}
+
 /* Of heads whose pairs, or whose elements, are worked on by a lane each. */
 static struct push_rotary rotary_of(const struct launch *launch)
 {
@@ -64,6 +72,11 @@ static struct span rows_of_lanes(const struct span *span, struct chunk chunk, ui
                 (chunk.end * LANES + lanes - 1) / lanes * elements);
 }
 
+bool window_is_there(const struct launch *launch, uint32_t binding)
+{
+    return kernel_table[launch->kernel].access[binding] != '-' && launch->spans[binding].count > 0;
+}
+
 struct span window_of(const struct launch *launch, uint32_t binding, struct chunk chunk)
 {
     const struct span *span = &launch->spans[binding];
@@ -75,6 +88,11 @@ struct span window_of(const struct launch *launch, uint32_t binding, struct chun
         break;
     case 'd':
         unit = 2 * LANES;
+        break;
+    case 'q':
+        if (span->count != count_of(launch))
+            return *span;
+        unit = 4 * LANES;
         break;
     case 'g':
         unit = 1;
@@ -120,7 +138,7 @@ static uint32_t first_misfit(const struct memory *memory, const struct launch *l
 {
     const struct kernel_info *kernel = &kernel_table[launch->kernel];
     for (uint32_t i = 0; kernel->access[i]; i++) {
-        if (kernel->access[i] == '-')
+        if (!window_is_there(launch, i))
             continue;
         struct span window = window_of(launch, i, chunk);
         if (window.count > window_limit(memory))

@@ -16,7 +16,8 @@ struct span {
 struct launch {
     enum kernel kernel;
     uint32_t constants[KERNEL_CONSTANTS]; /* that specialise it; zeros where it has none */
-    struct span spans[DEVICE_BINDINGS];   /* as many as the kernel has bindings; count 0 where it has none */
+    struct span spans[DEVICE_BINDINGS];   /* as many as the kernel has bindings; count 0: constants keep the
+                                             kernel   from this one, which comes after one of the same access */
     uint32_t push[DEVICE_PUSH_BYTES / 4];
     uint64_t groups;
     double cost; /* operations, roughly: what cuts submissions */
@@ -29,6 +30,9 @@ struct chunk {
 
 /* Most elements of an operand that can be bound at once, wherever they begin. */
 uint64_t window_limit(const struct memory *memory);
+
+/* Does the launch touch what is at the binding at all? */
+bool window_is_there(const struct launch *launch, uint32_t binding);
 
 /* What these groups touch of the operand at a binding: a part of its span. */
 struct span window_of(const struct launch *launch, uint32_t binding, struct chunk chunk);

@@ -1,7 +1,7 @@
 /* Planning scratch memory: nodes in order; a result takes the first gap that is large enough, and gives it
  * back after its last reader. Views share the place of what they view, so they prolong its life. A sweep is
  * one step: what it reads and what is read after it lives through all of it, and the rest is planned apart,
- * for one item. */
+ * for one item. So is a chain, within which results may only lie exactly over what nobody reads any more. */
 #include "ir/memory_plan.h"
 #include "base/log.h"
 #include "ir/schedule.h"
@@ -36,6 +36,7 @@ struct planner {
     bool *gone;                 /* value: its range belongs to a result stored over it, or was given back */
     struct pool scratch, local; /* local: of the sweep being planned */
     const struct sweep *sweep;  /* that; NULL between sweeps */
+    const struct chain *chain;  /* the one being planned, or the next; NULL after the last */
 };
 
 static const char *describe(struct planner *p, uint32_t value)
@@ -232,9 +233,18 @@ static bool reuse_input(struct planner *p, uint32_t n, uint32_t slot)
     return true;
 }
 
-/* Inside of a sweep, what nobody else reads is there for one item at a time. */
+/* The first node after the one, or the chain, that begins with node `n`. */
+static uint32_t next_of(const struct planner *p, uint32_t n)
+{
+    return p->chain && n == p->chain->first ? p->chain->end : n + 1;
+}
+
+/* Inside of a chain, what nobody else reads is nowhere; of a sweep, it is there for one item at a time. */
 static enum place_kind kind_of(const struct planner *p, uint32_t n, uint32_t value)
 {
+    uint32_t last = p->last_use[value];
+    if (p->chain && n >= p->chain->first && last > n && last < p->chain->end)
+        return PLACE_PASSED;
     bool inside = p->sweep && unit_of(p, p->last_use[value]) == unit_of(p, n);
     return inside ? PLACE_LOCAL : PLACE_SCRATCH;
 }
@@ -269,7 +279,7 @@ static enum status place_node(struct planner *p, uint32_t n)
         if (place->kind != PLACE_NONE)
             continue;
         place->kind = kind_of(p, n, node->results[r]);
-        if (!reuse_input(p, n, r))
+        if (place->kind != PLACE_PASSED && !reuse_input(p, n, r))
             take(p, place->kind == PLACE_LOCAL ? &p->local : &p->scratch, place);
     }
     return OK;
@@ -292,14 +302,26 @@ static void retire(struct planner *p, uint32_t n, enum place_kind kind)
     }
 }
 
+/* The node `n` or the chain that begins with it; `n` becomes what is next. */
+static enum status place_unit(struct planner *p, uint32_t *n, enum place_kind kind)
+{
+    uint32_t first = *n, end = next_of(p, first);
+    for (uint32_t i = first; i < end; i++)
+        TRY(place_node(p, i));
+    for (uint32_t i = first; i < end; i++)
+        retire(p, i, kind);
+    if (p->chain && end == p->chain->end)
+        p->chain = p->chain + 1 < p->schedule->chains.items + p->schedule->chains.count ? p->chain + 1 : NULL;
+    *n = end;
+    return OK;
+}
+
 static enum status place_sweep(struct planner *p, const struct sweep *sweep)
 {
     p->sweep = sweep;
     p->local = (struct pool){0};
-    for (uint32_t n = sweep->first; n < sweep->end; n++) {
-        TRY(place_node(p, n));
-        retire(p, n, PLACE_LOCAL);
-    }
+    for (uint32_t n = sweep->first; n < sweep->end;)
+        TRY(place_unit(p, &n, PLACE_LOCAL));
     for (uint32_t n = sweep->first; n < sweep->end; n++)
         retire(p, n, PLACE_SCRATCH);
     int64_t size = p->local.sizes.count ? p->local.sizes.items[0] : 0;
@@ -318,8 +340,7 @@ static enum status place_nodes(struct planner *p)
             n = p->schedule->sweeps.items[sweep++].end;
             continue;
         }
-        TRY(place_node(p, n));
-        retire(p, n++, PLACE_SCRATCH);
+        TRY(place_unit(p, &n, PLACE_SCRATCH));
     }
     return OK;
 }
@@ -333,6 +354,7 @@ enum status memory_plan_make(struct memory_plan *out, struct arena *arena, const
     p.alignment = limits.alignment ? limits.alignment : 64;
     p.scratch.buffer_elements = limits.buffer_elements;
     p.schedule = limits.schedule;
+    p.chain = p.schedule && p.schedule->chains.count ? p.schedule->chains.items : NULL;
     p.last_use = ARENA_ARRAY(arena, uint32_t, count ? count : 1);
     p.home = ARENA_ARRAY(arena, uint32_t, count ? count : 1);
     p.gone = ARENA_ARRAY(arena, bool, count ? count : 1);

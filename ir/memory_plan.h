@@ -8,8 +8,9 @@
 #include "base/status.h"
 #include "ir/executor.h"
 
-/* LOCAL: memory of a sweep (ir/schedule.h) that holds the value for one item of its first axis at a time */
-enum place_kind { PLACE_NONE, PLACE_TENSOR, PLACE_SCRATCH, PLACE_LOCAL };
+/* LOCAL: memory of a sweep (ir/schedule.h) that holds the value for one item of its first axis at a time.
+ * PASSED: nowhere, as only nodes of one chain (ir/schedule.h) make and read it. */
+enum place_kind { PLACE_NONE, PLACE_TENSOR, PLACE_SCRATCH, PLACE_LOCAL, PLACE_PASSED };
 
 struct schedule;
 

@@ -1,4 +1,5 @@
 #include "ir/schedule.h"
+#include "ir/chain.h"
 #include <string.h>
 
 /* Elements that put-off nodes may keep alive: results of the sweep that they read. */
@@ -210,15 +211,17 @@ static void reorder(struct scheduler *s)
 static void number_units(struct scheduler *s)
 {
     struct schedule *out = s->out;
-    uint32_t unit = 0, sweep = 0;
+    uint32_t unit = 0, sweep = 0, chain = 0;
     out->units = ARENA_ARRAY(s->arena, uint32_t, out->graph.nodes.count + 1);
     for (uint32_t n = 0; n < out->graph.nodes.count; n++) {
-        bool swept = sweep < out->sweeps.count && n >= out->sweeps.items[sweep].first;
+        bool ends_sweep = sweep < out->sweeps.count && n + 1 == out->sweeps.items[sweep].end;
+        bool ends_chain = chain < out->chains.count && n + 1 == out->chains.items[chain].end;
+        bool is_swept = sweep < out->sweeps.count && n >= out->sweeps.items[sweep].first;
+        bool is_chained = chain < out->chains.count && n >= out->chains.items[chain].first;
         out->units[n] = unit;
-        if (!swept)
-            unit++;
-        else if (n + 1 == out->sweeps.items[sweep].end)
-            unit++, sweep++;
+        unit += is_swept ? ends_sweep : !is_chained || ends_chain;
+        sweep += ends_sweep;
+        chain += ends_chain;
     }
 }
 
@@ -234,6 +237,8 @@ void schedule_make(struct schedule *out, struct arena *arena, const struct progr
     for (uint32_t n = 0; n < spec->graph->nodes.count; n++)
         schedule_node(&s, n);
     finish_sweep(&s);
+    if (options.chains.nodes > 1)
+        chains_find(out, arena, spec, &options, s.order.items);
     reorder(&s);
     number_units(&s);
 }

@@ -3,8 +3,10 @@
  * A sweep is a run of nodes that treat each sequence of a batch, an item of their operands' first axis, by
  * itself: it may be run for one sequence after the other, all its nodes for one before the next, so that what
  * they pass on stays in a cache. Nodes that add up over sequences, as gradients of weights do, are put off to
- * the end of the sweep they read from; nodes that need none of its results go before it. No result depends on
- * any of this. */
+ * the end of the sweep they read from; nodes that need none of its results go before it.
+ *
+ * A chain is a run of element-wise nodes over equally many elements that are run as one: what only they pass
+ * to each other is never stored. No result depends on any of this. */
 #ifndef IR_SCHEDULE_H
 #define IR_SCHEDULE_H
 
@@ -15,15 +17,28 @@ struct sweep {
     int64_t count;       /* items of the first axis */
 };
 
+struct chain {
+    uint32_t first, end; /* nodes, at least two; all or none of them are in a sweep */
+};
+
 struct schedule {
     struct graph graph; /* the same nodes in another order; everything else is shared with the original */
-    uint32_t *units;    /* by node, ascending: nodes of a sweep share one, others have their own */
+    uint32_t *units;    /* by node, ascending: nodes of a sweep or chain share one, others have their own */
     VEC(struct sweep) sweeps;
+    VEC(struct chain) chains;
+};
+
+/* What an executor can run as one. */
+struct chain_limits {
+    uint32_t nodes;           /* of a chain; 0: there are none */
+    uint32_t inputs, results; /* values that a chain reads, and that others read of it */
+    int64_t repeated;         /* elements of an operand that is repeated, as a bias is */
 };
 
 struct schedule_options {
     int64_t workers;  /* sweeps have enough items to keep so many busy; 0: there are none */
-    const bool *kept; /* by value: nodes that read it are in no sweep; NULL: none is kept */
+    const bool *kept; /* by value: nodes that read it are in no sweep and no chain; NULL: none is kept */
+    struct chain_limits chains;
 };
 
 /* On `arena`, which must outlive it; `spec` is of the original graph. */

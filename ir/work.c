@@ -69,3 +69,34 @@ struct work work_of(const struct node *node, const struct place *places)
         work.operations = counts[node->op](node, places);
     return work;
 }
+
+/* Does input `i` of node `n` come from outside, and has no node before read it? */
+static bool is_first_read(const struct node *nodes, uint32_t n, uint32_t i)
+{
+    uint32_t value = nodes[n].inputs[i];
+    for (uint32_t j = 0; j < i; j++)
+        if (nodes[n].inputs[j] == value)
+            return false;
+    for (uint32_t m = 0; m < n; m++) {
+        if (nodes[m].results[0] == value)
+            return false;
+        for (uint32_t j = 0; j < nodes[m].input_count; j++)
+            if (nodes[m].inputs[j] == value)
+                return false;
+    }
+    return true;
+}
+
+struct work work_of_chain(const struct node *nodes, uint32_t count, const struct place *places)
+{
+    struct work work = {0};
+    for (uint32_t n = 0; n < count; n++) {
+        work.operations += work_of(&nodes[n], places).operations;
+        for (uint32_t i = 0; i < nodes[n].input_count; i++)
+            if (is_first_read(nodes, n, i))
+                work.bytes += 4 * (double)places[nodes[n].inputs[i]].count;
+        if (places[nodes[n].results[0]].kind != PLACE_PASSED)
+            work.bytes += 4 * (double)places[nodes[n].results[0]].count;
+    }
+    return work;
+}

@@ -12,5 +12,7 @@ struct work {
 
 /* `places` of the program's memory plan, by value. */
 struct work work_of(const struct node *node, const struct place *places);
+/* Of nodes that run as one: bytes of what they do not only pass to each other. */
+struct work work_of_chain(const struct node *nodes, uint32_t count, const struct place *places);
 
 #endif

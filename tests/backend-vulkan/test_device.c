@@ -3,6 +3,7 @@
 #include "backend-vulkan/engine.h"
 #include "backend-vulkan/selftest.h"
 #include "ir/build.h"
+#include "shaders/include/push/chain.h"
 #include "shaders/include/push/elements.h"
 #include "tests/backend-vulkan/fixture.h"
 #include <math.h>
@@ -349,6 +350,17 @@ static void a_device_that_computes_otherwise_fails_the_selftest(void **state)
     close_bare(&b);
 }
 
+/* sum = a + b, all of `count` elements. */
+static void add_sum(struct commands *commands, struct span a, struct span b, struct span sum, double cost)
+{
+    struct span spans[DEVICE_BINDINGS] = {a, b, [CHAIN_INPUTS] = sum};
+    struct push_chain push = {.count = (uint)sum.count};
+    struct launch *launch = commands_add(commands, KERNEL_chain, spans, &push, (sum.count + 255) / 256, cost);
+    launch->constants[0] = CHAIN_add | 0 << 8 | 1 << 12;
+    launch->constants[CHAIN_STEPS] = CHAIN_LOAD_EACH | CHAIN_LOAD_EACH << 2;
+    launch->constants[CHAIN_STEPS + 1] = CHAIN_INPUTS + 1; /* what the first step makes */
+}
+
 /* Launches in the order of their additions, whatever barriers and submissions lie between. */
 static void dependent_launches_run_in_order(void **state)
 {
@@ -367,11 +379,8 @@ static void dependent_launches_run_in_order(void **state)
     struct commands commands;
     commands_init(&commands, &b.engine.memory, &b.engine.pipelines);
     struct span one = {piece, 0, COUNT}, two = {piece, COUNT, COUNT};
-    struct push_elements push = {.count = COUNT};
-    for (int i = 0; i < TIMES; i++) { /* Fibonacci: each launch needs what both before it left */
-        struct span spans[] = {one, two, i % 2 ? one : two};
-        commands_add(&commands, KERNEL_add, spans, &push, (COUNT + 63) / 64, 1e9 * (1 + i % 30));
-    }
+    for (int i = 0; i < TIMES; i++) /* Fibonacci: each launch needs what both before it left */
+        add_sum(&commands, one, two, i % 2 ? one : two, 1e9 * (1 + i % 30));
     assert_ok(commands_record(&commands, &trace), &trace);
     assert_true(commands.buffers.count > 10);
     assert_true(commands.dispatches > TIMES);
@@ -392,7 +401,7 @@ static void dependent_launches_run_in_order(void **state)
 static void a_launch_that_is_cut_runs_each_group_once(void **state)
 {
     (void)state;
-    enum { COUNT = 70000 * 64 };
+    enum { COUNT = 70000 * 256 };
     struct trace trace = {0};
     struct bare b;
     uint32_t piece;
@@ -404,9 +413,8 @@ static void a_launch_that_is_cut_runs_each_group_once(void **state)
     assert_ok(memory_write(&b.engine.memory, piece, 0, COUNT, data, &trace), &trace);
     struct commands commands;
     commands_init(&commands, &b.engine.memory, &b.engine.pipelines);
-    struct span all = {piece, 0, COUNT}, spans[] = {all, all, all};
-    struct push_elements push = {.count = COUNT};
-    commands_add(&commands, KERNEL_add, spans, &push, COUNT / 64, 1.5e10);
+    struct span all = {piece, 0, COUNT};
+    add_sum(&commands, all, all, all, 1.5e10);
     assert_ok(commands_record(&commands, &trace), &trace);
     assert_true(commands.dispatches > 1);
     assert_ok(commands_run(&commands, &trace), &trace);

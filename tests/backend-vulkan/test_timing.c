@@ -87,13 +87,18 @@ static void open_bench(struct bench *b, enum fixture_driver driver)
     }
 }
 
-static void compile_bench(struct bench *b, struct profile *profile)
+static void compile_bench_as(struct bench *b, enum vulkan_finite finite, struct profile *profile)
 {
     struct trace trace = {0};
     struct program_spec spec = {.graph = b->graph, .bindings = b->bindings, .binding_count = 4};
     vulkan_program_destroy(b->program);
-    assert_ok(vulkan_program_create(&b->program, &b->engine, &spec, VULKAN_FINITE_CHECKED, profile, &trace),
-              &trace);
+    assert_ok(vulkan_program_create(&b->program, &b->engine, &spec, finite, profile, &trace), &trace);
+}
+
+/* Every value is stored, to be checked: there are no chains. */
+static void compile_bench(struct bench *b, struct profile *profile)
+{
+    compile_bench_as(b, VULKAN_FINITE_CHECKED, profile);
 }
 
 static void run_bench(struct bench *b, float out[ROWS * COLUMNS])
@@ -169,6 +174,28 @@ static void every_node_has_a_span_on_swiftshader(void **state)
     every_node_has_a_span(FIXTURE_SWIFTSHADER);
 }
 
+/* The product in between is never stored, and counts no bytes; the bytes of results do not change. */
+static void a_chain_has_one_span(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct spans spans = {.base = {.span = keep_span}};
+    float alone[ROWS * COLUMNS], chained[ROWS * COLUMNS];
+    open_bench(&b, FIXTURE_LAVAPIPE);
+    compile_bench(&b, NULL);
+    run_bench(&b, alone);
+    compile_bench_as(&b, VULKAN_FINITE_UNCHECKED, &spans.base);
+    run_bench(&b, chained);
+    assert_memory_equal(alone, chained, sizeof alone);
+    assert_int_equal(spans.count, 2);
+    assert_string_equal(spans.items[0].name, "matmul_nt");
+    assert_string_equal(spans.items[1].name, "silu mul add");
+    assert_non_null(strstr(spans.items[1].detail, "add"));
+    assert_true(spans.items[1].work.operations == 3.0 * ROWS * COLUMNS);
+    assert_true(spans.items[1].work.bytes == 4.0 * 3 * ROWS * COLUMNS);
+    close_bench(&b);
+}
+
 static void a_device_without_time_stamps_computes_the_same(void **state)
 {
     (void)state;
@@ -201,10 +228,10 @@ static void stamps_lie_in_several_submissions(void **state)
     assert_ok(memory_create(&b.engine.memory, DTYPE_F32, COUNT, &piece, &trace), &trace);
     commands_init(&commands, &b.engine.memory, &b.engine.pipelines);
     timing_init(&commands.timing, b.engine.memory.device);
-    struct span all = {piece, 0, COUNT}, operands[] = {all, all, all};
+    struct span all = {piece, 0, COUNT}, operands[] = {all, all};
     struct push_elements push = {.count = COUNT};
     for (uint32_t i = 0; i < TIMES; i++) {
-        commands_add(&commands, KERNEL_add, operands, &push, (COUNT + 63) / 64, 9e9);
+        commands_add(&commands, KERNEL_copy, operands, &push, (COUNT + 63) / 64, 9e9);
         if (i % 3 == 2) /* nodes of three launches */
             timing_note(&commands.timing,
                         (struct timed_node){.name = "node", .detail = "", .launches = i + 1});
@@ -227,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_goes_back_gives_no_time),
         cmocka_unit_test(every_node_has_a_span_on_lavapipe),
         cmocka_unit_test(every_node_has_a_span_on_swiftshader),
+        cmocka_unit_test(a_chain_has_one_span),
         cmocka_unit_test(a_device_without_time_stamps_computes_the_same),
         cmocka_unit_test(stamps_lie_in_several_submissions),
     };

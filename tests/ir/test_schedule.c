@@ -1,5 +1,6 @@
-/* Schedules: what is swept, what is put off or brought forward, and that a plan made for sweeps keeps every
- * value until it was read when they run sequence by sequence. */
+/* Schedules: what is swept, what is put off or brought forward, what is chained, and that a plan made for
+ * sweeps and chains keeps every value until it was read when they run sequence by sequence and element by
+ * element. */
 #include "ir/memory_plan.h"
 #include "ir/schedule.h"
 #include "ir/text.h"
@@ -44,19 +45,24 @@ static struct graph *parse(const char *text)
     return g;
 }
 
-/* "[embed silu] matmul_tn": ops in their order, sweeps in brackets. */
+/* "[embed (silu mul)] matmul_tn": ops in their order, sweeps in brackets and chains in parentheses. */
 static const char *describe(struct scheduled *s)
 {
     struct builder text = {0};
     const struct schedule *schedule = &s->schedule;
-    for (uint32_t n = 0, sweep = 0; n < schedule->graph.nodes.count; n++) {
+    uint32_t units = 0;
+    for (uint32_t n = 0, sweep = 0, chain = 0; n < schedule->graph.nodes.count; n++) {
         const struct sweep *at = sweep < schedule->sweeps.count ? &schedule->sweeps.items[sweep] : NULL;
-        builder_printf(&text, "%s%s%s", n ? " " : "", at && n == at->first ? "[" : "",
-                       op_table[schedule->graph.nodes.items[n].op].name);
+        const struct chain *in = chain < schedule->chains.count ? &schedule->chains.items[chain] : NULL;
+        bool is_swept = at && n > at->first, is_chained = in && n > in->first;
+        units += n > 0 && !is_swept && !is_chained;
+        assert_int_equal(schedule->units[n], units);
+        builder_printf(&text, "%s%s%s%s", n ? " " : "", at && n == at->first ? "[" : "",
+                       in && n == in->first ? "(" : "", op_table[schedule->graph.nodes.items[n].op].name);
+        if (in && n + 1 == in->end)
+            builder_add_text(&text, ")"), chain++;
         if (at && n + 1 == at->end)
             builder_add_text(&text, "]"), sweep++;
-        assert_int_equal(schedule->units[n],
-                         n == 0 ? 0 : schedule->units[n - 1] + !(at && n > at->first && n < at->end));
     }
     const char *copy = arena_printf(&s->arena, "%s", builder_text(&text));
     builder_release(&text);
@@ -137,6 +143,104 @@ static void rows_of_other_sequences_are_not_swept(void **state)
     release(&s);
 }
 
+/* ---- chains ---- */
+
+static const struct chain_limits limits = {.nodes = 6, .inputs = 4, .results = 3, .repeated = 16};
+
+/* A gated MLP with a bias and its way back. */
+static const char gated[] = "espalier-ir 1\n"
+                            "input %0: i32[b, s] tokens\n"
+                            "tensor %1: f32[d0:7, d1:6] xxh3:00000000000000000000000000000001\n"
+                            "tensor %2: f32[d2:8, d1] xxh3:00000000000000000000000000000002\n"
+                            "tensor %3: f32[d2] xxh3:00000000000000000000000000000003\n"
+                            "%4: f32[b, s, d1] = embed %1 %0\n"
+                            "%5: f32[b, s, d2] = matmul_nt %4 %2\n"
+                            "%6: f32[b, s, d2] = add %5 %3\n"
+                            "%7: f32[b, s, d2] = silu %6\n"
+                            "%8: f32[b, s, d2] = matmul_nt %4 %2\n"
+                            "%9: f32[b, s, d2] = mul %7 %8\n"
+                            "%10: f32[b, s, d1] = matmul_nn %9 %2\n"
+                            "%11: f32[b, s, d1] = add %4 %10\n"
+                            "%12: f32[b, s, d2] = matmul_nt %11 %2\n"
+                            "%13: f32[b, s, d2] = mul %12 %8\n"
+                            "%14: f32[b, s, d2] = silu_grad %6 %13\n"
+                            "%15: f32[b, s, d1] = matmul_nn %14 %2\n"
+                            "%16: f32[b, s, d2] = mul %12 %7\n"
+                            "%17: f32[b, s, d1] = matmul_nn %16 %2\n"
+                            "%18: f32[b, s, d1] = add %15 %17\n"
+                            "output %18 y\n";
+
+/* silu waits for the other half of the gate; the second factor's gradient reads what the first's does, and goes
+ * along with it. */
+static void element_wise_nodes_are_chained(void **state)
+{
+    (void)state;
+    struct scheduled s;
+    schedule(&s, parse(gated), (struct schedule_options){.chains = limits});
+    assert_string_equal(describe(&s), "embed matmul_nt matmul_nt (add silu mul) matmul_nn add matmul_nt "
+                                      "(mul silu_grad mul) matmul_nn matmul_nn add");
+    release(&s);
+    schedule(&s, parse(gated), (struct schedule_options){.workers = 2, .chains = limits});
+    assert_string_equal(describe(&s), "[embed matmul_nt matmul_nt (add silu mul) matmul_nn add matmul_nt "
+                                      "(mul silu_grad mul) matmul_nn matmul_nn add]");
+    release(&s);
+}
+
+static void chains_keep_to_their_limits(void **state)
+{
+    (void)state;
+    struct scheduled s;
+    struct chain_limits few = limits, narrow = limits, short_rows = limits, single = limits;
+    few.nodes = 2;
+    schedule(&s, parse(gated), (struct schedule_options){.chains = few});
+    assert_non_null(strstr(describe(&s), "matmul_nt matmul_nt (add silu) mul matmul_nn"));
+    release(&s);
+    narrow.inputs = 2; /* the gate reads three values, so its last factor stays alone */
+    schedule(&s, parse(gated), (struct schedule_options){.chains = narrow});
+    assert_non_null(strstr(describe(&s), "(add silu) mul"));
+    release(&s);
+    short_rows.repeated = 4;
+    schedule(&s, parse(gated), (struct schedule_options){.chains = short_rows});
+    assert_non_null(strstr(describe(&s), "embed matmul_nt add matmul_nt (silu mul)"));
+    release(&s);
+    single.results = 1; /* silu and the sum before it are read later */
+    schedule(&s, parse(gated), (struct schedule_options){.chains = single});
+    assert_null(strstr(describe(&s), "(add silu"));
+    release(&s);
+    bool kept[32] = {[3] = true};
+    schedule(&s, parse(gated), (struct schedule_options){.chains = limits, .kept = kept});
+    assert_non_null(strstr(describe(&s), "embed matmul_nt add matmul_nt (silu mul)"));
+    release(&s);
+}
+
+/* %5 is stored over the tensor of %1: whoever reads the old content goes before. */
+static void what_is_overwritten_is_read_before(void **state)
+{
+    (void)state;
+    static const char text[] = "espalier-ir 1\n"
+                               "input %0: f32[d0:7, d1:6] x\n"
+                               "input %1: f32[d0, d1] sum\n"
+                               "%2: f32[d0, d1] = silu %1\n"
+                               "%3: f32[d0, d1] = tanh %0\n"
+                               "%4: f32[d0, d1] = mul %2 %3\n"
+                               "%5: f32[d0, d1] = add %1 %4\n"
+                               "output %4 y\n"
+                               "output %5 sum\n";
+    struct scheduled s = {.original = parse(text)};
+    struct binding bindings[] = {{0, 0}, {1, 1}, {4, 2}, {5, 1}};
+    struct program_spec spec = {s.original, sizes, 2, bindings, 4};
+    struct memory_plan plan;
+    struct trace trace = {0};
+    schedule_make(&s.schedule, &s.arena, &spec, (struct schedule_options){.chains = limits});
+    assert_string_equal(describe(&s), "(tanh silu mul) add");
+    spec.graph = &s.schedule.graph;
+    assert_ok(
+        memory_plan_make(&plan, &s.arena, &spec, (struct memory_limits){.schedule = &s.schedule}, &trace),
+        &trace);
+    assert_int_equal(plan.places[3].kind, PLACE_PASSED);
+    release(&s);
+}
+
 /* ---- places ---- */
 
 /* Who wrote each element of the scratch buffers and of a worker's memory: value + 1. */
@@ -169,20 +273,57 @@ static struct range range_of(const struct scheduled *s, const struct memory_plan
     return (struct range){memory->scratch[place->tensor] + place->offset + (along ? item * count : 0), count};
 }
 
+/* One of `parts` equal parts of a range: an element of a chain; what is repeated has fewer, and is whole. */
+static struct range part_of(struct range range, int64_t part, int64_t parts)
+{
+    if (parts == 1 || range.count != parts)
+        return range;
+    return (struct range){range.owner + part, 1};
+}
+
+/* A node for an item of a sweep, and that for one element where it is in a chain. */
+struct turn {
+    const struct sweep *sweep;
+    int64_t item, element, elements;
+};
+
 static void simulate_node(const struct scheduled *s, const struct memory_plan *plan,
-                          const struct memory *memory, uint32_t n, const struct sweep *sweep, int64_t item)
+                          const struct memory *memory, uint32_t n, struct turn t)
 {
     const struct node *node = &s->schedule.graph.nodes.items[n];
     for (uint32_t i = 0; i < node->input_count; i++) {
-        struct range range = range_of(s, plan, memory, node->inputs[i], sweep, item);
+        struct range range =
+            part_of(range_of(s, plan, memory, node->inputs[i], t.sweep, t.item), t.element, t.elements);
         for (int64_t e = 0; e < range.count; e++)
             assert_int_equal(range.owner[e], node->inputs[i] + 1);
+        assert_true(t.elements > 1 || plan->places[node->inputs[i]].kind != PLACE_PASSED);
     }
     for (uint32_t r = 0; r < node->result_count; r++) {
-        struct range range = range_of(s, plan, memory, node->results[r], sweep, item);
+        struct range range =
+            part_of(range_of(s, plan, memory, node->results[r], t.sweep, t.item), t.element, t.elements);
         for (int64_t e = 0; e < range.count; e++)
             range.owner[e] = node->results[r] + 1;
     }
+}
+
+/* The node or chain at `n`; returns the next. */
+static uint32_t simulate_unit(const struct scheduled *s, const struct memory_plan *plan,
+                              const struct memory *memory, uint32_t n, struct turn t)
+{
+    for (uint32_t i = 0; i < s->schedule.chains.count; i++) {
+        const struct chain *chain = &s->schedule.chains.items[i];
+        if (chain->first != n)
+            continue;
+        int64_t count = plan->places[s->schedule.graph.nodes.items[n].results[0]].count;
+        t.elements = t.sweep ? count / t.sweep->count : count;
+        for (t.element = 0; t.element < t.elements; t.element++)
+            for (n = chain->first; n < chain->end; n++)
+                simulate_node(s, plan, memory, n, t);
+        return n;
+    }
+    t.elements = 1;
+    simulate_node(s, plan, memory, n, t);
+    return n + 1;
 }
 
 static void simulate(const struct scheduled *s, const struct memory_plan *plan)
@@ -194,13 +335,13 @@ static void simulate(const struct scheduled *s, const struct memory_plan *plan)
     for (uint32_t n = 0, next = 0; n < s->schedule.graph.nodes.count;) {
         const struct sweep *sweep = next < s->schedule.sweeps.count ? &s->schedule.sweeps.items[next] : NULL;
         if (!sweep || n < sweep->first) {
-            simulate_node(s, plan, &memory, n++, NULL, 0);
+            n = simulate_unit(s, plan, &memory, n, (struct turn){0});
             continue;
         }
         for (int64_t item = 0; item < sweep->count; item++) {
             memset(memory.local, 0, (size_t)plan->local_size * sizeof(uint32_t)); /* another worker's */
-            for (n = sweep->first; n < sweep->end; n++)
-                simulate_node(s, plan, &memory, n, sweep, item);
+            for (n = sweep->first; n < sweep->end;)
+                n = simulate_unit(s, plan, &memory, n, (struct turn){.sweep = sweep, .item = item});
         }
         next++;
     }
@@ -210,25 +351,37 @@ static void simulate(const struct scheduled *s, const struct memory_plan *plan)
     free(memory.local);
 }
 
-static void a_plan_keeps_values_for_sequences_one_by_one(void **state)
+static struct graph *make_graph(int which)
+{
+    return which == 0   ? parse(model)
+           : which == 1 ? parse(gated)
+                        : llama_create(&(struct llama_shape){3, 24, 8, 4, 6, 40, 50});
+}
+
+static void a_plan_keeps_values_until_they_are_read(void **state)
 {
     (void)state;
-    for (int turn = 0; turn < 2; turn++) {
+    for (int turn = 0; turn < 12; turn++) {
         struct scheduled s;
         struct trace trace = {0};
         struct memory_plan plan, plain;
-        struct graph *g = turn ? llama_create(&(struct llama_shape){3, 24, 8, 4, 6, 40, 50}) : parse(model);
-        schedule(&s, g, (struct schedule_options){.workers = 2});
-        assert_true(s.schedule.sweeps.count > 0);
+        bool is_swept = turn / 3 % 2, is_chained = turn / 6;
+        schedule(&s, make_graph(turn % 3),
+                 (struct schedule_options){.workers = is_swept ? 2 : 0,
+                                           .chains = is_chained ? limits : (struct chain_limits){0}});
+        assert_true((s.schedule.sweeps.count > 0) == is_swept);
+        assert_true((s.schedule.chains.count > 0) == (is_chained && turn % 3 > 0));
         struct program_spec spec = s.spec;
         assert_ok(memory_plan_make(&plain, &s.arena, &spec, (struct memory_limits){0}, &trace), &trace);
         spec.graph = &s.schedule.graph;
-        struct memory_limits limits = {.schedule = &s.schedule};
-        assert_ok(memory_plan_make(&plan, &s.arena, &spec, limits, &trace), &trace);
-        assert_true(plan.local_size > 0);
+        struct memory_limits with = {.schedule = &s.schedule};
+        assert_ok(memory_plan_make(&plan, &s.arena, &spec, with, &trace), &trace);
+        assert_true((plan.local_size > 0) == is_swept);
         simulate(&s, &plan);
-        if (turn) /* a forward pass keeps next to nothing of all sequences at once */
+        if (turn % 3 == 2 && is_swept) /* a forward pass keeps next to nothing of all sequences at once */
             assert_true(plan.scratch_sizes == NULL || plan.scratch_sizes[0] < plain.scratch_sizes[0] / 4);
+        if (!is_swept)
+            assert_true(plan.scratch_sizes[0] <= plain.scratch_sizes[0]);
         release(&s);
     }
 }
@@ -240,7 +393,10 @@ int main(void)
         cmocka_unit_test(nothing_is_swept_where_workers_would_wait),
         cmocka_unit_test(nodes_that_read_what_is_kept_are_not_swept),
         cmocka_unit_test(rows_of_other_sequences_are_not_swept),
-        cmocka_unit_test(a_plan_keeps_values_for_sequences_one_by_one),
+        cmocka_unit_test(element_wise_nodes_are_chained),
+        cmocka_unit_test(chains_keep_to_their_limits),
+        cmocka_unit_test(what_is_overwritten_is_read_before),
+        cmocka_unit_test(a_plan_keeps_values_until_they_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,13 @@
+/* Chains (ir/schedule.h): which element-wise nodes of an order are run as one. */
+#ifndef IR_CHAIN_H
+#define IR_CHAIN_H
+
+#include "ir/schedule.h"
+
+/* Rearranges `order`, the nodes of the graph in an order that has the schedule's sweeps, and lists the
+ * chains. A node moves back to the last of its chain, over nodes that do not read what it makes, within its
+ * sweep. */
+void chains_find(struct schedule *out, struct arena *arena, const struct program_spec *spec,
+                 const struct schedule_options *options, uint32_t *order);
+
+#endif
