@@ -8,7 +8,7 @@
 enum { CONSTANT_LOADS = CHAIN_STEPS, CONSTANT_STORES, CONSTANT_COUNT };
 static_assert((int)CONSTANT_COUNT <= (int)KERNEL_CONSTANTS, "what the kernel is told");
 static_assert(CHAIN_INPUTS + CHAIN_RESULTS <= DEVICE_BINDINGS, "a binding each");
-static_assert(CHAIN_INPUTS + CHAIN_STEPS < 16, "four bits a register");
+static_assert(CHAIN_INPUTS + CHAIN_STEPS < 16, "four bits a register, plus one");
 
 /* By what name the kernel knows an op; 0: not at all. */
 static const uint32_t chain_names[OP_COUNT] = {
@@ -22,7 +22,8 @@ static const uint32_t chain_names[OP_COUNT] = {
 /* A launch that is being made. Spans: inputs, then results. */
 struct builder_of_chain {
     uint32_t values[CHAIN_INPUTS + CHAIN_STEPS]; /* in each register */
-    uint32_t input_count, step_count, result_count;
+    uint32_t input_count, result_count;
+    uint32_t step; /* the last; CHAIN_STEPS before the first */
     uint32_t constants[KERNEL_CONSTANTS];
     struct span spans[DEVICE_BINDINGS];
     uint64_t periods[CHAIN_INPUTS]; /* elements of each input */
@@ -36,8 +37,8 @@ static uint32_t find_register(const struct builder_of_chain *b, uint32_t value)
     for (uint32_t i = 0; i < b->input_count; i++)
         if (b->values[i] == value)
             return i;
-    for (uint32_t i = 0; i < b->step_count; i++)
-        if (b->values[CHAIN_INPUTS + i] == value)
+    for (uint32_t i = 0; i < CHAIN_STEPS; i++)
+        if (b->constants[i] && b->values[CHAIN_INPUTS + i] == value)
             return CHAIN_INPUTS + i;
     return ID_NONE;
 }
@@ -57,20 +58,29 @@ static uint32_t load(struct builder_of_chain *b, uint32_t value, struct span spa
     return b->input_count++;
 }
 
+/* The step for an op behind step `last`; CHAIN_STEPS when there is none. */
+static uint32_t place_step(enum op op, uint32_t last)
+{
+    uint32_t next = last == CHAIN_STEPS ? 0 : last + 1;
+    if (chain_names[op] >= CHAIN_CURVED)
+        return next <= CHAIN_CURVE ? CHAIN_CURVE : CHAIN_STEPS;
+    return next == CHAIN_CURVE ? next + 1 : next;
+}
+
 /* `operands`: registers. */
 static void take(struct builder_of_chain *b, enum op op, const uint32_t operands[2], float factor)
 {
-    assert(b->step_count < CHAIN_STEPS && chain_names[op]);
-    b->constants[b->step_count] = chain_names[op] | operands[0] << 8 | operands[1] << 12;
-    b->factors[b->step_count] = factor;
-    b->cost += op == OP_add || op == OP_mul || op == OP_scale ? 4 : 20;
-    b->step_count++;
+    b->step = place_step(op, b->step);
+    assert(b->step < CHAIN_STEPS && chain_names[op]);
+    b->constants[b->step] = chain_names[op] | operands[0] << 8 | operands[1] << 12;
+    b->factors[b->step] = factor;
+    b->cost += chain_names[op] >= CHAIN_CURVED ? 20 : 4;
 }
 
 /* The result of the last step. */
 static void store(struct builder_of_chain *b, uint32_t value, struct span span)
 {
-    uint32_t at = CHAIN_INPUTS + b->step_count - 1;
+    uint32_t at = CHAIN_INPUTS + b->step;
     b->values[at] = value;
     if (span.count == 0)
         return;
@@ -94,10 +104,9 @@ static bool is_aligned(const struct builder_of_chain *b)
 static void launch(struct lowering *l, struct builder_of_chain *b)
 {
     struct push_chain push = {.count = (uint)b->count};
-    uint *periods[] = {&push.period0, &push.period1, &push.period2,
-                       &push.period3, &push.period4, &push.period5};
-    float *factors[] = {&push.factor0, &push.factor1, &push.factor2,
-                        &push.factor3, &push.factor4, &push.factor5};
+    uint *periods[] = {&push.period0, &push.period1, &push.period2, &push.period3, &push.period4};
+    float *factors[] = {&push.factor0, &push.factor1, &push.factor2, &push.factor3,
+                        &push.factor4, &push.factor5, &push.factor6};
     assert(b->input_count > 0 && b->result_count > 0);
     for (uint32_t i = 0; i < CHAIN_INPUTS; i++)
         *periods[i] = (uint)b->periods[i];
@@ -111,17 +120,29 @@ static void launch(struct lowering *l, struct builder_of_chain *b)
         made->constants[i] = b->constants[i];
 }
 
+static bool allows(const enum op *ops, uint32_t count)
+{
+    uint32_t step = CHAIN_STEPS;
+    for (uint32_t i = 0; i < count; i++) {
+        step = place_step(ops[i], step);
+        if (step >= CHAIN_STEPS)
+            return false;
+    }
+    return true;
+}
+
 struct chain_limits lower_chain_limits(uint64_t binding)
 {
     return (struct chain_limits){.nodes = CHAIN_STEPS,
                                  .inputs = CHAIN_INPUTS,
                                  .results = CHAIN_RESULTS,
+                                 .allows = allows,
                                  .repeated = binding < INT64_MAX ? (int64_t)binding : INT64_MAX};
 }
 
 enum status lower_chain(struct lowering *l, const struct step *steps, uint32_t count, struct trace *trace)
 {
-    struct builder_of_chain b = {.count = steps[0].results[0].count};
+    struct builder_of_chain b = {.count = steps[0].results[0].count, .step = CHAIN_STEPS};
     for (uint32_t i = 0; i < count; i++) {
         const struct node *node = steps[i].node;
         uint32_t operands[2] = {0};
@@ -140,7 +161,7 @@ static void launch_pair(struct lowering *l, enum op op, struct span a, struct sp
 {
     uint64_t step = b.count > l->binding ? b.count : y.count;
     for (uint64_t first = 0; first < y.count; first += step) {
-        struct builder_of_chain chain = {.count = step};
+        struct builder_of_chain chain = {.count = step, .step = CHAIN_STEPS};
         uint32_t operands[2] = {load(&chain, 0, span_part(a, first, step)), load(&chain, 1, b)};
         take(&chain, op, operands, 0);
         store(&chain, 2, span_part(y, first, step));

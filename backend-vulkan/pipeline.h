@@ -13,7 +13,7 @@ enum kernel {
 };
 
 /* Most specialization constants of a kernel: their ids are 0, 1, ... */
-enum { KERNEL_CONSTANTS = 8 };
+enum { KERNEL_CONSTANTS = 9 };
 
 struct kernel_info {
     const char *name;

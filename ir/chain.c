@@ -26,7 +26,6 @@ struct finder {
     const struct schedule_options *options;
     const uint32_t *order;
     uint32_t place; /* where the walk is */
-    uint32_t end;   /* of what may be moved: of the sweep, or where the next begins */
     uint32_t *emitted, emitted_count;
     bool *ready;       /* by value: does not wait for a node, or its node was emitted */
     bool *taken;       /* by node: has been in a chain, maybe before its turn came */
@@ -98,8 +97,7 @@ static bool is_link(const struct finder *f, const struct node *node)
     int64_t elements = elements_of(f, node->results[0]);
     for (uint32_t i = 0; i < node->input_count; i++) {
         int64_t of_input = elements_of(f, node->inputs[i]);
-        bool fits = of_input == elements || of_input <= f->options->chains.repeated;
-        if (!fits || (f->options->kept && f->options->kept[node->inputs[i]]))
+        if (of_input != elements && of_input > f->options->chains.repeated)
             return false;
     }
     return elements > 0;
@@ -158,8 +156,17 @@ static bool is_stored(const struct finder *f, uint32_t value)
     return f->outputs[value] || f->tensors[value] || f->reads[value] == 0;
 }
 
+/* Can the executor run such ops one after the other? */
+static bool ops_are_allowed(const struct finder *f, const struct open *chain)
+{
+    enum op ops[NODES_MOST];
+    for (uint32_t i = 0; i < chain->count; i++)
+        ops[i] = node_at(f, chain->nodes[i])->op;
+    return !f->options->chains.allows || f->options->chains.allows(ops, chain->count);
+}
+
 /* Are the chain's operands few enough? Results are those that somebody outside reads. */
-static bool is_allowed(const struct finder *f, const struct open *chain)
+static bool operands_are_few(const struct finder *f, const struct open *chain)
 {
     const struct chain_limits *limits = &f->options->chains;
     struct value_set inputs = {0}, made = {0};
@@ -200,7 +207,7 @@ static bool join(const struct finder *f, struct open *out, const struct open *ch
         memcpy(out->nodes + out->count, other->nodes, more * sizeof *other->nodes);
     out->count += more;
     out->nodes[out->count++] = number;
-    return is_allowed(f, out);
+    return ops_are_allowed(f, out) && operands_are_few(f, out);
 }
 
 /* Could the node run with the chain, before all that stands between them? */
@@ -217,7 +224,8 @@ static bool is_ready(const struct finder *f, const struct node *node, const stru
 /* What comes soon and continues the chain. */
 static void take_along(struct finder *f, struct open *chain)
 {
-    for (uint32_t place = f->place; place < f->end && place - f->place < FAR; place++) {
+    uint32_t nodes = f->spec->graph->nodes.count;
+    for (uint32_t place = f->place; place < nodes && place - f->place < FAR; place++) {
         uint32_t number = f->order[place];
         const struct node *node = node_at(f, number);
         struct open joined;
@@ -247,12 +255,6 @@ static void close_chain(struct finder *f, uint32_t which)
     for (uint32_t i = 0; i < chain->count; i++)
         emit(f, chain->nodes[i]);
     remove_open(f, which);
-}
-
-static void close_all(struct finder *f)
-{
-    while (f->open_count > 0)
-        close_chain(f, 0);
 }
 
 /* An open chain that the node may continue: one whose results it reads, else one that reads what it reads. */
@@ -357,18 +359,12 @@ static void start(struct finder *f)
 void chains_find(struct schedule *out, struct arena *arena, const struct program_spec *spec,
                  const struct schedule_options *options, uint32_t *order)
 {
-    uint32_t nodes = spec->graph->nodes.count, sweep = 0;
+    uint32_t nodes = spec->graph->nodes.count;
     struct finder f = {.out = out, .arena = arena, .spec = spec, .options = options, .order = order};
     start(&f);
-    for (f.place = 0; f.place < nodes; f.place++) {
-        const struct sweep *next = sweep < out->sweeps.count ? &out->sweeps.items[sweep] : NULL;
-        if (next && (f.place == next->first || f.place == next->end))
-            close_all(&f);
-        if (next && f.place == next->end)
-            next = ++sweep < out->sweeps.count ? next + 1 : NULL;
-        f.end = !next ? nodes : f.place < next->first ? next->first : next->end;
+    for (f.place = 0; f.place < nodes; f.place++)
         visit(&f, order[f.place]);
-    }
-    close_all(&f);
+    while (f.open_count > 0)
+        close_chain(&f, 0);
     memcpy(order, f.emitted, nodes * sizeof *order);
 }

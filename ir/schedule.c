@@ -1,5 +1,6 @@
 #include "ir/schedule.h"
 #include "ir/chain.h"
+#include <assert.h>
 #include <string.h>
 
 /* Elements that put-off nodes may keep alive: results of the sweep that they read. */
@@ -237,6 +238,7 @@ void schedule_make(struct schedule *out, struct arena *arena, const struct progr
     for (uint32_t n = 0; n < spec->graph->nodes.count; n++)
         schedule_node(&s, n);
     finish_sweep(&s);
+    assert(options.chains.nodes == 0 || options.workers == 0);
     if (options.chains.nodes > 1)
         chains_find(out, arena, spec, &options, s.order.items);
     reorder(&s);

@@ -18,7 +18,7 @@ struct sweep {
 };
 
 struct chain {
-    uint32_t first, end; /* nodes, at least two; all or none of them are in a sweep */
+    uint32_t first, end; /* nodes, at least two */
 };
 
 struct schedule {
@@ -33,12 +33,13 @@ struct chain_limits {
     uint32_t nodes;           /* of a chain; 0: there are none */
     uint32_t inputs, results; /* values that a chain reads, and that others read of it */
     int64_t repeated;         /* elements of an operand that is repeated, as a bias is */
+    bool (*allows)(const enum op *ops, uint32_t count); /* these, in this order? NULL: any */
 };
 
 struct schedule_options {
-    int64_t workers;  /* sweeps have enough items to keep so many busy; 0: there are none */
-    const bool *kept; /* by value: nodes that read it are in no sweep and no chain; NULL: none is kept */
-    struct chain_limits chains;
+    int64_t workers;            /* sweeps have enough items to keep so many busy; 0: there are none */
+    const bool *kept;           /* by value: nodes that read it are in no sweep; NULL: none is kept */
+    struct chain_limits chains; /* where there are no workers */
 };
 
 /* On `arena`, which must outlive it; `spec` is of the original graph. */

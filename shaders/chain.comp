@@ -13,8 +13,9 @@ layout(constant_id = 2) const uint STEP2 = 0u;
 layout(constant_id = 3) const uint STEP3 = 0u;
 layout(constant_id = 4) const uint STEP4 = 0u;
 layout(constant_id = 5) const uint STEP5 = 0u;
-layout(constant_id = 6) const uint LOADS = 0u;
-layout(constant_id = 7) const uint STORES = 0u; /* for each result 4 bits: its register plus one; 0: there is none */
+layout(constant_id = 6) const uint STEP6 = 0u;
+layout(constant_id = 7) const uint LOADS = 0u;
+layout(constant_id = 8) const uint STORES = 0u; /* for each result 4 bits: its register plus one; 0: there is none */
 
 #define SOURCE(place, one, four)                                                   \
     layout(std430, binding = place) readonly buffer Ones##place { float one[]; };  \
@@ -28,33 +29,26 @@ SOURCE(1, x1, u1);
 SOURCE(2, x2, u2);
 SOURCE(3, x3, u3);
 SOURCE(4, x4, u4);
-SOURCE(5, x5, u5);
+TARGET(5, y5, v5);
 TARGET(6, y6, v6);
 TARGET(7, y7, v7);
-TARGET(8, y8, v8);
 
 vec4 r[CHAIN_INPUTS + CHAIN_STEPS];
 uint element; /* the first of this lane's */
 bool is_whole; /* can four be loaded and stored at once? */
 
-/* Element i of this lane's, or the last one there is. */
-uint at_most(uint i)
+/* Where an input has element e; beyond the last, that. */
+uint place(uint how, uint e, uint period)
 {
-    return smaller(element + i, count - 1u);
+    e = smaller(e, count - 1u);
+    return how == CHAIN_LOAD_REPEATED ? e % period : e;
 }
 
-#define LOAD(i)                                                                                                      \
-    {                                                                                                                \
-        uint how = LOADS >> (2u * uint(i)) & 3u;                                                                        \
-        if (how == CHAIN_LOAD_EACH)                                                                                  \
-            r[i] = is_whole ? u##i[(at##i + element) / 4u]                                                           \
-                            : vec4(x##i[at##i + element], x##i[at##i + at_most(1u)], x##i[at##i + at_most(2u)],      \
-                                   x##i[at##i + at_most(3u)]);                                                       \
-        if (how == CHAIN_LOAD_REPEATED)                                                                              \
-            r[i] = is_whole ? u##i[(at##i + element % period##i) / 4u]                                               \
-                            : vec4(x##i[at##i + element % period##i], x##i[at##i + at_most(1u) % period##i],         \
-                                   x##i[at##i + at_most(2u) % period##i], x##i[at##i + at_most(3u) % period##i]);    \
-    }
+#define PLACE(i, e) (at##i + place(LOADS >> (2u * uint(i)) & 3u, element + e, period##i))
+#define LOAD(i)                                                                                       \
+    if ((LOADS >> (2u * uint(i)) & 3u) != 0u)                                                         \
+        r[i] = is_whole ? u##i[PLACE(i, 0u) / 4u]                                                     \
+                        : vec4(x##i[PLACE(i, 0u)], x##i[PLACE(i, 1u)], x##i[PLACE(i, 2u)], x##i[PLACE(i, 3u)]);
 
 #define STORE(i, place)                                                  \
     {                                                                    \
@@ -69,41 +63,45 @@ uint at_most(uint i)
 
 float apply(uint op, float a, float b, float factor)
 {
+    return gm_flush(op == CHAIN_add ? a + b : a * (op == CHAIN_mul ? b : factor));
+}
+
+float apply_curve(uint op, float x, float dy)
+{
+    float c = curve_of(op, x);
     switch (op) {
-    case CHAIN_add:
-        return gm_flush(a + b);
-    case CHAIN_mul:
-        return gm_flush(a * b);
-    case CHAIN_scale:
-        return gm_flush(a * factor);
     case CHAIN_silu:
-        return silu(a);
+        return gm_flush(x * c);
     case CHAIN_silu_grad:
-        return silu_grad(a, b);
-    case CHAIN_relu:
-        return relu_grad(a, a);
-    case CHAIN_relu_grad:
-        return relu_grad(a, b);
+        return gm_flush(dy * silu_slope(x, c));
     case CHAIN_gelu:
-        return gelu(a);
-    case CHAIN_gelu_grad:
-        return gelu_grad(a, b);
     case CHAIN_gelu_tanh:
-        return gelu_tanh(a);
+        return gm_flush(x * gm_flush(HALF + HALF * c));
+    case CHAIN_gelu_grad:
+        return gm_flush(dy * gelu_slope(x, c));
     case CHAIN_gelu_tanh_grad:
-        return gelu_tanh_grad(a, b);
-    case CHAIN_tanh:
-        return gm_flush(gm_tanh(a));
+        return gm_flush(dy * gelu_tanh_slope(x, c));
+    case CHAIN_tanh_grad: /* of y, the tangent */
+        return gm_flush(dy * gm_flush(ONE - x * x));
+    case CHAIN_relu:
+        return x > gm_float(0u) ? x : gm_float(0u);
+    case CHAIN_relu_grad:
+        return x > gm_float(0u) ? dy : gm_float(0u);
     default:
-        return tanh_grad(a, b);
+        return c;
     }
 }
 
-#define TAKE(i)                                                                                                 \
-    if (STEP##i != 0u)                                                                                          \
-        for (uint e = 0u; e < 4u; e++)                                                                          \
-            r[CHAIN_INPUTS + i][e] =                                                                            \
-                apply(STEP##i & 255u, r[STEP##i >> 8 & 15u][e], r[STEP##i >> 12 & 15u][e], factor##i);
+#define OPERAND(i, shift) r[STEP##i >> shift & 15u]
+#define TAKE(i)                                                                                       \
+    if (STEP##i != 0u)                                                                                \
+        for (uint e = 0u; e < 4u; e++)                                                                \
+            r[CHAIN_INPUTS + i][e] =                                                                  \
+                apply(STEP##i & 255u, OPERAND(i, 8)[e], OPERAND(i, 12)[e], factor##i);
+#define TAKE_CURVE(i)                                                                                 \
+    if (STEP##i != 0u)                                                                                \
+        for (uint e = 0u; e < 4u; e++)                                                                \
+            r[CHAIN_INPUTS + i][e] = apply_curve(STEP##i & 255u, OPERAND(i, 8)[e], OPERAND(i, 12)[e]);
 
 void main()
 {
@@ -116,14 +114,14 @@ void main()
     LOAD(2)
     LOAD(3)
     LOAD(4)
-    LOAD(5)
     TAKE(0)
     TAKE(1)
     TAKE(2)
-    TAKE(3)
+    TAKE_CURVE(3)
     TAKE(4)
     TAKE(5)
-    STORE(0, 6)
-    STORE(1, 7)
-    STORE(2, 8)
+    TAKE(6)
+    STORE(0, 5)
+    STORE(1, 6)
+    STORE(2, 7)
 }

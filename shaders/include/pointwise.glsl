@@ -13,60 +13,42 @@
 #define MOST_SQUARE gm_float(0x45800000u) /* 4096: far beyond where the tangent is 1 */
 #define ONE gm_float(GM_ONE)
 
-float silu(float x)
+float square(float x)
 {
-    return gm_flush(x * gm_flush(gm_sigmoid(x)));
+    return gm_min(gm_flush(x * x), MOST_SQUARE);
 }
 
-float silu_grad(float x, float dy)
+/* The curve that an op and its gradient share: a sigmoid, an error function or a hyperbolic tangent. */
+float curve_of(uint op, float x)
 {
-    float s = gm_flush(gm_sigmoid(x));
-    float slope = gm_flush(s * gm_flush(ONE + x * (ONE - s)));
-    return gm_flush(dy * slope);
+    if (op == CHAIN_silu || op == CHAIN_silu_grad)
+        return gm_flush(gm_sigmoid(x));
+    if (op == CHAIN_gelu || op == CHAIN_gelu_grad)
+        return gm_flush(gm_erf(gm_flush(x * ROOT_HALF)));
+    if (op >= CHAIN_tanh_grad) /* has none */
+        return x;
+    if (op != CHAIN_tanh)
+        x = gm_flush(gm_flush(x * ROOT_2_PI) * gm_flush(ONE + square(x) * CUBIC));
+    return gm_flush(gm_tanh(x));
 }
 
-float relu_grad(float x, float dy)
+float silu_slope(float x, float s)
 {
-    return x > gm_float(0u) ? dy : gm_float(0u);
+    return gm_flush(s * gm_flush(ONE + x * (ONE - s)));
 }
 
-float gelu(float x)
+float gelu_slope(float x, float t)
 {
-    float t = gm_flush(gm_erf(gm_flush(x * ROOT_HALF)));
-    return gm_flush(x * gm_flush(HALF + HALF * t));
-}
-
-float gelu_grad(float x, float dy)
-{
-    float z = gm_flush(x * ROOT_HALF), t = gm_flush(gm_erf(z));
+    float z = gm_flush(x * ROOT_HALF);
     float e = gm_flush(gm_exp(gm_float(0u) - gm_flush(z * z)));
-    float slope = gm_flush(x * gm_flush(e * NORMAL_PEAK));
-    return gm_flush(dy * gm_flush(gm_flush(HALF + HALF * t) + slope));
+    return gm_flush(gm_flush(HALF + HALF * t) + gm_flush(x * gm_flush(e * NORMAL_PEAK)));
 }
 
-/* tanh(F(F(x * sqrt(2/pi)) * F(1 + q * 0.044715))), q the square of x */
-float gelu_tangent(float x, float q)
+float gelu_tanh_slope(float x, float t)
 {
-    return gm_flush(gm_tanh(gm_flush(gm_flush(x * ROOT_2_PI) * gm_flush(ONE + q * CUBIC))));
-}
-
-float gelu_tanh(float x)
-{
-    float t = gelu_tangent(x, gm_min(gm_flush(x * x), MOST_SQUARE));
-    return gm_flush(x * gm_flush(HALF + HALF * t));
-}
-
-float gelu_tanh_grad(float x, float dy)
-{
-    float q = gm_min(gm_flush(x * x), MOST_SQUARE), t = gelu_tangent(x, q);
-    float inner = gm_flush(gm_flush(ONE + q * CUBIC_SLOPE) * ROOT_2_PI);
+    float inner = gm_flush(gm_flush(ONE + square(x) * CUBIC_SLOPE) * ROOT_2_PI);
     float bend = gm_flush(gm_flush(gm_flush(x * gm_flush(ONE - t * t)) * HALF) * inner);
-    return gm_flush(dy * gm_flush(gm_flush(HALF + HALF * t) + bend));
-}
-
-float tanh_grad(float y, float dy)
-{
-    return gm_flush(dy * gm_flush(ONE - y * y));
+    return gm_flush(gm_flush(HALF + HALF * t) + bend);
 }
 
 #endif

@@ -170,8 +170,8 @@ static const char gated[] = "espalier-ir 1\n"
                             "%18: f32[b, s, d1] = add %15 %17\n"
                             "output %18 y\n";
 
-/* silu waits for the other half of the gate; the second factor's gradient reads what the first's does, and goes
- * along with it. */
+/* silu waits for the other half of the gate; the second factor's gradient reads what the first's does, and
+ * goes along with it. */
 static void element_wise_nodes_are_chained(void **state)
 {
     (void)state;
@@ -179,10 +179,6 @@ static void element_wise_nodes_are_chained(void **state)
     schedule(&s, parse(gated), (struct schedule_options){.chains = limits});
     assert_string_equal(describe(&s), "embed matmul_nt matmul_nt (add silu mul) matmul_nn add matmul_nt "
                                       "(mul silu_grad mul) matmul_nn matmul_nn add");
-    release(&s);
-    schedule(&s, parse(gated), (struct schedule_options){.workers = 2, .chains = limits});
-    assert_string_equal(describe(&s), "[embed matmul_nt matmul_nt (add silu mul) matmul_nn add matmul_nt "
-                                      "(mul silu_grad mul) matmul_nn matmul_nn add]");
     release(&s);
 }
 
@@ -206,10 +202,6 @@ static void chains_keep_to_their_limits(void **state)
     single.results = 1; /* silu and the sum before it are read later */
     schedule(&s, parse(gated), (struct schedule_options){.chains = single});
     assert_null(strstr(describe(&s), "(add silu"));
-    release(&s);
-    bool kept[32] = {[3] = true};
-    schedule(&s, parse(gated), (struct schedule_options){.chains = limits, .kept = kept});
-    assert_non_null(strstr(describe(&s), "embed matmul_nt add matmul_nt (silu mul)"));
     release(&s);
 }
 
@@ -361,11 +353,11 @@ static struct graph *make_graph(int which)
 static void a_plan_keeps_values_until_they_are_read(void **state)
 {
     (void)state;
-    for (int turn = 0; turn < 12; turn++) {
+    for (int turn = 0; turn < 9; turn++) { /* neither, swept, chained */
         struct scheduled s;
         struct trace trace = {0};
         struct memory_plan plan, plain;
-        bool is_swept = turn / 3 % 2, is_chained = turn / 6;
+        bool is_swept = turn / 3 == 1, is_chained = turn / 3 == 2;
         schedule(&s, make_graph(turn % 3),
                  (struct schedule_options){.workers = is_swept ? 2 : 0,
                                            .chains = is_chained ? limits : (struct chain_limits){0}});
