@@ -29,14 +29,36 @@ static void launch(struct lowering *l, const struct step *s, struct push_rows pu
     commands_add(l->commands, s->kernel, all.spans, &push, groups, cost);
 }
 
+/* Do rows of `width` elements of the step's operands begin at multiples of four elements? */
+static bool has_quads(const struct step *s, uint64_t width)
+{
+    bool all = width % 4 == 0;
+    for (uint32_t i = 0; i < s->node->input_count; i++)
+        all = all && (s->inputs[i].count < width || s->inputs[i].span.first % 4 == 0);
+    return all && s->results[0].span.first % 4 == 0;
+}
+
+/* Kernels of norms: a processor does eight rows a group. */
+static enum status by_norm_rows(struct lowering *l, const struct step *s, uint64_t width)
+{
+    uint64_t rows = s->inputs[0].count / width;
+    struct push_rows push = {.rows = (uint)rows, .columns = (uint)width, .reciprocal = reciprocal(width)};
+    if (has_epsilon(s->node->op))
+        push.epsilon = node_real(s->node, ATTRIBUTE_epsilon);
+    struct lower_spans all = lower_all_spans(s);
+    bool narrow = l->tuning->prefers_lanes && has_quads(s, width);
+    struct launch *made = commands_add(l->commands, s->kernel, all.spans, &push,
+                                       narrow ? (rows + 7) / 8 : rows, 60.0 * (double)s->inputs[0].count);
+    made->constants[0] = narrow;
+    return OK;
+}
+
 /* A group for each row of `width` elements of the first operand. */
 static enum status by_rows(struct lowering *l, const struct step *s, uint64_t width)
 {
     const struct operand *x = &s->inputs[0];
     struct push_rows push = {
         .rows = (uint)(x->count / width), .columns = (uint)width, .reciprocal = reciprocal(width)};
-    if (has_epsilon(s->node->op))
-        push.epsilon = node_real(s->node, ATTRIBUTE_epsilon);
     launch(l, s, push, push.rows, 60.0 * x->count);
     return OK;
 }
@@ -47,11 +69,17 @@ enum status lower_by_rows(struct lowering *l, const struct step *s, struct trace
     return by_rows(l, s, s->inputs[0].width);
 }
 
-/* Heads are the rows, as long as the weight. */
-enum status lower_by_head_rows(struct lowering *l, const struct step *s, struct trace *trace)
+enum status lower_norm(struct lowering *l, const struct step *s, struct trace *trace)
 {
     (void)trace;
-    return by_rows(l, s, s->inputs[1].width);
+    return by_norm_rows(l, s, s->inputs[0].width);
+}
+
+/* Heads are the rows, as long as the weight. */
+enum status lower_head_norm(struct lowering *l, const struct step *s, struct trace *trace)
+{
+    (void)trace;
+    return by_norm_rows(l, s, s->inputs[1].width);
 }
 
 enum status lower_ce_rows(struct lowering *l, const struct step *s, struct trace *trace)
@@ -348,6 +376,7 @@ static enum status rotate(struct lowering *l, const struct step *s, struct push_
     const struct operand *x = &s->inputs[0], *table = &s->inputs[1], *y = &s->results[0];
     uint64_t batch = (uint64_t)x->dims[0], positions = (uint64_t)x->dims[1],
              turns = 2 * (uint64_t)push.frequencies, most = l->binding / turns;
+    bool can_quad = s->node->op == OP_rope && push.frequencies % 4 == 0;
     TRY(check_row(l, turns, trace));
     if (positions <= most)
         most = batch * positions; /* rows of the table repeat */
@@ -360,8 +389,12 @@ static enum status rotate(struct lowering *l, const struct step *s, struct push_
         struct span spans[] = {span_part(x->span, row * x->width, n * x->width),
                                span_part(table->span, position * turns, push.sequence * turns),
                                span_part(y->span, row * x->width, n * x->width)};
-        commands_add(l->commands, s->kernel, spans, &push, lower_groups(n * lanes),
-                     8.0 * (double)(n * x->width));
+        bool quads =
+            can_quad && spans[0].first % 4 == 0 && spans[1].first % 4 == 0 && spans[2].first % 4 == 0;
+        struct launch *made =
+            commands_add(l->commands, s->kernel, spans, &push,
+                         lower_groups(quads ? n * lanes / 4 : n * lanes), 8.0 * (double)(n * x->width));
+        made->constants[0] = quads;
     }
     return OK;
 }

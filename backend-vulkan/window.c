@@ -42,6 +42,12 @@ static uint64_t columns_of(const struct launch *launch)
     return push.columns;
 }
 
+/* Of kernels whose constant 0 says that a group has eight. */
+static uint64_t rows_of_group(const struct launch *launch)
+{
+    return launch->constants[0] ? 8 : 1;
+}
+
 static uint64_t period_of(const struct launch *launch)
 {
     struct push_elements push;
@@ -103,6 +109,12 @@ struct span window_of(const struct launch *launch, uint32_t binding, struct chun
     case 'r':
         unit = columns_of(launch);
         break;
+    case 'R':
+        unit = columns_of(launch) * rows_of_group(launch);
+        break;
+    case 'G':
+        unit = rows_of_group(launch);
+        break;
     case 'k':
         unit = length_of(launch);
         break;
@@ -115,6 +127,8 @@ struct span window_of(const struct launch *launch, uint32_t binding, struct chun
         return rows_of_lanes(span, chunk, period_of(launch), 1);
     case 'p':
         rotary = rotary_of(launch);
+        if (launch->constants[0]) /* four a lane */
+            chunk = (struct chunk){4 * chunk.first, 4 * chunk.end};
         return rows_of_lanes(span, chunk, rotary.frequencies, 2 * (uint64_t)rotary.frequencies);
     case 't':
         rotary = rotary_of(launch);

@@ -3,25 +3,50 @@
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
 #include "shaders/include/kernel.glsl"
-#include "shaders/include/reduce.glsl"
+#include "shaders/include/rows.glsl"
 
 READS(0, float, x);
+READS_QUADS(0, x4);
 READS(1, float, w);
+READS_QUADS(1, w4);
 WRITES(2, float, y);
+WRITES_QUADS(2, y4);
 WRITES(3, float, r);
 
-void main()
+float scale_of(float squares)
 {
-    uint row = GROUP;
-    if (row >= rows)
-        return;
+    return gm_flush(gm_rsqrt(squares * reciprocal + epsilon));
+}
+
+void one_by_one()
+{
     uint at = at0 + row * columns;
-    float s = gm_float(0u);
-    for (uint c = LANE; c < columns; c += LANES)
-        s = s + x[at + c] * x[at + c];
-    float scale = gm_flush(gm_rsqrt(row_sum(s) * reciprocal + epsilon));
-    for (uint c = LANE; c < columns; c += LANES)
+    SUM_ROW(squares, c, columns, x[at + c] * x[at + c])
+    float scale = scale_of(squares);
+    FOR_ROW(c, columns)
         y[at2 + row * columns + c] = gm_flush(gm_flush(x[at + c] * scale) * w[at1 + c]);
     if (LANE == 0u)
         r[at3 + row] = scale;
+}
+
+void in_quads()
+{
+    uint at = at0 + row * columns;
+    SUM_ROW_QUADS(squares, c, columns, x4[(at + c) / 4u] * x4[(at + c) / 4u])
+    float scale = scale_of(squares);
+    FOR_ROW_QUADS(c, columns)
+        y4[(at2 + row * columns + c) / 4u] =
+            flush_quad(flush_quad(x4[(at + c) / 4u] * scale) * w4[(at1 + c) / 4u]);
+    if (QUAD == 0u && is_row)
+        r[at3 + row] = scale;
+}
+
+void main()
+{
+    if (!find_row(rows))
+        return;
+    if (QUADS != 0u)
+        in_quads();
+    else
+        one_by_one();
 }

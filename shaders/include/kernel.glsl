@@ -8,12 +8,21 @@
 #define READS(place, type, name) layout(std430, binding = place) readonly buffer Reads##name { type name[]; }
 #define WRITES(place, type, name) layout(std430, binding = place) writeonly buffer Writes##name { type name[]; }
 
+/* The same buffer by four neighbours, for tensors that start at a multiple of four. */
+#define READS_QUADS(place, name) layout(std430, binding = place) readonly buffer Quads##name { vec4 name[]; }
+#define WRITES_QUADS(place, name) layout(std430, binding = place) writeonly buffer Quads##name { vec4 name[]; }
+
 /* Groups are numbered along two axes, since one holds only 65535. */
 #define GROUP (first_group + gl_WorkGroupID.y * 32768u + gl_WorkGroupID.x)
 #define LANE gl_LocalInvocationID.x
 
 /* Products are summed in blocks of this many terms. */
 #define BLOCK 512u
+
+vec4 flush_quad(vec4 x)
+{
+    return vec4(gm_flush(x.x), gm_flush(x.y), gm_flush(x.z), gm_flush(x.w));
+}
 
 uint smaller(uint a, uint b)
 {
