@@ -1,6 +1,6 @@
 /* An import from beginning to end. */
 #include "frontend/frontend.h"
-#include "frontend/importer.h"
+#include "frontend/interface.h"
 #include "frontend/lower.h"
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,7 @@ static enum status import(struct imported_model *out, struct onnx_file *file, co
     TRY(import_order(im, trace));
     TRY(import_interpret(im, trace));
     TRY(lower_graph(&out->graph, im, trace));
+    interface_finish(im, out->graph);
     import_note_storage(im);
     return OK;
 }
