@@ -39,8 +39,7 @@ static bool split_name(struct importer *im, struct cache_place *out, const char 
     if (digits == 0 || !str_to_u64((struct str){name + before, digits}, &layer) || layer >= MOST_LAYERS)
         return false;
     out->layer = (uint32_t)layer;
-    out->pattern =
-        str_from(arena_printf(im->arena, "%.*s%%%s", (int)before, name, name + before + digits));
+    out->pattern = str_from(arena_printf(im->arena, "%.*s%%%s", (int)before, name, name + before + digits));
     return interface_is_pattern(out->pattern);
 }
 
@@ -68,7 +67,8 @@ void interface_add_past(struct importer *im, const struct declared *in)
     place.is_understood = split_name(im, &place, in->name) && find_layout(&place, in);
     *VEC_PUSH(im->arena, &im->interface->past) = place;
     if (in->type != ONNX_FLOAT)
-        import_note(im, "the cache input '%s' holds %s; exports are FLOAT", in->name, onnx_type_name(in->type));
+        import_note(im, "the cache input '%s' holds %s; exports are FLOAT", in->name,
+                    onnx_type_name(in->type));
 }
 
 void interface_add_output(struct importer *im, const char *name)
@@ -95,15 +95,26 @@ static bool has_word(struct str text, const char *word)
     return false;
 }
 
+/* A letter that stands alone: k_cache. */
+static bool has_letter(struct str text, char letter)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        bool begins = i == 0 || !isalpha((unsigned char)text.data[i - 1]);
+        bool ends = i + 1 == text.length || !isalpha((unsigned char)text.data[i + 1]);
+        if (begins && ends && tolower((unsigned char)text.data[i]) == letter)
+            return true;
+    }
+    return false;
+}
+
 static enum kind kind_of_part(struct str part)
 {
     bool is_key = has_word(part, "key"), is_value = has_word(part, "value");
-    char last = part.length > 0 ? part.data[part.length - 1] : '\0';
-    if (is_key != is_value)
-        return is_key ? KIND_KEY : KIND_VALUE;
-    if (!is_key && (last == 'k' || last == 'v'))
-        return last == 'k' ? KIND_KEY : KIND_VALUE;
-    return KIND_UNKNOWN;
+    if (!is_key && !is_value) {
+        is_key = has_letter(part, 'k');
+        is_value = has_letter(part, 'v');
+    }
+    return is_key == is_value ? KIND_UNKNOWN : is_key ? KIND_KEY : KIND_VALUE;
 }
 
 /* What follows the number says it, else what stands before it: past_key_values.%.key, past_value_%. */
@@ -112,8 +123,6 @@ static enum kind kind_of(struct str pattern)
     const char *place = memchr(pattern.data, '%', pattern.length);
     size_t before = (size_t)(place - pattern.data);
     struct str front = {pattern.data, before}, behind = {place + 1, pattern.length - before - 1};
-    while (front.length > 0 && ispunct((unsigned char)front.data[front.length - 1]))
-        front.length--;
     enum kind kind = kind_of_part(behind);
     return kind == KIND_UNKNOWN ? kind_of_part(front) : kind;
 }
@@ -188,8 +197,7 @@ static const char *take_cache(struct importer *im, const struct graph *graph, st
             return "its inputs are not keys and values [batch, heads, positions, channels] with a number in "
                    "their names";
     for (int kind = KIND_KEY; kind <= KIND_VALUE; kind++) {
-        const char *why =
-            collect(im, parts->past.items, parts->past.count, layers, (enum kind)kind, places);
+        const char *why = collect(im, parts->past.items, parts->past.count, layers, (enum kind)kind, places);
         if (!why)
             why = check_sizes(im, graph, (enum kind)kind, places);
         if (why)
@@ -212,7 +220,8 @@ void interface_finish(struct importer *im, struct graph *graph)
         if (why)
             import_note(im, "the %u inputs of the key-value cache are dropped: %s", parts->past.count, why);
         else
-            import_note(im, "took the %u inputs of the key-value cache as empty; an ONNX export has them again",
+            import_note(im,
+                        "took the %u inputs of the key-value cache as empty; an ONNX export has them again",
                         parts->past.count);
         found = why ? found : with;
     }

@@ -141,7 +141,7 @@ static enum status set_cache(struct importer *im, struct import_value *value, co
     for (uint32_t i = 1; i < in->rank; i++)
         symbolic += in->dims[i] < 0;
     bool is_open = in->rank == 4 && in->dims[3] < 0;
-    if (symbolic != 1u + is_open)
+    if (symbolic != 1 && !(is_open && symbolic == 2))
         return status_fail(
             trace, UNSUPPORTED,
             "input '%s' is not understood: of a key-value cache exactly one axis besides the batch is "
