@@ -1,4 +1,5 @@
 /* export: one model as files for other programs. */
+#include "base/log.h"
 #include "cli/command.h"
 #include "pipeline/export_form.h"
 #include <stdio.h>
@@ -52,6 +53,8 @@ enum status command_export(struct command *command, struct trace *trace)
     struct emitted files = {0};
     TRY(model_source_open(&source, command->arguments[0], &options, trace));
     enum status status = write_files(&files, command, &source, trace);
+    for (uint32_t i = 0; i < files.notes.count; i++)
+        log_note("note: " STR_FORMAT, STR_ARGUMENT(files.notes.items[i]));
     for (uint32_t i = 0; status == OK && i < files.files.count; i++) {
         const struct emitted_file *f = &files.files.items[i];
         if (command_is_json(command))

@@ -25,6 +25,7 @@ struct emitted_file {
 struct emitted {
     struct arena arena;
     VEC(struct emitted_file) files;
+    VEC(struct str) notes; /* what the user should know: metadata that the form cannot say */
 };
 void emitted_release(struct emitted *emitted); /* accepts zeroed memory */
 

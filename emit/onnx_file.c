@@ -127,8 +127,36 @@ static void add_interface(const struct onnx_writer *w, struct builder *graph)
         add_place(graph, GRAPH_OUTPUT, &w->onnx.outputs.items[i]);
 }
 
+static void add_text(struct builder *out, enum onnx_field field, struct str text)
+{
+    if (text.length > 0)
+        wire_text(out, field, text.data);
+}
+
+/* What the source's file said of the model. */
+static void add_metadata(struct builder *out, const struct metadata *metadata)
+{
+    int64_t version;
+    add_text(out, MODEL_DOMAIN, metadata_find(metadata, METADATA_DOMAIN));
+    if (str_to_i64(metadata_find(metadata, METADATA_VERSION), &version))
+        wire_integer(out, MODEL_VERSION, version);
+    add_text(out, MODEL_DOC_STRING, metadata_find(metadata, METADATA_DOCUMENTATION));
+    for (uint32_t i = 0; i < metadata->entries.count; i++) {
+        const struct metadata_entry *entry = &metadata->entries.items[i];
+        struct builder property = {0};
+        if (str_is(entry->key, METADATA_DOMAIN) || str_is(entry->key, METADATA_VERSION) ||
+            str_is(entry->key, METADATA_DOCUMENTATION))
+            continue;
+        wire_text(&property, ENTRY_KEY, entry->key.data);
+        wire_text(&property, ENTRY_VALUE, entry->text.data);
+        wire_message(out, MODEL_METADATA_PROPS, &property);
+        builder_release(&property);
+    }
+}
+
 /* What stands before the graph's initializers. `length`: of the whole graph. */
-static void add_beginning(struct builder *out, const struct onnx_graph *onnx, uint64_t length)
+static void add_beginning(struct builder *out, const struct onnx_graph *onnx, const struct metadata *metadata,
+                          uint64_t length)
 {
     const struct builder *nodes = &onnx->nodes;
     struct builder opset = {0};
@@ -137,6 +165,7 @@ static void add_beginning(struct builder *out, const struct onnx_graph *onnx, ui
     wire_text(&opset, OPSET_DOMAIN, "");
     wire_integer(&opset, OPSET_VERSION, onnx->opset);
     wire_message(out, MODEL_OPSET_IMPORT, &opset);
+    add_metadata(out, metadata);
     wire_open(out, MODEL_GRAPH, length);
     builder_add(out, builder_text(nodes), nodes->length);
     builder_release(&opset);
@@ -161,7 +190,7 @@ static enum status write_model(struct onnx_writer *w, struct trace *trace)
     for (uint32_t i = 0; i < w->onnx.initializers.count; i++)
         length +=
             w->pieces[i].before.length + (w->pieces[i].is_inline ? w->onnx.initializers.items[i].length : 0);
-    add_beginning(&beginning, &w->onnx, length);
+    add_beginning(&beginning, &w->onnx, &w->graph->metadata, length);
     enum status status = output_add(&w->model, beginning.data, beginning.length, trace);
     for (uint32_t i = 0; i < w->onnx.initializers.count && status == OK; i++) {
         const struct piece *piece = &w->pieces[i];

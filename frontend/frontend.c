@@ -2,6 +2,7 @@
 #include "frontend/frontend.h"
 #include "frontend/interface.h"
 #include "frontend/lower.h"
+#include "frontend/metadata.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@ static enum status import(struct imported_model *out, struct onnx_file *file, co
     TRY(import_interpret(im, trace));
     TRY(lower_graph(&out->graph, im, trace));
     interface_finish(im, out->graph);
+    metadata_read_onnx(out, file);
     import_note_storage(im);
     return OK;
 }

@@ -2,6 +2,7 @@
  * SHA-256 of the main file of the first form, so that sha256sum prints what the lock says. Under
  * `verify` files go to a temporary folder that is removed. */
 #include "base/file.h"
+#include "base/log.h"
 #include "pipeline/export_form.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
@@ -96,6 +97,18 @@ static void list_files(struct builder *out, const char *form, const struct emitt
     }
 }
 
+static void record_notes(struct exporter *x)
+{
+    json_t *notes = json_array();
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        for (uint32_t k = 0; k < x->files[i].notes.count; k++) {
+            struct str note = x->files[i].notes.items[k];
+            log_detail("export: %s: " STR_FORMAT, export_forms[i].name, STR_ARGUMENT(note));
+            json_array_append_new(notes, json_stringn(note.data, note.length));
+        }
+    json_object_set_new(x->stage->record, "notes", notes);
+}
+
 /* SHA-256 of the file that people will check first. */
 static const char *main_sha256(const struct exporter *x)
 {
@@ -129,6 +142,7 @@ enum status stage_export(struct stage_run *stage, struct trace *trace)
         status = make_directory(&x, trace);
     if (status == OK)
         status = write_files(&x, trace);
+    record_notes(&x);
     if (status == OK)
         status = store_listing(&x, trace);
     struct trace ignored = {0};
