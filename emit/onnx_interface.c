@@ -73,9 +73,13 @@ static void declare(struct onnx_lower *l, const char *name, enum onnx_kind kind,
     memcpy(place->axes, axes, rank * sizeof *axes);
 }
 
-static const char *take_name(struct onnx_lower *l, struct str name)
+/* Names of an interface are taken as they are; `l->clash` is one that is there already. */
+static const char *take_name(struct onnx_lower *l, struct str wanted)
 {
-    return onnx_graph_name(l->onnx, name);
+    const char *taken = onnx_graph_name(l->onnx, wanted);
+    if (!str_is(wanted, taken) && !l->clash)
+        l->clash = arena_copy_string(&l->onnx->arena, wanted.data, wanted.length);
+    return taken;
 }
 
 /* The axes of a layer's cache in the interface's order; `positions` is how the axis of them is called. */
@@ -123,7 +127,7 @@ static void declare_cache(struct onnx_lower *l, enum interface_part first, bool 
     }
 }
 
-void onnx_interface_declare(struct onnx_lower *l)
+static void declare_all(struct onnx_lower *l)
 {
     const struct interface *f = &l->interface;
     const struct graph *graph = l->graph;
@@ -148,6 +152,14 @@ void onnx_interface_declare(struct onnx_lower *l)
         return;
     declare_cache(l, PAST_KEY, false);
     declare_cache(l, PRESENT_KEY, true);
+}
+
+enum status onnx_interface_declare(struct onnx_lower *l, struct trace *trace)
+{
+    declare_all(l);
+    return l->clash ? status_fail(trace, UNSUPPORTED, "ONNX export: two inputs or outputs are called \"%s\"",
+                                  l->clash)
+                    : OK;
 }
 
 /* ---- positions ---- */

@@ -10,8 +10,8 @@
 /* The interface that `wanted` means for the graph; UNSUPPORTED when the graph cannot have it. */
 enum status onnx_interface_choose(struct interface *out, const struct graph *graph,
                                   enum emit_interface wanted, struct trace *trace) MUST_CHECK;
-/* Declares inputs and outputs: before anything else takes their names. */
-void onnx_interface_declare(struct onnx_lower *l);
+/* Declares inputs and outputs: before anything else takes their names. UNSUPPORTED when two have the same. */
+enum status onnx_interface_declare(struct onnx_lower *l, struct trace *trace) MUST_CHECK;
 
 /* Of the tokens: 0, 1, ... or where the cache ends, [s]. */
 const char *onnx_lower_positions(struct onnx_lower *l);

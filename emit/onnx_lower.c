@@ -156,7 +156,7 @@ enum status onnx_lower_graph(struct onnx_graph *onnx, const struct graph *graph,
                            .sines = ARENA_ARRAY(&onnx->arena, const char *, count),
                            .transposed = ARENA_ARRAY(&onnx->arena, const char *, count)};
     TRY(onnx_interface_choose(&l.interface, graph, interface, trace));
-    onnx_interface_declare(&l);
+    TRY(onnx_interface_declare(&l, trace));
     l.names[graph->inputs.items[0].value] = l.tokens;
     l.names[graph->outputs.items[0].value] = l.logits;
     for (uint32_t i = 0; i < graph->tensors.count; i++)

@@ -404,12 +404,12 @@ static enum status read_cache(struct parser *p, struct interface *out)
 static enum status read_interface(struct parser *p)
 {
     struct interface *interface = &p->graph->interface;
-    struct str note;
-    if (accept(p, "mask"))
+    struct str note, part = read_word(p);
+    if (str_is(part, "mask"))
         TRY(read_interface_input(p, &interface->mask, false));
-    else if (accept(p, "positions"))
+    else if (str_is(part, "positions"))
         TRY(read_interface_input(p, &interface->positions, true));
-    else if (accept(p, "cache"))
+    else if (str_is(part, "cache"))
         TRY(read_cache(p, interface));
     else
         return error(p, "mask, positions or cache");

@@ -338,6 +338,34 @@ static void large_weights_go_to_aligned_places_beside_the_model(void **state)
     graph_destroy(graph);
 }
 
+/* What the source said of itself stands in the fields and properties again; the importer reads them. */
+static void metadata_is_said_again(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[] = {"license", METADATA_DOCUMENTATION, METADATA_DOMAIN, METADATA_VERSION},
+                             *const texts[] = {"MIT", "A toy.", "org.example", "12"};
+    struct graph *graph = model_create(&grouped);
+    struct imported_model model = {0};
+    size_t size;
+    for (int i = 0; i < 4; i++)
+        metadata_add(&graph->metadata, &graph->arena, str_from(keys[i]), str_from(texts[i]));
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
+    assert_int_equal(f->emitted.notes.count, 0);
+    uint8_t *bytes = model_read_file(f->directory, "model.onnx", &size);
+    struct field property = find_field(bytes, size, 14);
+    assert_true(field_is(find_field(bytes, size, 4), "org.example"));
+    assert_int_equal(find_field(bytes, size, 5).value, 12);
+    assert_true(field_is(find_field(bytes, size, 6), "A toy."));
+    assert_true(field_is(find_field(property.bytes, property.value, 1), "license"));
+    assert_true(field_is(find_field(property.bytes, property.value, 2), "MIT"));
+    free(bytes);
+    assert_ok(frontend_import_onnx(&model, f->path, &(struct import_options){0}, &f->trace), &f->trace);
+    for (int i = 0; i < 4; i++)
+        assert_true(str_is(metadata_find(&model.graph->metadata, keys[i]), texts[i]));
+    imported_model_release(&model);
+    graph_destroy(graph);
+}
+
 static void narrow_weights_are_widened(void **state)
 {
     struct fixture *f = *state;
@@ -466,6 +494,7 @@ int main(void)
         TEST(says_ir_version_opset_and_interface),
         TEST(names_are_defined_once_and_before_use),
         TEST(large_weights_go_to_aligned_places_beside_the_model),
+        TEST(metadata_is_said_again),
         TEST(narrow_weights_are_widened),
         TEST(writing_twice_gives_the_same_bytes),
         TEST(op_without_onnx_form_is_refused_by_name),

@@ -312,6 +312,11 @@ static void a_cache_is_refused_where_there_can_be_none(void **state)
     graph_destroy(graph);
     struct subject s;
     subject_named(&s, "llama");
+    struct interface twice = interface_usual;
+    twice.cache[PAST_VALUE] = twice.cache[PAST_KEY];
+    s.model.graph->interface = interface_copy(&twice, &s.model.graph->arena);
+    assert_fails(emit_onnx_check(s.model.graph, NULL, &s.trace), UNSUPPORTED, &s.trace,
+                 "two inputs or outputs are called \"past_key_values.0.key\"");
     for (uint32_t n = 0; n < s.model.graph->nodes.count; n++)
         for (uint32_t a = 0; a < s.model.graph->nodes.items[n].attribute_count; a++)
             if (s.model.graph->nodes.items[n].attributes[a].key == ATTRIBUTE_causal)
