@@ -322,11 +322,12 @@ const char *onnx_lower_mask(struct onnx_lower *l, int64_t window)
     if (l->padding)
         seen = onnx_lower_apply(l, "And", seen, shown_keys(l), name(l, "mask/seen_and_shown"));
     /* Nobody reads what a padded query computes, but it must be a number: its values are multiplied by 0. */
-    const char *hidden = onnx_graph_float(g, l->padding ? -FLT_MAX : -INFINITY);
+    float hidden = l->padding ? -FLT_MAX : -INFINITY;
     const char *mask = name(l, "mask");
-    onnx_graph_add(g, &(struct onnx_node){.op = "Where",
-                                          .inputs = {seen, onnx_graph_float(g, 0), hidden},
-                                          .outputs = {mask}});
+    onnx_graph_add(g,
+                   &(struct onnx_node){.op = "Where",
+                                       .inputs = {seen, onnx_graph_float(g, 0), onnx_graph_float(g, hidden)},
+                                       .outputs = {mask}});
     if (window == 0)
         return l->mask = mask;
     l->window = window;

@@ -19,7 +19,7 @@ struct onnx_lower {
     const char *tokens, *logits;
     struct interface interface;
     bool has_cache;
-    const char *clash; /* a name that two inputs or outputs have */
+    const char *clash;                     /* a name that two inputs or outputs have */
     const char *padding, *given_positions; /* inputs, NULL where there are none */
     /* What emit/onnx_interface.c makes when somebody asks first. */
     const char *positions, *key_positions, *end, *past_length, *counted, *cast_positions, *row_ids;

@@ -47,8 +47,8 @@ struct checked_mask {
 };
 
 struct interface_parts; /* frontend/interface.h */
-struct mix;          /* frontend/mix.h */
-struct mask_history; /* frontend/mask_limits.c */
+struct mix;             /* frontend/mix.h */
+struct mask_history;    /* frontend/mask_limits.c */
 
 struct importer {
     struct onnx_file *file; /* NULL when the terms come from a description (frontend/decoder.h) */

@@ -16,8 +16,8 @@ struct prune_sizes {
     uint32_t count;
 };
 
-/* Sizes must be multiples of these, unless they stay as they are; those on the way are rounded up to them. 0: any.
- * ALIGN_USUAL: what is asked for is taken as it is, and a note says so where it is no multiple of what
+/* Sizes must be multiples of these, unless they stay as they are; those on the way are rounded up to them. 0:
+ * any. ALIGN_USUAL: what is asked for is taken as it is, and a note says so where it is no multiple of what
  * align_usual gives for the size that is there; on the way it is that. */
 enum { ALIGN_USUAL = -1, ALIGN_UNIT = 64, ALIGN_LEAST = 1024 };
 struct prune_align {

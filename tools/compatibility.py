@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Makes docs/compatibility.md: small random models of many families, made by transformers, exported by torch, imported.
 
-    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [FAMILY...] > docs/compatibility.md
+    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [--columns "NAME;NAME"] [FAMILY...] > docs/compatibility.md
 
 Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier.
 Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
 first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's builder, which both write fused operators of
 com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
-both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all; with --columns
+only these cells are measured, the others stay as FILE has them. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
 the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
 transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
 `espalier export` writes, of the whole model and of the cut one; the architecture of the GGUF file, all names of whose tensors the
-Python package gguf knows; by how much logits differ when espalier reads that file again, and when llama.cpp reads the GGUF files of both. A cell that says no or failed has a remark.
+Python package gguf knows; by how much logits differ when espalier reads that file again, and when llama.cpp reads the GGUF files of both;
+by how much logits differ between transformers, all tokens at once, and the ONNX file with a key-value cache, plain and fused, in onnxruntime: at once,
+token by token and in parts, two sequences, also with padding on the left of one (names of inputs and outputs must be those of a source with a cache);
+and the same of the cut model, against its ONNX file without a cache. A cell that says no or failed has a remark.
 """
 import inspect
 import json
@@ -304,14 +308,99 @@ def classes_of(shape):
     return ", ".join(sorted(names))
 
 
-def same_graph(saved, again, folder):
+def bare_bytes(path, out):
+    """Of the ONNX file with tokens and logits alone, without what the source said of itself."""
+    espalier("export", path, "--to", "onnx", "--interface", "tokens", "-o", out)
+    model = onnx.load(out)
+    for field in ("metadata_props", "doc_string", "domain", "model_version"):
+        model.ClearField(field)
+    return model.SerializeToString()
+
+
+def same_graph(saved, path, folder):
     """The folder's graph and the file's, written as ONNX: equal bytes, or not."""
-    other = os.path.join(folder, "folder.onnx")
     try:
-        espalier("export", saved, "--to", "onnx", "-o", other)
+        other = bare_bytes(saved, os.path.join(folder, "folder.onnx"))
     except RuntimeError:
         return "refused"
-    return "the same" if open(other, "rb").read() == open(again, "rb").read() else "another"
+    return "the same" if other == bare_bytes(path, os.path.join(folder, "file.onnx")) else "another"
+
+
+def run_cached(session, ids, mask, cuts):
+    """Logits of all tokens, given `cuts` at a time, each time with the keys and values that came out before."""
+    given = {"input_ids": ids, "position_ids": np.maximum(np.cumsum(mask, 1) - 1, 0)}
+    past, found, at = {}, [], 0
+    names = [item.name for item in session.get_outputs()]
+    for count in cuts:
+        feed = {}
+        for item in session.get_inputs():
+            if item.name in given:
+                feed[item.name] = given[item.name][:, at:at + count]
+            elif "mask" in item.name:
+                feed[item.name] = mask[:, :at + count]
+            else:
+                empty = [len(ids)] + [size if isinstance(size, int) else 0 for size in item.shape[1:]]
+                feed[item.name] = past.get(item.name, np.zeros(empty, np.float32))
+        values = dict(zip(names, session.run(None, feed)))
+        found.append(values.pop("logits"))
+        past = {name.replace("present", "past_key_values"): value for name, value in values.items()}
+        at += count
+    return np.concatenate(found, 1).astype(np.float64)
+
+
+def check_names(path, session):
+    """A file that had a cache has it again under the same names."""
+    source = onnx.load(path, load_external_data=False).graph
+    weights = {tensor.name for tensor in source.initializer}
+    inputs = {item.name for item in source.input} - weights
+    if any(name.startswith("past") for name in inputs):
+        if inputs != {item.name for item in session.get_inputs()}:
+            raise RuntimeError("the inputs are not those of the source")
+        if {item.name for item in source.output} != {item.name for item in session.get_outputs()}:
+            raise RuntimeError("the outputs are not those of the source")
+
+
+def cached_difference(path, folder, whole):
+    """Logits of the file with a cache against whole(ids, mask); those of padded tokens count for nothing."""
+    random, worst = np.random.default_rng(2), 0
+    for form in ("onnx", "onnx_fused"):
+        out = os.path.join(folder, form + "-cached.onnx")
+        espalier("export", path, "--to", form, "--interface", "cache", "-o", out)
+        onnx.checker.check_model(out)
+        session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+        check_names(path, session)
+        can_pad = "attention_mask" in [item.name for item in session.get_inputs()]
+        for length, cuts in [(1, [1]), (7, [1] * 7), (24, [24]), (24, [5, 1, 1, 10, 7]), (40, [16] + [1] * 24)]:
+            ids = random.integers(0, VOCABULARY, (2, length))
+            for padding in (0, 3) if length > 7 and can_pad else (0,):
+                mask = np.ones_like(ids)
+                mask[0, :padding] = 0
+                worst = max(worst, np.abs(run_cached(session, ids, mask, cuts) - whole(ids, mask))[mask == 1].max())
+    return worst
+
+
+def whole_of_model(model):
+    def whole(ids, mask):
+        model.eval()  # torch.onnx leaves it as it was made
+        positions = torch.tensor(np.maximum(np.cumsum(mask, 1) - 1, 0))
+        with torch.no_grad():
+            return model(torch.tensor(ids), torch.tensor(mask), positions).double().numpy()
+    return whole
+
+
+def whole_of_file(path):
+    """Without a mask or a cache: a padded sequence is the sequence without its padding."""
+    bare = path.replace(".onnx", "-bare.onnx")
+
+    def whole(ids, mask):
+        espalier("export", path, "--to", "onnx", "--interface", "tokens", "-o", bare)
+        found = []
+        for row, shown in zip(ids, mask):
+            padding = int((shown == 0).sum())
+            own = logits(bare, row[None, padding:])[0]
+            found.append(np.concatenate([np.zeros((padding, own.shape[1])), own]))
+        return np.stack(found)
+    return whole
 
 
 def reload_difference(path, whole, folder):
@@ -331,7 +420,7 @@ def reload_difference(path, whole, folder):
 
 
 COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "fused ONNX", "folder", "transformers", "cut, transformers", "GGUF",
-           "GGUF, read", "llama.cpp", "cut, llama.cpp"]
+           "GGUF, read", "llama.cpp", "cut, llama.cpp", "cache", "cut, cache"]
 
 
 def short(problem):
@@ -339,7 +428,7 @@ def short(problem):
     return str(problem).split("The nearest is ")[-1].split("; these are")[0]
 
 
-def row(name, exporter, folder):
+def row(name, exporter, folder, columns, before):
     path, again = os.path.join(folder, "model.onnx"), os.path.join(folder, "again.onnx")
     kind, settings = (BUILT if exporter == "genai" else FAMILIES)[name]
     model, saved = Model(kind, settings), os.path.join(folder, "saved")
@@ -359,14 +448,24 @@ def row(name, exporter, folder):
                 "fused ONNX": lambda: fused_difference(path, again, folder),
                 "loss of the twin": lambda: loss_difference(path, folder),
                 "cut against zeroed": lambda: mask_difference(path, again, folder),
-                "folder": lambda: same_graph(saved, again, folder),
+                "folder": lambda: same_graph(saved, path, folder),
                 "transformers": lambda: reload_difference(path, again, folder),
                 "cut, transformers": lambda: reload_difference(cut, cut, folder),
                 "GGUF": lambda: gguf_names(path, folder),
                 "GGUF, read": lambda: gguf_difference(path, again, folder),
                 "llama.cpp": lambda: llama_difference(path, again, folder),
-                "cut, llama.cpp": lambda: llama_difference(cut, cut, folder)}
+                "cut, llama.cpp": lambda: llama_difference(cut, cut, folder),
+                "cache": lambda: cached_difference(path, folder, whole_of_model(model)),
+                "cut, cache": lambda: cached_difference(cut, folder, whole_of_file(cut))}
+    if columns:
+        espalier("export", path, "--to", "onnx", "-o", again)
+        mask_difference(path, again, folder)  # makes what is called cut
+        found.update(zip(COLUMNS[2:], before[0][2:] if before else []))
+        notes += [text for text in (before[1] if before else []) if text not in notes]
     for column, measure in measures.items():
+        if columns and column not in columns:
+            found.setdefault(column, "not run")
+            continue
         try:
             value = measure()
             found[column] = value if isinstance(value, str) else "%.1e" % value
@@ -381,7 +480,7 @@ EXPORTERS = ["legacy", "dynamo", "ort", "genai", "optimum"]
 
 
 def arguments():
-    names, options = [], {"--rows": None, "--exporters": None}
+    names, options = [], {"--rows": None, "--exporters": None, "--columns": None}
     given = iter(sys.argv[1:])
     for word in given:
         if word in options:
@@ -391,7 +490,10 @@ def arguments():
     exporters = (options["--exporters"] or ",".join(EXPORTERS)).split(",")
     if "OPTIMUM" not in os.environ:
         exporters = [name for name in exporters if name != "optimum"]
-    return names or list(FAMILIES), exporters, options["--rows"]
+    columns = options["--columns"].split(";") if options["--columns"] else []
+    if any(column not in COLUMNS[2:] for column in columns):
+        sys.exit("columns are " + "; ".join(COLUMNS[2:]))
+    return names or list(FAMILIES), exporters, options["--rows"], columns
 
 
 def print_table(rows, out):
@@ -407,6 +509,7 @@ def print_table(rows, out):
         for text in notes:
             if text not in remarks:
                 remarks.append(text)
+        cells = cells + ["not run" if cells[0] == "yes" else ""] * (len(COLUMNS) - len(cells))
         lines.append([name, exporter, *cells, ", ".join(str(remarks.index(text) + 1) for text in notes)])
     for cells in lines:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
@@ -417,7 +520,7 @@ def print_table(rows, out):
 
 def main():
     warnings.filterwarnings("ignore")
-    names, exporters, kept = arguments()
+    names, exporters, kept, columns = arguments()
     sys.stdout, out = sys.stderr, sys.stdout  # exporters print
     rows = {}
     if kept and os.path.exists(kept):
@@ -427,7 +530,7 @@ def main():
             if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                rows[name, exporter] = row(name, exporter, folder)
+                rows[name, exporter] = row(name, exporter, folder, columns, rows.get((name, exporter)))
             if kept:
                 with open(kept, "a") as file:
                     print(json.dumps([name, exporter, *rows[name, exporter]]), file=file)
