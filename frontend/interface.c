@@ -67,8 +67,7 @@ void interface_add_past(struct importer *im, const struct declared *in)
     place.is_understood = split_name(im, &place, in->name) && find_layout(&place, in);
     *VEC_PUSH(im->arena, &im->interface->past) = place;
     if (in->type != ONNX_FLOAT)
-        import_note(im, "the cache input '%s' holds %s; exports are FLOAT", in->name,
-                    onnx_type_name(in->type));
+        im->interface->stored = in->type;
 }
 
 void interface_add_output(struct importer *im, const char *name)
@@ -214,15 +213,18 @@ void interface_finish(struct importer *im, struct graph *graph)
 {
     const struct interface_parts *parts = im->interface;
     struct interface found = {.mask = parts->mask, .positions = parts->positions};
-    if (parts->past.count > 0 && count_attentions(graph) > 0) {
+    if (parts->past.count > 0) {
         struct interface with = found;
-        const char *why = take_cache(im, graph, &with);
+        const char *why =
+            count_attentions(graph) > 0 ? take_cache(im, graph, &with) : "there is no attention";
         if (why)
             import_note(im, "the %u inputs of the key-value cache are dropped: %s", parts->past.count, why);
         else
             import_note(im,
                         "took the %u inputs of the key-value cache as empty; an ONNX export has them again",
                         parts->past.count);
+        if (!why && parts->stored != 0)
+            import_note(im, "the cache holds %s; exports hold FLOAT", onnx_type_name(parts->stored));
         found = why ? found : with;
     }
     graph->interface = interface_copy(&found, &graph->arena);

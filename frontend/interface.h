@@ -28,6 +28,7 @@ struct interface_parts {
     struct interface_input mask, positions;
     VEC(struct cache_place) past;
     VEC(struct cache_place) present;
+    int32_t stored; /* element type of the cache where it is not FLOAT; else 0 */
 };
 
 void interface_add_mask(struct importer *im, const struct declared *in);

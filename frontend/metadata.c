@@ -5,9 +5,17 @@
 #include <jansson.h>
 #include <string.h>
 
+/* A note is for people: of many names the first are enough. */
+enum { LIST_LIMIT = 1000 };
+
 static void add_name(struct builder *list, const char *format, va_list arguments)
 {
     char text[256];
+    if (list->length >= LIST_LIMIT) {
+        if (!str_ends_with((struct str){list->data, list->length}, ", ..."))
+            builder_add_text(list, ", ...");
+        return;
+    }
     vsnprintf(text, sizeof text, format, arguments);
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 127)
@@ -51,11 +59,12 @@ void metadata_read(struct metadata_reader *reader, struct str key, struct str te
         why = "too long";
     else if (graph->metadata.entries.count >= METADATA_MAX_ENTRIES)
         why = "one too many";
+    else if (!metadata_add(&graph->metadata, &graph->arena, key, text))
+        why = "again";
     if (why) {
         metadata_drop(reader, "%.*s (%s)", key.length > 64 ? 64 : (int)key.length, key.data, why);
         return;
     }
-    metadata_add(&graph->metadata, &graph->arena, key, text);
     keep(reader, STR_FORMAT, STR_ARGUMENT(key));
 }
 
@@ -105,9 +114,6 @@ void metadata_read_onnx(struct imported_model *model, const struct onnx_file *fi
     struct metadata_reader reader = {.model = model};
     const Onnx__ModelProto *proto = file->proto;
     const Onnx__GraphProto *graph = proto->graph;
-    for (size_t i = 0; i < proto->n_metadata_props; i++)
-        metadata_read(&reader, text_of(proto->metadata_props[i]->key),
-                      text_of(proto->metadata_props[i]->value));
     metadata_read(&reader, STR(METADATA_DOCUMENTATION), text_of(proto->doc_string));
     metadata_read(&reader, STR(METADATA_DOMAIN), text_of(proto->domain));
     if (proto->has_model_version && proto->model_version != 0)
@@ -115,6 +121,9 @@ void metadata_read_onnx(struct imported_model *model, const struct onnx_file *fi
                       str_from(arena_printf(&model->arena, "%" PRId64, proto->model_version)));
     read_producer(&reader, proto);
     read_operator_sets(&reader, proto);
+    for (size_t i = 0; i < proto->n_metadata_props; i++)
+        metadata_read(&reader, text_of(proto->metadata_props[i]->key),
+                      text_of(proto->metadata_props[i]->value));
     if (graph->doc_string && *graph->doc_string)
         metadata_drop(&reader, "the graph's doc_string");
     for (size_t i = 0; i < graph->n_metadata_props; i++)

@@ -17,11 +17,12 @@ static bool has_key(const struct metadata *metadata, struct str key)
     return false;
 }
 
-void metadata_add(struct metadata *metadata, struct arena *arena, struct str key, struct str text)
+bool metadata_add(struct metadata *metadata, struct arena *arena, struct str key, struct str text)
 {
     if (has_key(metadata, key))
-        return;
+        return false;
     struct metadata_entry *entry = VEC_PUSH(arena, &metadata->entries);
     entry->key = (struct str){arena_copy_string(arena, key.data, key.length), key.length};
     entry->text = (struct str){arena_copy_string(arena, text.data, text.length), text.length};
+    return true;
 }

@@ -14,8 +14,8 @@ struct metadata {
     VEC(struct metadata_entry) entries;
 };
 
-/* Both are copied to the arena. The first of two equal keys stays. */
-void metadata_add(struct metadata *metadata, struct arena *arena, struct str key, struct str text);
+/* Both are copied to the arena. The first of two equal keys stays; false for the second. */
+bool metadata_add(struct metadata *metadata, struct arena *arena, struct str key, struct str text);
 struct str metadata_find(const struct metadata *metadata, const char *key); /* "" where there is none */
 
 /* Keys of what ONNX says in fields of its own; all others are entries of its metadata_props. */

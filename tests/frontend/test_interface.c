@@ -1,5 +1,6 @@
 /* What an ONNX file takes and gives besides tokens and logits, and what it says of itself: remembered where
  * an export can have it again, else named in a note. */
+#include "frontend/metadata.h"
 #include "tests/frontend/hf_folder.h"
 
 struct subject {
@@ -147,15 +148,25 @@ static void what_a_file_says_of_its_model_is_kept_or_named(void **state)
     add_property(&s.bytes, "license", "another", 7); /* the first stays */
     add_property(&s.bytes, "broken", "\xff\xfe", 2);
     add_property(&s.bytes, "long", long_text, 69999);
+    for (int i = 0; i < 3000; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "key-%d", i);
+        add_property(&s.bytes, key, "x", 1);
+    }
     subject_import(&s);
     const struct metadata *m = &s.model.graph->metadata;
-    assert_int_equal(m->entries.count, 4);
+    assert_int_equal(m->entries.count, METADATA_MAX_ENTRIES);
+    for (uint32_t i = 0; i < s.model.notes.count; i++)
+        assert_true(s.model.notes.items[i].length < 1500);
     assert_true(str_is(metadata_find(m, "license"), "MIT"));
     assert_true(str_is(metadata_find(m, METADATA_DOCUMENTATION), "Two\nlines."));
     assert_true(str_is(metadata_find(m, METADATA_DOMAIN), "org.example"));
     assert_true(str_is(metadata_find(m, METADATA_VERSION), "12"));
-    assert_true(import_has_note(&s.model, "metadata kept: license"));
-    assert_true(import_has_note(&s.model, "broken (no text), long (too long), producer test 1.5"));
+    assert_true(import_has_note(
+        &s.model, "metadata kept: onnx.doc_string, onnx.domain, onnx.model_version, license, key-0"));
+    assert_true(import_has_note(
+        &s.model,
+        "dropped: producer test 1.5, license (again), broken (no text), long (too long), key-1020 (one too many), "));
     subject_release(&s);
     free(long_text);
 }
