@@ -142,6 +142,26 @@ static void refuses_floods_of_names(void **state)
     builder_release(&b);
 }
 
+/* Documentation and properties of nodes, whatever they hold; those of the model are copied. */
+static void counts_what_nodes_say_of_themselves(void **state)
+{
+    (void)state;
+    struct builder node = {0}, model = {0}, out = {0};
+    struct wire_dropped dropped;
+    proto_bytes(&node, 6, "/home/somebody", 14);
+    proto_bytes(&node, 9, "\xff", 1);
+    proto_bytes(&node, 9, "", 0);
+    model = wrap(7, wrap(1, node));
+    proto_bytes(&model, 6, "A\0B", 3);
+    assert_ok(wire_scan(&out, &dropped, (const uint8_t *)model.data, model.length, &trace), &trace);
+    assert_int_equal(dropped.documented_nodes, 1);
+    assert_int_equal(dropped.node_properties, 2);
+    assert_null(memmem(out.data, out.length, "somebody", 8));
+    assert_non_null(memmem(out.data, out.length, "A\0B", 3));
+    builder_release(&model);
+    builder_release(&out);
+}
+
 static void replaces_tensor_data_by_its_place(void **state)
 {
     (void)state;
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test(survives_nesting_bombs),
         cmocka_unit_test(refuses_floods_of_messages),
         cmocka_unit_test(refuses_floods_of_names),
+        cmocka_unit_test(counts_what_nodes_say_of_themselves),
         cmocka_unit_test(replaces_tensor_data_by_its_place),
         cmocka_unit_test(refuses_tensor_data_given_twice),
         cmocka_unit_test(refuses_what_it_does_not_read),
