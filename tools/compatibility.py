@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Makes docs/compatibility.md: small random models of many families, made by transformers, exported by torch, imported.
 
-    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [--columns "NAME;NAME"] [FAMILY...] > docs/compatibility.md
+    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [FAMILY...] > docs/compatibility.md
 
 Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier.
 Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
 first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's builder, which both write fused operators of
 com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
-both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all; with --columns
-only these cells are measured, the others stay as FILE has them. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
 the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
@@ -428,7 +427,7 @@ def short(problem):
     return str(problem).split("The nearest is ")[-1].split("; these are")[0]
 
 
-def row(name, exporter, folder, columns, before):
+def row(name, exporter, folder):
     path, again = os.path.join(folder, "model.onnx"), os.path.join(folder, "again.onnx")
     kind, settings = (BUILT if exporter == "genai" else FAMILIES)[name]
     model, saved = Model(kind, settings), os.path.join(folder, "saved")
@@ -457,15 +456,7 @@ def row(name, exporter, folder, columns, before):
                 "cut, llama.cpp": lambda: llama_difference(cut, cut, folder),
                 "cache": lambda: cached_difference(path, folder, whole_of_model(model)),
                 "cut, cache": lambda: cached_difference(cut, folder, whole_of_file(cut))}
-    if columns:
-        espalier("export", path, "--to", "onnx", "-o", again)
-        mask_difference(path, again, folder)  # makes what is called cut
-        found.update(zip(COLUMNS[2:], before[0][2:] if before else []))
-        notes += [text for text in (before[1] if before else []) if text not in notes]
     for column, measure in measures.items():
-        if columns and column not in columns:
-            found.setdefault(column, "not run")
-            continue
         try:
             value = measure()
             found[column] = value if isinstance(value, str) else "%.1e" % value
@@ -480,7 +471,7 @@ EXPORTERS = ["legacy", "dynamo", "ort", "genai", "optimum"]
 
 
 def arguments():
-    names, options = [], {"--rows": None, "--exporters": None, "--columns": None}
+    names, options = [], {"--rows": None, "--exporters": None}
     given = iter(sys.argv[1:])
     for word in given:
         if word in options:
@@ -490,10 +481,7 @@ def arguments():
     exporters = (options["--exporters"] or ",".join(EXPORTERS)).split(",")
     if "OPTIMUM" not in os.environ:
         exporters = [name for name in exporters if name != "optimum"]
-    columns = options["--columns"].split(";") if options["--columns"] else []
-    if any(column not in COLUMNS[2:] for column in columns):
-        sys.exit("columns are " + "; ".join(COLUMNS[2:]))
-    return names or list(FAMILIES), exporters, options["--rows"], columns
+    return names or list(FAMILIES), exporters, options["--rows"]
 
 
 def print_table(rows, out):
@@ -509,7 +497,7 @@ def print_table(rows, out):
         for text in notes:
             if text not in remarks:
                 remarks.append(text)
-        cells = cells + ["not run" if cells[0] == "yes" else ""] * (len(COLUMNS) - len(cells))
+        cells = cells + ["not run" if cells[0] == "yes" else ""] * (len(COLUMNS) - len(cells))  # rows of before a column was
         lines.append([name, exporter, *cells, ", ".join(str(remarks.index(text) + 1) for text in notes)])
     for cells in lines:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
@@ -520,7 +508,7 @@ def print_table(rows, out):
 
 def main():
     warnings.filterwarnings("ignore")
-    names, exporters, kept, columns = arguments()
+    names, exporters, kept = arguments()
     sys.stdout, out = sys.stderr, sys.stdout  # exporters print
     rows = {}
     if kept and os.path.exists(kept):
@@ -530,7 +518,7 @@ def main():
             if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                rows[name, exporter] = row(name, exporter, folder, columns, rows.get((name, exporter)))
+                rows[name, exporter] = row(name, exporter, folder)
             if kept:
                 with open(kept, "a") as file:
                     print(json.dumps([name, exporter, *rows[name, exporter]]), file=file)
