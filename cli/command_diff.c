@@ -136,7 +136,25 @@ static uint32_t compare_weights(const struct command *command, const struct grap
     return differences;
 }
 
-/* The text without weights' ids: what the graphs compute, whatever their weights. */
+static bool report_interface(const struct command *command, const struct graph *a, const struct graph *b)
+{
+    if (interface_is_equal(&a->interface, &b->interface))
+        return false;
+    struct builder texts[2] = {0};
+    interface_print(&a->interface, &texts[0]);
+    interface_print(&b->interface, &texts[1]);
+    if (command_is_json(command))
+        print_json(json_pack("{s:s,s:[s,s]}", "difference", "interface", "interfaces",
+                             builder_text(&texts[0]), builder_text(&texts[1])));
+    else
+        printf("the files that ONNX exports would be take and give other things:\n%s-\n%s",
+               builder_text(&texts[0]), builder_text(&texts[1]));
+    builder_release(&texts[0]);
+    builder_release(&texts[1]);
+    return true;
+}
+
+/* The text without weights' ids and interface: what the graphs compute, whatever their weights. */
 static bool same_structure(const struct graph *a, const struct graph *b)
 {
     struct graph *copies[2] = {graph_canonicalise(a), graph_canonicalise(b)};
@@ -144,6 +162,7 @@ static bool same_structure(const struct graph *a, const struct graph *b)
     for (int c = 0; c < 2; c++) {
         for (uint32_t i = 0; i < copies[c]->tensors.count; i++)
             copies[c]->tensors.items[i].has_id = false;
+        copies[c]->interface = (struct interface){.mask = {.rank = 0}};
         hashes[c] = graph_hash(copies[c]);
     }
     graph_destroy(copies[0]);
@@ -191,7 +210,8 @@ enum status command_diff(struct command *command, struct trace *trace)
     bool structure = same_structure(x, y);
     if (!structure)
         report_structure(command, x, y);
-    uint32_t differences = compare_weights(command, x, y) + !structure;
+    uint32_t differences = report_interface(command, x, y);
+    differences += compare_weights(command, x, y) + !structure;
     report_sum(command, differences);
     graph_destroy(x);
     graph_destroy(y);

@@ -1,18 +1,23 @@
 /* help: the tables as text. */
 #include "cli/command.h"
+#include "pipeline/export_form.h"
 #include <stdio.h>
 #include <string.h>
 
 static void print_options(const char *command)
 {
+    struct arena arena = {0};
     for (uint32_t i = 0; i < option_count; i++) {
         const struct option_info *o = &option_table[i];
         char left[64];
         if (strcmp(o->command, command) != 0)
             continue;
+        bool is_form = o->value && strcmp(o->value, "FORM") == 0;
         snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-        printf("  %-22s %s\n", left, o->summary);
+        printf("  %-22s %s%s%s\n", left, o->summary, is_form ? " " : "",
+               is_form ? export_form_names(&arena, TAKES_NOTHING) : "");
     }
+    arena_release(&arena);
 }
 
 static void print_all(void)

@@ -29,7 +29,7 @@ static enum status write_graph(const char *path, const struct graph *graph, stru
 {
     if (str_ends_with(str_from(path), ".onnx")) {
         struct emitted files = {0};
-        enum status status = emit_onnx(&files, path, graph, trace);
+        enum status status = emit_onnx(&files, path, graph, NULL, trace);
         emitted_release(&files);
         return status;
     }

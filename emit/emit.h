@@ -1,10 +1,10 @@
 /* Writing a model as files that other programs load.
  *
- * ONNX: plain operators of opset 17 (no contrib ops), input input_ids int64 [batch, sequence], output logits;
- * weights as [in, out] initializers inline up to EMIT_INLINE_LIMIT bytes in all, else in one external file
- * NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json of the architecture in
- * ir/hf_architectures.def that can say what the model is, model.safetensors or shards of it with their index,
- * tokenizer.json.
+ * ONNX: plain operators of opset 17 (no contrib ops), input input_ids int64 [batch, sequence], output logits,
+ * and what the interface adds; weights as [in, out] initializers inline up to EMIT_INLINE_LIMIT bytes in all,
+ * else in one external file NAME.onnx.data beside it, 4,096-aligned. Hugging Face: config.json of the
+ * architecture in ir/hf_architectures.def that can say what the model is, model.safetensors or shards of it
+ * with their index, tokenizer.json.
  *
  * All write into temporary places first; what was there before is replaced when all is written. Bytes depend
  * on the model alone: no time, path or version of a library. */
@@ -25,16 +25,23 @@ struct emitted_file {
 struct emitted {
     struct arena arena;
     VEC(struct emitted_file) files;
+    VEC(struct str) notes; /* what the user should know: metadata that the form cannot say */
 };
 void emitted_release(struct emitted *emitted); /* accepts zeroed memory */
 
-/* UNSUPPORTED names what the form cannot hold. */
+/* Inputs and outputs of an ONNX file: those that the model's source had (ir/interface.h); tokens in, logits
+ * out; or a key-value cache too, with a mask of padding and positions, under the source's names or the usual
+ * ones. */
+enum emit_interface { EMIT_INTERFACE_SOURCE, EMIT_INTERFACE_TOKENS, EMIT_INTERFACE_CACHE };
+struct emit_onnx_options {
+    /* With the operators RMSNormalization, RotaryEmbedding and Attention of opset 23; attention with soft
+     * caps or slopes stays plain. */
+    bool is_fused;
+    enum emit_interface interface;
+};
+/* UNSUPPORTED names what the form cannot hold. Options may be NULL. */
 enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph,
-                      struct trace *trace) MUST_CHECK;
-/* The same with the operators RMSNormalization, RotaryEmbedding and Attention of opset 23; attention with
- * soft caps or slopes stays plain. */
-enum status emit_onnx_fused(struct emitted *out, const char *path, const struct graph *graph,
-                            struct trace *trace) MUST_CHECK;
+                      const struct emit_onnx_options *options, struct trace *trace) MUST_CHECK;
 /* What becomes of a layer that has lost its attention or its MLP, where a form has no place for that: it is
  * refused, or written with zeros there, and a note says so. */
 enum emit_missing { EMIT_REFUSES_MISSING, EMIT_FILLS_MISSING };
@@ -63,7 +70,8 @@ enum status emit_gguf(struct emitted *out, const char *path, const struct graph 
                       const struct emit_gguf_options *options, struct trace *trace) MUST_CHECK;
 /* What would keep the graph from being written, before any work is done: OK, or UNSUPPORTED with the reason.
  */
-enum status emit_onnx_check(const struct graph *graph, struct trace *trace) MUST_CHECK;
+enum status emit_onnx_check(const struct graph *graph, const struct emit_onnx_options *options,
+                            struct trace *trace) MUST_CHECK;
 enum status emit_hf_check(const struct graph *graph, enum emit_missing missing,
                           struct trace *trace) MUST_CHECK;
 enum status emit_gguf_check(const struct graph *graph, enum emit_missing missing,

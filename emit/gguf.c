@@ -187,6 +187,26 @@ static void add_caps(struct gguf_model *m)
         gguf_add_f32(&m->file, key_of(m, "final_logit_softcapping"), m->parts.logit_softcap);
 }
 
+/* Texts under general.* (the name, the licence, ...), but for keys that say how this file is made. */
+static bool is_of_the_model(struct str key)
+{
+    static const char *const of_the_file[] = {"general.architecture", "general.alignment",
+                                              "general.file_type", "general.quantization_version"};
+    for (size_t i = 0; i < sizeof of_the_file / sizeof *of_the_file; i++)
+        if (str_is(key, of_the_file[i]))
+            return false;
+    return str_starts_with(key, "general.");
+}
+
+static void add_metadata(struct gguf_model *m)
+{
+    for (uint32_t i = 0; i < m->graph->metadata.entries.count; i++) {
+        const struct metadata_entry *entry = &m->graph->metadata.entries.items[i];
+        if (is_of_the_model(entry->key))
+            gguf_add_text(&m->file, entry->key.data, entry->text);
+    }
+}
+
 static void add_keys(struct gguf_model *m, const struct emit_gguf_options *options)
 {
     const struct parts *p = &m->parts;
@@ -195,6 +215,7 @@ static void add_keys(struct gguf_model *m, const struct emit_gguf_options *optio
     gguf_add_text(&m->file, "general.architecture", str_from(a->name));
     gguf_add_u32(&m->file, "general.alignment", GGUF_ALIGNMENT);
     gguf_add_u32(&m->file, "general.file_type", m->encoding->gguf_file);
+    add_metadata(m);
     add_size(m, "block_count", p->layers.count);
     add_size(m, "context_length", p->positions ? p->positions->view.dims[0] - p->first_position : context);
     add_size(m, "embedding_length", p->hidden);
@@ -231,6 +252,8 @@ static enum status write_file(struct gguf_model *m, struct emitted *out, const c
         status = gguf_write(&file, &m->file, trace);
     if (status == OK)
         status = output_commit(&file, out, output_base_name(path), trace);
+    if (status == OK)
+        emitted_note_metadata(out, &m->graph->metadata, is_of_the_model);
     output_release(&file);
     return status;
 }

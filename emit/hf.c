@@ -224,6 +224,8 @@ enum status emit_hf(struct emitted *out, const char *directory, const struct gra
         *file = list.files.items[i];
         file->name = arena_copy_string(&out->arena, file->name, strlen(file->name));
     }
+    if (status == OK)
+        emitted_note_metadata(out, &graph->metadata, NULL);
     struct trace second = {0};
     if (w.temporary && directory_remove(w.temporary, &second) != OK)
         trace_add(trace, "and then: %s", second.text);

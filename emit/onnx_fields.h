@@ -3,14 +3,19 @@
 #ifndef EMIT_ONNX_FIELDS_H
 #define EMIT_ONNX_FIELDS_H
 
+/* What every graph is written with, and what one with an operator of opset 23 needs. */
 enum { ONNX_IR_VERSION = 8, ONNX_OPSET = 17 };
 enum { ONNX_FUSED_IR_VERSION = 11, ONNX_FUSED_OPSET = 23 };
 
 enum onnx_field {
     MODEL_IR_VERSION = 1,
     MODEL_PRODUCER_NAME = 2,
+    MODEL_DOMAIN = 4,
+    MODEL_VERSION = 5,
+    MODEL_DOC_STRING = 6,
     MODEL_GRAPH = 7,
     MODEL_OPSET_IMPORT = 8,
+    MODEL_METADATA_PROPS = 14,
     OPSET_DOMAIN = 1,
     OPSET_VERSION = 2,
     GRAPH_NODE = 1,
@@ -46,7 +51,7 @@ enum onnx_field {
     DIM_PARAMETER = 2,
 };
 
-enum onnx_kind { ONNX_FLOAT = 1, ONNX_INT64 = 7 }; /* TensorProto.DataType */
+enum onnx_kind { ONNX_FLOAT = 1, ONNX_INT32 = 6, ONNX_INT64 = 7, ONNX_BOOL = 9 }; /* TensorProto.DataType */
 enum onnx_attribute_kind { ONNX_ATTRIBUTE_FLOAT = 1, ONNX_ATTRIBUTE_INT = 2, ONNX_ATTRIBUTE_INTS = 7 };
 enum { ONNX_EXTERNAL = 1 }; /* TensorProto.DataLocation */
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct emit_onnx_options usual = {.interface = EMIT_INTERFACE_SOURCE};
+
 /* The wire form of one initializer: `before` and then, when it stands inline, its content. */
 struct piece {
     struct builder before;
@@ -19,6 +21,7 @@ struct onnx_writer {
     const struct graph *graph; /* canonical */
     struct onnx_graph onnx;
     const struct onnx_limits *limits;
+    const struct emit_onnx_options *options;
     const char *data_name; /* "" : everything inline */
     struct piece *pieces;  /* one an initializer */
     uint64_t *offsets;     /* in the data file */
@@ -88,30 +91,26 @@ static void make_pieces(struct onnx_writer *w, const char *path)
     }
 }
 
-static void add_dim(struct builder *shape, const char *parameter, int64_t size)
+static void add_axis(struct builder *shape, struct onnx_axis axis)
 {
     struct builder dim = {0};
-    if (parameter)
-        wire_text(&dim, DIM_PARAMETER, parameter);
+    if (axis.symbol)
+        wire_text(&dim, DIM_PARAMETER, axis.symbol);
     else
-        wire_integer(&dim, DIM_VALUE, size);
+        wire_integer(&dim, DIM_VALUE, axis.size);
     wire_message(shape, SHAPE_DIM, &dim);
     builder_release(&dim);
 }
 
-/* [batch, sequence], and a third axis when `size` is positive. */
-static void add_value(struct builder *graph, enum onnx_field field, const char *name, enum onnx_kind kind,
-                      int64_t size)
+static void add_place(struct builder *graph, enum onnx_field field, const struct onnx_place *place)
 {
     struct builder shape = {0}, tensor = {0}, type = {0}, value = {0};
-    add_dim(&shape, "batch", 0);
-    add_dim(&shape, "sequence", 0);
-    if (size > 0)
-        add_dim(&shape, NULL, size);
-    wire_integer(&tensor, TENSOR_TYPE_ELEMENT, kind);
+    for (uint32_t i = 0; i < place->rank; i++)
+        add_axis(&shape, place->axes[i]);
+    wire_integer(&tensor, TENSOR_TYPE_ELEMENT, place->kind);
     wire_message(&tensor, TENSOR_TYPE_SHAPE, &shape);
     wire_message(&type, TYPE_TENSOR, &tensor);
-    wire_text(&value, VALUE_NAME, name);
+    wire_text(&value, VALUE_NAME, place->name);
     wire_message(&value, VALUE_TYPE, &type);
     wire_message(graph, field, &value);
     builder_release(&shape);
@@ -122,22 +121,51 @@ static void add_value(struct builder *graph, enum onnx_field field, const char *
 
 static void add_interface(const struct onnx_writer *w, struct builder *graph)
 {
-    const struct value *logits = graph_value(w->graph, w->graph->outputs.items[0].value);
-    add_value(graph, GRAPH_INPUT, "input_ids", ONNX_INT64, 0);
-    add_value(graph, GRAPH_OUTPUT, "logits", ONNX_FLOAT, dims_size(&w->graph->dims, logits->axes[2]));
+    for (uint32_t i = 0; i < w->onnx.inputs.count; i++)
+        add_place(graph, GRAPH_INPUT, &w->onnx.inputs.items[i]);
+    for (uint32_t i = 0; i < w->onnx.outputs.count; i++)
+        add_place(graph, GRAPH_OUTPUT, &w->onnx.outputs.items[i]);
+}
+
+static void add_text(struct builder *out, enum onnx_field field, struct str text)
+{
+    if (text.length > 0)
+        wire_text(out, field, text.data);
+}
+
+/* What the source's file said of the model. */
+static void add_metadata(struct builder *out, const struct metadata *metadata)
+{
+    int64_t version;
+    add_text(out, MODEL_DOMAIN, metadata_find(metadata, METADATA_DOMAIN));
+    if (str_to_i64(metadata_find(metadata, METADATA_VERSION), &version))
+        wire_integer(out, MODEL_VERSION, version);
+    add_text(out, MODEL_DOC_STRING, metadata_find(metadata, METADATA_DOCUMENTATION));
+    for (uint32_t i = 0; i < metadata->entries.count; i++) {
+        const struct metadata_entry *entry = &metadata->entries.items[i];
+        struct builder property = {0};
+        if (str_is(entry->key, METADATA_DOMAIN) || str_is(entry->key, METADATA_VERSION) ||
+            str_is(entry->key, METADATA_DOCUMENTATION))
+            continue;
+        wire_text(&property, ENTRY_KEY, entry->key.data);
+        wire_text(&property, ENTRY_VALUE, entry->text.data);
+        wire_message(out, MODEL_METADATA_PROPS, &property);
+        builder_release(&property);
+    }
 }
 
 /* What stands before the graph's initializers. `length`: of the whole graph. */
-static void add_beginning(struct builder *out, const struct onnx_graph *onnx, uint64_t length)
+static void add_beginning(struct builder *out, const struct onnx_graph *onnx, const struct metadata *metadata,
+                          uint64_t length)
 {
-    bool is_fused = onnx->form == ONNX_FUSED;
     const struct builder *nodes = &onnx->nodes;
     struct builder opset = {0};
-    wire_integer(out, MODEL_IR_VERSION, is_fused ? ONNX_FUSED_IR_VERSION : ONNX_IR_VERSION);
+    wire_integer(out, MODEL_IR_VERSION, onnx->opset > ONNX_OPSET ? ONNX_FUSED_IR_VERSION : ONNX_IR_VERSION);
     wire_text(out, MODEL_PRODUCER_NAME, "espalier");
     wire_text(&opset, OPSET_DOMAIN, "");
-    wire_integer(&opset, OPSET_VERSION, is_fused ? ONNX_FUSED_OPSET : ONNX_OPSET);
+    wire_integer(&opset, OPSET_VERSION, onnx->opset);
     wire_message(out, MODEL_OPSET_IMPORT, &opset);
+    add_metadata(out, metadata);
     wire_open(out, MODEL_GRAPH, length);
     builder_add(out, builder_text(nodes), nodes->length);
     builder_release(&opset);
@@ -162,7 +190,7 @@ static enum status write_model(struct onnx_writer *w, struct trace *trace)
     for (uint32_t i = 0; i < w->onnx.initializers.count; i++)
         length +=
             w->pieces[i].before.length + (w->pieces[i].is_inline ? w->onnx.initializers.items[i].length : 0);
-    add_beginning(&beginning, &w->onnx, length);
+    add_beginning(&beginning, &w->onnx, &w->graph->metadata, length);
     enum status status = output_add(&w->model, beginning.data, beginning.length, trace);
     for (uint32_t i = 0; i < w->onnx.initializers.count && status == OK; i++) {
         const struct piece *piece = &w->pieces[i];
@@ -213,7 +241,7 @@ static enum status commit(struct onnx_writer *w, struct emitted *out, const char
 static enum status write_files(struct onnx_writer *w, struct emitted *out, const char *path,
                                struct trace *trace)
 {
-    TRY(onnx_lower_graph(&w->onnx, w->graph, trace));
+    TRY(onnx_lower_graph(&w->onnx, w->graph, w->options->interface, trace));
     make_pieces(w, path);
     TRY(output_open(&w->model, path, trace));
     if (*w->data_name)
@@ -223,11 +251,12 @@ static enum status write_files(struct onnx_writer *w, struct emitted *out, const
 }
 
 enum status onnx_file_write(struct emitted *out, const char *path, const struct graph *graph,
-                            enum onnx_form form, const struct onnx_limits *limits, struct trace *trace)
+                            const struct emit_onnx_options *options, const struct onnx_limits *limits,
+                            struct trace *trace)
 {
     struct graph *canonical = graph_canonicalise(graph);
-    struct onnx_writer w = {.graph = canonical, .limits = limits};
-    w.onnx.form = form;
+    struct onnx_writer w = {.graph = canonical, .limits = limits, .options = options ? options : &usual};
+    w.onnx.form = w.options->is_fused ? ONNX_FUSED : ONNX_PLAIN;
     enum status status = write_files(&w, out, path, trace);
     for (uint32_t i = 0; w.pieces && i < w.onnx.initializers.count; i++)
         builder_release(&w.pieces[i].before);
@@ -238,24 +267,20 @@ enum status onnx_file_write(struct emitted *out, const char *path, const struct 
     return status;
 }
 
-enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph, struct trace *trace)
+enum status emit_onnx(struct emitted *out, const char *path, const struct graph *graph,
+                      const struct emit_onnx_options *options, struct trace *trace)
 {
     const struct onnx_limits limits = {EMIT_INLINE_LIMIT, EMIT_SMALL_LIMIT};
-    return onnx_file_write(out, path, graph, ONNX_PLAIN, &limits, trace);
+    return onnx_file_write(out, path, graph, options, &limits, trace);
 }
 
-enum status emit_onnx_fused(struct emitted *out, const char *path, const struct graph *graph,
+enum status emit_onnx_check(const struct graph *graph, const struct emit_onnx_options *options,
                             struct trace *trace)
 {
-    const struct onnx_limits limits = {EMIT_INLINE_LIMIT, EMIT_SMALL_LIMIT};
-    return onnx_file_write(out, path, graph, ONNX_FUSED, &limits, trace);
-}
-
-enum status emit_onnx_check(const struct graph *graph, struct trace *trace)
-{
     struct graph *canonical = graph_canonicalise(graph);
-    struct onnx_graph onnx = {0};
-    enum status status = onnx_lower_graph(&onnx, canonical, trace);
+    options = options ? options : &usual;
+    struct onnx_graph onnx = {.form = options->is_fused ? ONNX_FUSED : ONNX_PLAIN};
+    enum status status = onnx_lower_graph(&onnx, canonical, options->interface, trace);
     onnx_graph_release(&onnx);
     graph_destroy(canonical);
     return status;

@@ -14,9 +14,9 @@ struct onnx_limits {
 #define EMIT_SMALL_LIMIT UINT64_C(1024)
 enum { EMIT_DATA_ALIGNMENT = 4096 };
 
-/* emit_onnx with other limits, in one of the forms. */
+/* emit_onnx with other limits. */
 enum status onnx_file_write(struct emitted *out, const char *path, const struct graph *graph,
-                            enum onnx_form form, const struct onnx_limits *limits,
+                            const struct emit_onnx_options *options, const struct onnx_limits *limits,
                             struct trace *trace) MUST_CHECK;
 
 #endif

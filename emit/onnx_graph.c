@@ -44,9 +44,21 @@ static void add_attribute(struct builder *node, const struct onnx_attribute *att
     builder_release(&message);
 }
 
+/* Operators that came after ONNX_OPSET. */
+static int64_t opset_of(const char *op)
+{
+    static const char *const later[] = {"RMSNormalization", "RotaryEmbedding", "Attention"};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (strcmp(op, later[i]) == 0)
+            return ONNX_FUSED_OPSET;
+    return ONNX_OPSET;
+}
+
 void onnx_graph_add(struct onnx_graph *graph, const struct onnx_node *node)
 {
     struct builder message = {0};
+    int64_t opset = opset_of(node->op);
+    graph->opset = opset > graph->opset ? opset : graph->opset;
     for (uint32_t i = 0; i < ONNX_MAX_INPUTS && node->inputs[i]; i++)
         wire_text(&message, NODE_INPUT, node->inputs[i]);
     for (uint32_t i = 0; i < ONNX_MAX_OUTPUTS && node->outputs[i]; i++)

@@ -11,7 +11,7 @@
 #include "emit/onnx_fields.h"
 #include "ir/tensor.h"
 
-enum { ONNX_MAX_INPUTS = 4, ONNX_MAX_OUTPUTS = 3, ONNX_MAX_ATTRIBUTES = 4, ONNX_MAX_INTEGERS = 5 };
+enum { ONNX_MAX_INPUTS = 6, ONNX_MAX_OUTPUTS = 3, ONNX_MAX_ATTRIBUTES = 4, ONNX_MAX_INTEGERS = 5 };
 
 /* Operators that every runtime has, or those of opset 23 for norms, rotary embedding and attention. */
 enum onnx_form { ONNX_PLAIN, ONNX_FUSED };
@@ -30,6 +30,18 @@ struct onnx_node {
     struct onnx_attribute attributes[ONNX_MAX_ATTRIBUTES];
 };
 
+/* An input or output of the graph. */
+struct onnx_axis {
+    const char *symbol; /* NULL: `size` is known */
+    int64_t size;
+};
+struct onnx_place {
+    const char *name;
+    enum onnx_kind kind;
+    uint32_t rank;
+    struct onnx_axis axes[4];
+};
+
 struct onnx_initializer {
     const char *name;
     enum onnx_kind kind;
@@ -43,7 +55,9 @@ struct onnx_initializer {
 struct onnx_graph {
     enum onnx_form form;
     struct arena arena;
+    int64_t opset;        /* the lowest that has all operators */
     struct builder nodes; /* GraphProto.node fields */
+    VEC(struct onnx_place) inputs, outputs;
     VEC(struct onnx_initializer) initializers;
     struct map names, constants;
 };

@@ -1,8 +1,7 @@
 /* See emit/onnx_lower.h: the walk over the graph, and what the functions of the table share. */
-#include "emit/onnx_lower.h"
+#include "emit/onnx_interface.h"
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
 
 typedef enum status lowering(struct onnx_lower *l, struct trace *trace);
 
@@ -64,80 +63,6 @@ const char *onnx_lower_transpose(struct onnx_lower *l, const char *x, uint32_t r
 const char *onnx_lower_unsqueeze(struct onnx_lower *l, const char *x, int64_t axis, const char *output)
 {
     return onnx_lower_apply(l, "Unsqueeze", x, onnx_graph_integers(l->onnx, 1, &axis), output);
-}
-
-const char *onnx_lower_positions(struct onnx_lower *l)
-{
-    struct onnx_graph *g = l->onnx;
-    if (l->positions)
-        return l->positions;
-    const char *shape =
-        onnx_lower_apply(l, "Shape", l->tokens, NULL, onnx_graph_name(g, STR("positions/shape")));
-    const char *length = onnx_lower_apply(l, "Gather", shape, onnx_graph_integer(g, 1),
-                                          onnx_graph_name(g, STR("positions/length")));
-    l->positions = onnx_graph_name(g, STR("positions"));
-    onnx_graph_add(g,
-                   &(struct onnx_node){.op = "Range",
-                                       .inputs = {onnx_graph_integer(g, 0), length, onnx_graph_integer(g, 1)},
-                                       .outputs = {l->positions}});
-    return l->positions;
-}
-
-const char *onnx_lower_position_ids(struct onnx_lower *l)
-{
-    struct onnx_graph *g = l->onnx;
-    if (l->position_ids)
-        return l->position_ids;
-    const char *positions = onnx_lower_positions(l);
-    const char *shape =
-        onnx_lower_apply(l, "Shape", l->tokens, NULL, onnx_graph_name(g, STR("positions/ids_shape")));
-    return l->position_ids =
-               onnx_lower_apply(l, "Expand", positions, shape, onnx_graph_name(g, STR("positions/ids")));
-}
-
-const char *onnx_lower_mask(struct onnx_lower *l, int64_t window)
-{
-    struct onnx_graph *g = l->onnx;
-    if (window == 0 ? l->mask != NULL : l->window == window)
-        return window == 0 ? l->mask : l->window_mask;
-    const char *positions = onnx_lower_positions(l);
-    const char *keys = onnx_lower_unsqueeze(l, positions, 0, onnx_graph_name(g, STR("mask/keys")));
-    const char *queries = onnx_lower_unsqueeze(l, positions, 1, onnx_graph_name(g, STR("mask/queries")));
-    const char *seen =
-        onnx_lower_apply(l, "LessOrEqual", keys, queries, onnx_graph_name(g, STR("mask/seen")));
-    if (window > 0) {
-        const char *back = onnx_lower_apply(l, "Sub", queries, keys, onnx_graph_name(g, STR("mask/back")));
-        const char *size = onnx_graph_integers(g, 1, &window);
-        const char *near = onnx_lower_apply(l, "Less", back, size, onnx_graph_name(g, STR("mask/near")));
-        seen = onnx_lower_apply(l, "And", seen, near, onnx_graph_name(g, STR("mask/window")));
-    }
-    const char *mask = onnx_graph_name(g, STR("mask"));
-    onnx_graph_add(
-        g, &(struct onnx_node){.op = "Where",
-                               .inputs = {seen, onnx_graph_float(g, 0), onnx_graph_float(g, -INFINITY)},
-                               .outputs = {mask}});
-    if (window == 0)
-        return l->mask = mask;
-    l->window = window;
-    return l->window_mask = mask;
-}
-
-const char *onnx_lower_distances(struct onnx_lower *l)
-{
-    struct onnx_graph *g = l->onnx;
-    if (l->distances)
-        return l->distances;
-    const char *positions = onnx_lower_positions(l);
-    const char *keys = onnx_lower_unsqueeze(l, positions, 0, onnx_graph_name(g, STR("distances/keys")));
-    const char *queries = onnx_lower_unsqueeze(l, positions, 1, onnx_graph_name(g, STR("distances/queries")));
-    const char *apart =
-        onnx_lower_apply(l, "Sub", keys, queries, onnx_graph_name(g, STR("distances/integers")));
-    l->distances = onnx_graph_name(g, STR("distances"));
-    onnx_graph_add(g, &(struct onnx_node){.op = "Cast",
-                                          .inputs = {apart},
-                                          .outputs = {l->distances},
-                                          .attributes = {{.name = "to", .values = {ONNX_FLOAT}}}});
-    return l->distances;
 }
 
 /* A tensor that only multiplies from the right as the transpose of itself is stored as that transpose. */
@@ -220,7 +145,8 @@ static enum status lower_node(struct onnx_lower *l, uint32_t index, struct trace
     return OK;
 }
 
-enum status onnx_lower_graph(struct onnx_graph *onnx, const struct graph *graph, struct trace *trace)
+enum status onnx_lower_graph(struct onnx_graph *onnx, const struct graph *graph,
+                             enum emit_interface interface, struct trace *trace)
 {
     uint32_t count = graph->values.count;
     TRY(check_interface(graph, trace));
@@ -229,9 +155,10 @@ enum status onnx_lower_graph(struct onnx_graph *onnx, const struct graph *graph,
                            .names = ARENA_ARRAY(&onnx->arena, const char *, count),
                            .sines = ARENA_ARRAY(&onnx->arena, const char *, count),
                            .transposed = ARENA_ARRAY(&onnx->arena, const char *, count)};
-    l.tokens = onnx_graph_name(onnx, STR("input_ids"));
+    TRY(onnx_interface_choose(&l.interface, graph, interface, trace));
+    TRY(onnx_interface_declare(&l, trace));
     l.names[graph->inputs.items[0].value] = l.tokens;
-    l.names[graph->outputs.items[0].value] = onnx_graph_name(onnx, STR("logits"));
+    l.names[graph->outputs.items[0].value] = l.logits;
     for (uint32_t i = 0; i < graph->tensors.count; i++)
         TRY(add_tensor(&l, &graph->tensors.items[i], trace));
     for (uint32_t i = 0; i < graph->nodes.count; i++)

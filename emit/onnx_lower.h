@@ -7,6 +7,7 @@
 #ifndef EMIT_ONNX_LOWER_H
 #define EMIT_ONNX_LOWER_H
 
+#include "emit/emit.h"
 #include "emit/onnx_graph.h"
 #include "ir/graph.h"
 
@@ -15,20 +16,25 @@ struct onnx_lower {
     const struct graph *graph;
     const char **names, **sines; /* by value */
     const char **transposed;     /* by value: its transpose, where there is one */
-    const char *tokens;
-    const char *positions, *mask; /* 0, 1, ... s-1, and 0 or -infinity [s, s]; NULL until somebody asks */
-    const char
-        *window_mask; /* the same for positions i - window + 1 .. i, the last window that was asked for */
+    const char *tokens, *logits;
+    struct interface interface;
+    bool has_cache;
+    const char *clash;                     /* a name that two inputs or outputs have */
+    const char *padding, *given_positions; /* inputs, NULL where there are none */
+    /* What emit/onnx_interface.c makes when somebody asks first. */
+    const char *positions, *key_positions, *end, *past_length, *counted, *cast_positions, *row_ids;
+    const char *mask, *shown, *distances;
+    const char *window_mask; /* the last window that was asked for */
     int64_t window;
-    const char *position_ids; /* positions [b, s], of fused rotary embedding; NULL until somebody asks */
-    const char *distances;    /* key less query [s, s], as numbers; NULL until somebody asks */
-    const struct node *node;  /* the one that is being lowered */
-    const char *prefix;       /* of the names of what it is made of */
+    uint32_t layer;          /* attentions lowered so far */
+    const struct node *node; /* the one that is being lowered */
+    const char *prefix;      /* of the names of what it is made of */
 };
 
-/* Lowers the whole graph, which is canonical, into an empty `onnx`: input "input_ids", output "logits". */
+/* Lowers the whole graph, which is canonical, into an empty `onnx`: input "input_ids", output "logits", and
+ * what the interface adds. */
 enum status onnx_lower_graph(struct onnx_graph *onnx, const struct graph *graph,
-                             struct trace *trace) MUST_CHECK;
+                             enum emit_interface interface, struct trace *trace) MUST_CHECK;
 
 /* For the functions of the table. */
 const char *onnx_lower_input(const struct onnx_lower *l, uint32_t input);
@@ -44,10 +50,6 @@ const char *onnx_lower_transpose(struct onnx_lower *l, const char *x, uint32_t r
                                  const char *output);
 /* Inserts an axis of size 1. */
 const char *onnx_lower_unsqueeze(struct onnx_lower *l, const char *x, int64_t axis, const char *output);
-const char *onnx_lower_positions(struct onnx_lower *l);
-const char *onnx_lower_position_ids(struct onnx_lower *l);
-const char *onnx_lower_mask(struct onnx_lower *l, int64_t window); /* 0: all before */
-const char *onnx_lower_distances(struct onnx_lower *l);
 
 #define ONNX_LOWERING(op, function) enum status function(struct onnx_lower *l, struct trace *trace);
 #include "emit/onnx_lowerings.def"

@@ -1,6 +1,18 @@
 /* Lowerings of rotary embedding (Su et al. 2021) and of attention with grouped key-value heads (Ainslie et
  * al. 2023). Batch and sequence stay dynamic: a 0 in a Reshape copies the axis. */
-#include "emit/onnx_lower.h"
+#include "emit/onnx_interface.h"
+
+/* Positions as a column that frequencies multiply: [s, 1, 1], or [b, s, 1, 1] where they differ in the batch;
+ * of the fused form with an axis less. */
+static const char *position_column(struct onnx_lower *l, const char *positions, bool has_batch)
+{
+    bool is_fused = l->onnx->form == ONNX_FUSED;
+    if (!has_batch)
+        return onnx_lower_reshape(l, positions, is_fused ? 2 : 3, (const int64_t[]){-1, 1, 1},
+                                  onnx_lower_part(l, "column"));
+    const char *axes = onnx_graph_integers(l->onnx, is_fused ? 1 : 2, (const int64_t[]){2, 3});
+    return onnx_lower_apply(l, "Unsqueeze", positions, axes, onnx_lower_part(l, "column"));
+}
 
 /* ids [b, s], w [f] -> cosines and sines [s, 1, f + f] of position times frequency, for both halves of a
  * head. */
@@ -8,13 +20,13 @@ enum status onnx_lower_rotary_table(struct onnx_lower *l, struct trace *trace)
 {
     (void)trace;
     const char *positions = onnx_lower_part(l, "positions"), *twice = onnx_lower_part(l, "twice");
+    bool is_fused = l->onnx->form == ONNX_FUSED, has_batch;
+    const char *integers = onnx_lower_table_positions(l, POSITIONS_PLAIN, &has_batch);
     onnx_graph_add(l->onnx, &(struct onnx_node){.op = "Cast",
-                                                .inputs = {onnx_lower_positions(l)},
+                                                .inputs = {integers},
                                                 .outputs = {positions},
                                                 .attributes = {{.name = "to", .values = {ONNX_FLOAT}}}});
-    bool is_fused = l->onnx->form == ONNX_FUSED;
-    const char *column = onnx_lower_reshape(l, positions, is_fused ? 2 : 3, (const int64_t[]){-1, 1, 1},
-                                            onnx_lower_part(l, "column"));
+    const char *column = position_column(l, positions, has_batch);
     const char *angle =
         onnx_lower_apply(l, "Mul", column, onnx_lower_input(l, 1), onnx_lower_part(l, "angle"));
     if (is_fused) {
@@ -52,14 +64,16 @@ static const char *turn(struct onnx_lower *l, const char *halves, const char *fi
     return onnx_lower_apply(l, "Add", along, across, onnx_lower_part(l, "sum"));
 }
 
-/* The same by one operator, whose tables are [s, f]. */
+/* The same by one operator, whose tables are [s, f] with a list of rows, or [b, s, f]. */
 static void add_fused_rope(struct onnx_lower *l, int64_t heads, int64_t turned)
 {
     const char *sines = l->sines[l->node->inputs[1]];
+    bool has_batch;
+    onnx_lower_table_positions(l, POSITIONS_PLAIN, &has_batch);
     onnx_graph_add(l->onnx,
                    &(struct onnx_node){.op = "RotaryEmbedding",
                                        .inputs = {onnx_lower_input(l, 0), onnx_lower_input(l, 1), sines,
-                                                  onnx_lower_position_ids(l)},
+                                                  has_batch ? NULL : onnx_lower_row_ids(l)},
                                        .outputs = {onnx_lower_result(l)},
                                        .attributes = {{.name = "num_heads", .values = {heads}},
                                                       {.name = "rotary_embedding_dim", .values = {turned}}}});
@@ -160,13 +174,30 @@ static const char *lean(struct onnx_lower *l, const char *scores)
     return onnx_lower_apply(l, "Add", scores, losses, onnx_lower_part(l, "leaning"));
 }
 
-/* q, k [b, s, heads, h] -> softmax(q k' * scale + mask) [b, heads, s, s] */
+/* x [b, g, t, size] -> [b, g*r, t, size]: the same where there is a cache. */
+static const char *repeat_cached_heads(struct onnx_lower *l, const char *x, const struct head_sizes *h,
+                                       int64_t size, const char *name)
+{
+    struct arena *arena = &l->onnx->arena;
+    if (h->repeats == 1)
+        return x;
+    const char *apart =
+        onnx_lower_unsqueeze(l, x, 2, onnx_lower_part(l, arena_printf(arena, "%s/apart", name)));
+    const char *times = onnx_graph_integers(l->onnx, 5, (const int64_t[]){1, 1, h->repeats, 1, 1});
+    const char *repeated = onnx_lower_apply(l, "Expand", apart, times,
+                                            onnx_lower_part(l, arena_printf(arena, "%s/repeated", name)));
+    return onnx_lower_reshape(l, repeated, 4, (const int64_t[]){0, h->groups * h->repeats, -1, size},
+                              onnx_lower_part(l, arena_printf(arena, "%s/heads", name)));
+}
+
+/* q [b, s, heads, h]; k the same, or with a cache [b, heads, t, h] -> softmax(q k' * scale + mask)
+ * [b, heads, s, t] */
 static const char *weigh_keys(struct onnx_lower *l, const char *q, const char *k)
 {
+    const int64_t order[4] = {0, l->has_cache ? 1 : 2, 3, l->has_cache ? 2 : 1};
     const char *queries =
         onnx_lower_transpose(l, q, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "queries"));
-    const char *keys =
-        onnx_lower_transpose(l, k, 4, (const int64_t[]){0, 2, 3, 1}, onnx_lower_part(l, "keys"));
+    const char *keys = onnx_lower_transpose(l, k, 4, order, onnx_lower_part(l, "keys"));
     const char *products = onnx_lower_apply(l, "MatMul", queries, keys, onnx_lower_part(l, "products"));
     const char *scores =
         onnx_lower_apply(l, "Mul", products, onnx_graph_float(l->onnx, node_real(l->node, ATTRIBUTE_scale)),
@@ -192,21 +223,60 @@ static bool can_fuse_attention(const struct onnx_lower *l)
            op_constant_input(l->node->op) == UINT32_MAX;
 }
 
-/* A window is a mask; without one the operator makes its own. */
+/* A window is a mask, and so is what is hidden behind a cache, where runtimes differ; without them the
+ * operator makes its own. */
 static void add_fused_attention(struct onnx_lower *l, int64_t heads, int64_t groups)
 {
     int64_t window = node_integer(l->node, ATTRIBUTE_window);
-    bool is_causal = node_integer(l->node, ATTRIBUTE_causal) && window == 0;
+    bool has_mask = window > 0 || onnx_lower_needs_mask(l);
+    bool is_causal = node_integer(l->node, ATTRIBUTE_causal) && !has_mask;
     struct onnx_node node = {
         .op = "Attention",
         .inputs = {onnx_lower_input(l, 0), onnx_lower_input(l, 1), onnx_lower_input(l, 2),
-                   window > 0 ? onnx_lower_mask(l, window) : NULL},
+                   has_mask ? onnx_lower_mask(l, window) : NULL},
         .outputs = {onnx_lower_result(l)},
         .attributes = {{.name = "q_num_heads", .values = {heads}},
                        {.name = "kv_num_heads", .values = {groups}},
                        {.name = "scale", .is_real = true, .real = node_real(l->node, ATTRIBUTE_scale)},
                        {.name = "is_causal", .values = {is_causal}}}};
+    for (int kind = 0; kind < CACHE_KINDS && l->has_cache; kind++) {
+        node.inputs[4 + kind] = onnx_lower_past(l, (enum interface_part)(PAST_KEY + kind));
+        node.outputs[1 + kind] = onnx_lower_present(l, (enum interface_part)(PRESENT_KEY + kind));
+    }
     onnx_graph_add(l->onnx, &node);
+    for (int kind = 0; kind < CACHE_KINDS && l->has_cache; kind++)
+        onnx_lower_hand_on(l, (enum interface_part)(PRESENT_KEY + kind), node.outputs[1 + kind]);
+}
+
+static const char *take_keys(struct onnx_lower *l, const struct head_sizes *h)
+{
+    if (!l->has_cache)
+        return repeat_heads(l, onnx_lower_input(l, 1), h, h->key, "k");
+    const char *all = onnx_lower_join_past(l, onnx_lower_input(l, 1), h->groups, h->key, PAST_KEY, "k");
+    return repeat_cached_heads(l, all, h, h->key, "k");
+}
+
+/* [b, heads, t, e] with a cache, else [b, s, heads, e]. */
+static const char *take_values(struct onnx_lower *l, const struct head_sizes *h)
+{
+    if (!l->has_cache)
+        return repeat_heads(l, onnx_lower_input(l, 2), h, h->value, "v");
+    const char *all = onnx_lower_join_past(l, onnx_lower_input(l, 2), h->groups, h->value, PAST_VALUE, "v");
+    return repeat_cached_heads(l, all, h, h->value, "v");
+}
+
+static void add_plain_attention(struct onnx_lower *l, const struct head_sizes *h)
+{
+    int64_t heads = h->groups * h->repeats;
+    const char *q = split_heads(l, onnx_lower_input(l, 0), heads, h->key, "q");
+    const char *k = take_keys(l, h), *values = take_values(l, h), *weights = weigh_keys(l, q, k);
+    if (!l->has_cache)
+        values =
+            onnx_lower_transpose(l, values, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "values"));
+    const char *mixed = onnx_lower_apply(l, "MatMul", weights, values, onnx_lower_part(l, "mixed"));
+    const char *rows =
+        onnx_lower_transpose(l, mixed, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "rows"));
+    onnx_lower_reshape(l, rows, 3, (const int64_t[]){0, 0, heads * h->value}, onnx_lower_result(l));
 }
 
 /* q [b, s, g*r*h], k [b, s, g*h], v [b, s, g*e] -> [b, s, g*r*e] */
@@ -217,21 +287,13 @@ enum status onnx_lower_attention(struct onnx_lower *l, struct trace *trace)
             groups = node_integer(l->node, ATTRIBUTE_kv_heads);
     if (can_fuse_attention(l)) {
         add_fused_attention(l, heads, groups);
-        return OK;
+    } else {
+        struct head_sizes h = {.groups = groups,
+                               .repeats = heads / groups,
+                               .key = onnx_lower_size(l, 0, 2) / heads,
+                               .value = onnx_lower_size(l, 2, 2) / groups};
+        add_plain_attention(l, &h);
     }
-    struct head_sizes h = {.groups = groups,
-                           .repeats = heads / groups,
-                           .key = onnx_lower_size(l, 0, 2) / heads,
-                           .value = onnx_lower_size(l, 2, 2) / groups};
-    const char *q = split_heads(l, onnx_lower_input(l, 0), heads, h.key, "q");
-    const char *k = repeat_heads(l, onnx_lower_input(l, 1), &h, h.key, "k");
-    const char *v = repeat_heads(l, onnx_lower_input(l, 2), &h, h.value, "v");
-    const char *weights = weigh_keys(l, q, k);
-    const char *values =
-        onnx_lower_transpose(l, v, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "values"));
-    const char *mixed = onnx_lower_apply(l, "MatMul", weights, values, onnx_lower_part(l, "mixed"));
-    const char *rows =
-        onnx_lower_transpose(l, mixed, 4, (const int64_t[]){0, 2, 1, 3}, onnx_lower_part(l, "rows"));
-    onnx_lower_reshape(l, rows, 3, (const int64_t[]){0, 0, heads * h.value}, onnx_lower_result(l));
+    l->layer++;
     return OK;
 }

@@ -1,5 +1,5 @@
 /* Lowerings of what works on rows: embedding, norm, linear layers and everything pointwise. */
-#include "emit/onnx_lower.h"
+#include "emit/onnx_interface.h"
 
 /* table [v, d], ids [b, s] -> [b, s, d] */
 enum status onnx_lower_embed(struct onnx_lower *l, struct trace *trace)
@@ -82,7 +82,8 @@ enum status onnx_lower_add_positions(struct onnx_lower *l, struct trace *trace)
 {
     (void)trace;
     int64_t start = node_integer(l->node, ATTRIBUTE_start);
-    const char *ids = onnx_lower_positions(l);
+    bool has_batch;
+    const char *ids = onnx_lower_table_positions(l, POSITIONS_COUNTED, &has_batch);
     if (start != 0)
         ids = onnx_lower_apply(l, "Add", ids, onnx_graph_integer(l->onnx, start), onnx_lower_part(l, "ids"));
     const char *rows = onnx_lower_apply(l, "Gather", onnx_lower_input(l, 1), ids, onnx_lower_part(l, "rows"));

@@ -1,6 +1,7 @@
 /* See emit/output.h. */
 #include "emit/output.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,4 +116,29 @@ const char *output_base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+void emitted_note(struct emitted *out, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    *VEC_PUSH(&out->arena, &out->notes) =
+        (struct str){arena_copy_string(&out->arena, line, strlen(line)), strlen(line)};
+}
+
+void emitted_note_metadata(struct emitted *out, const struct metadata *metadata,
+                           bool (*is_kept)(struct str key))
+{
+    struct builder left_out = {0};
+    for (uint32_t i = 0; i < metadata->entries.count; i++) {
+        struct str key = metadata->entries.items[i].key;
+        if (!is_kept || !is_kept(key))
+            builder_printf(&left_out, "%s" STR_FORMAT, left_out.length > 0 ? ", " : "", STR_ARGUMENT(key));
+    }
+    if (left_out.length > 0)
+        emitted_note(out, "metadata left out: %s", builder_text(&left_out));
+    builder_release(&left_out);
 }

@@ -30,6 +30,11 @@ enum status output_commit(struct output_file *file, struct emitted *list, const 
                           struct trace *trace) MUST_CHECK;
 void output_release(struct output_file *file); /* removes what was not committed; accepts zeroed memory */
 
+void emitted_note(struct emitted *out, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Notes which metadata a form leaves out: all but what it keeps (NULL: nothing). */
+void emitted_note_metadata(struct emitted *out, const struct metadata *metadata,
+                           bool (*is_kept)(struct str key));
+
 /* The part of a path after its last slash. */
 const char *output_base_name(const char *path);
 

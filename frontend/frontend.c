@@ -1,7 +1,8 @@
 /* An import from beginning to end. */
 #include "frontend/frontend.h"
-#include "frontend/importer.h"
+#include "frontend/interface.h"
 #include "frontend/lower.h"
+#include "frontend/metadata.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,8 @@ static enum status import(struct imported_model *out, struct onnx_file *file, co
     TRY(import_order(im, trace));
     TRY(import_interpret(im, trace));
     TRY(lower_graph(&out->graph, im, trace));
+    interface_finish(im, out->graph);
+    metadata_read_onnx(out, file);
     import_note_storage(im);
     return OK;
 }

@@ -7,9 +7,10 @@
  * tables) is executed on small concrete sizes, and what depends on the tokens becomes an expression whose
  * axes are bookkeeping. Norms, activations, learned positions, rotary embedding and attention are recognised
  * in that expression, whatever nodes spelled it; packed projections come apart. The result is canonical:
- * input "tokens" i32 [batch, sequence], output "logits" [batch, sequence, vocabulary], linear weights as
- * [out, in], weights named by their role ("embed", "layers.0.q", "norm", "head"). Whatever is not understood
- * is refused, naming the node.
+ * input "tokens" i32 [batch, sequence], output "logits" [batch, sequence, vocabulary] (masks, positions and
+ * caches are remembered as graph->interface, frontend/interface.h), linear weights as [out, in], weights
+ * named by their role ("embed", "layers.0.q", "norm", "head"). Whatever is not understood is refused, naming
+ * the node.
  *
  * Weights are not copied: the graph's tensors are views of the mapped files, which the imported model owns.
  * Only vectors that the file computes (a norm's weight plus one) lie on the model's arena.
@@ -47,7 +48,7 @@ struct imported_model {
     VEC(struct str) data_files;    /* locations of the data files, relative to the folder of `path` */
     struct str tokenizer;  /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
     enum import_ties ties; /* of the options */
-    VEC(struct str) notes; /* what the user should know: "dropped 4 inputs of the key-value cache" */
+    VEC(struct str) notes; /* what the user should know: "the head is the embedding table" */
 };
 
 /* Where file number i of `files` is, on `arena`: beside `path`, or, where that is a link into a Hugging Face

@@ -2,6 +2,7 @@
 #include "frontend/gguf.h"
 #include "frontend/data_file.h"
 #include "frontend/gguf_config.h"
+#include "frontend/metadata.h"
 
 struct reader {
     struct imported_model *model;
@@ -10,6 +11,27 @@ struct reader {
     struct arena arena;
     struct trace *trace;
 };
+
+/* Texts under general.* that say nothing of how the file is made. */
+static void read_metadata(struct reader *r)
+{
+    struct metadata_reader reader = {.model = r->model};
+    for (uint32_t i = 0; i < r->file.entries.count; i++) {
+        const struct gguf_entry *entry = &r->file.entries.items[i];
+        struct str text;
+        if (!str_starts_with(entry->key, "general.") || str_is(entry->key, "general.architecture") ||
+            str_is(entry->key, "general.alignment") || str_is(entry->key, "general.file_type") ||
+            str_is(entry->key, "general.quantization_version"))
+            continue;
+        bool is_size = str_is(entry->key, "general.size_label"); /* which pruning changes */
+        if (!is_size && gguf_text(entry, &text))
+            metadata_read(&reader, entry->key, text);
+        else
+            metadata_drop(&reader, "%.*s", entry->key.length > 64 ? 64 : (int)entry->key.length,
+                          entry->key.data);
+    }
+    metadata_finish(&reader);
+}
 
 static enum status build(struct reader *r, const struct mapping *file)
 {
@@ -23,6 +45,7 @@ static enum status build(struct reader *r, const struct mapping *file)
     struct decoder_source source = {&config, &r->weights};
     TRY(decoder_build(r->model, &source, r->trace));
     gguf_read_tokenizer(r->model, &r->file);
+    read_metadata(r);
     return OK;
 }
 

@@ -3,6 +3,7 @@
 #include "frontend/data_file.h"
 #include "frontend/hf_config.h"
 #include "frontend/json_object.h"
+#include "frontend/metadata.h"
 #include "frontend/safetensors.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -152,6 +153,24 @@ static void skip_unread(struct folder *f)
     }
 }
 
+/* A folder says who made it under which licence in files of their own, and an export has none of them. */
+static void read_metadata(struct folder *f)
+{
+    static const char *const files[] = {"README.md",
+                                        "LICENSE",
+                                        "LICENSE.txt",
+                                        "LICENSE.md",
+                                        "NOTICE",
+                                        "USE_POLICY.md",
+                                        "generation_config.json",
+                                        "chat_template.jinja"};
+    struct metadata_reader reader = {.model = f->model};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (is_there(f, files[i]))
+            metadata_drop(&reader, "%s", files[i]);
+    metadata_finish(&reader);
+}
+
 static enum status read_folder(struct folder *f)
 {
     const struct mapping *mapping;
@@ -168,6 +187,7 @@ static enum status read_folder(struct folder *f)
     TRY(decoder_build(f->model, &source, f->trace));
     if (is_there(f, "tokenizer.json"))
         TRY(map_text(&f->model->tokenizer, f, "tokenizer.json", INDEX_LIMIT));
+    read_metadata(f);
     return OK;
 }
 

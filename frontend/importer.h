@@ -46,8 +46,9 @@ struct checked_mask {
     int64_t window; /* positions that it shows at most, the last ones; 0: all before */
 };
 
-struct mix;          /* frontend/mix.h */
-struct mask_history; /* frontend/mask_limits.c */
+struct interface_parts; /* frontend/interface.h */
+struct mix;             /* frontend/mix.h */
+struct mask_history;    /* frontend/mask_limits.c */
 
 struct importer {
     struct onnx_file *file; /* NULL when the terms come from a description (frontend/decoder.h) */
@@ -71,6 +72,7 @@ struct importer {
     struct mask_history *mask_history;
     VEC(int64_t) mask_windows; /* of each mask, as far as the probes do not show it */
     VEC(struct checked_mask) checked_masks;
+    struct interface_parts *interface;
     uint32_t node; /* being interpreted */
     struct trace *trace;
 };

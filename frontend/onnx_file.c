@@ -69,7 +69,7 @@ static void capped_free(void *data, void *pointer)
 static enum status unpack(struct onnx_file *file, const struct mapping *mapping, struct trace *trace)
 {
     struct builder skeleton = {0};
-    enum status status = wire_scan(&skeleton, mapping->data, mapping->size, trace);
+    enum status status = wire_scan(&skeleton, &file->dropped, mapping->data, mapping->size, trace);
     if (status == OK) {
         ProtobufCAllocator allocator = {capped_alloc, capped_free, &file->arena};
         file->proto =

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "frontend/frontend.h"
 #include "frontend/onnx.pb-c.h"
+#include "frontend/wire.h"
 #include "ir/tensor.h"
 
 enum { ONNX_MAX_RANK = 8, ONNX_MIN_OPSET = 11, ONNX_MAX_OPSET = 26 };
@@ -52,6 +53,7 @@ struct onnx_file {
     struct imported_model *model; /* owns the mappings */
     struct map data_files;        /* location -> index into model->files */
     const Onnx__ModelProto *proto;
+    struct wire_dropped dropped;
     int64_t opset; /* of the default domain */
 };
 

@@ -1,7 +1,7 @@
 /* Names, inputs and order of an ONNX graph: every name is defined once and known where it is used, nodes are
  * sorted topologically, and the inputs of the model's interface (cache, mask, positions) get the values of a
  * first full pass. */
-#include "frontend/importer.h"
+#include "frontend/interface.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -62,14 +62,6 @@ static enum status add_tensors(struct sorter *s)
     }
     return OK;
 }
-
-struct declared {
-    const char *name;
-    int32_t type;
-    uint32_t rank;
-    int64_t dims[ONNX_MAX_RANK]; /* -1: symbolic */
-    bool has_shape;
-};
 
 static enum status read_declared(struct declared *out, const Onnx__ValueInfoProto *info, struct trace *trace)
 {
@@ -149,7 +141,7 @@ static enum status set_cache(struct importer *im, struct import_value *value, co
     for (uint32_t i = 1; i < in->rank; i++)
         symbolic += in->dims[i] < 0;
     bool is_open = in->rank == 4 && in->dims[3] < 0;
-    if (symbolic != 1u + is_open)
+    if (symbolic != 1 && !(is_open && symbolic == 2))
         return status_fail(
             trace, UNSUPPORTED,
             "input '%s' is not understood: of a key-value cache exactly one axis besides the batch is "
@@ -201,7 +193,7 @@ static enum status find_tokens(const struct sorter *s, size_t *out)
     return OK;
 }
 
-static enum status set_input(struct sorter *s, const struct declared *in, bool is_tokens, uint32_t *caches)
+static enum status set_input(struct sorter *s, const struct declared *in, bool is_tokens)
 {
     struct importer *im = s->im;
     uint32_t index;
@@ -211,14 +203,16 @@ static enum status set_input(struct sorter *s, const struct declared *in, bool i
         return set_tokens(im, value, in, s->trace);
     if (has_word(in->name, "mask")) {
         import_note(im, "input '%s' taken as all ones", in->name);
+        interface_add_mask(im, in);
         return set_interface(im, value, in, true, s->trace);
     }
     if (has_word(in->name, "position") && is_integer_type(in->type)) {
         import_note(im, "input '%s' taken as 0, 1, 2, ...", in->name);
+        interface_add_positions(im, in);
         return set_interface(im, value, in, false, s->trace);
     }
     if (onnx_type_is_float(in->type) && in->rank >= 3) {
-        (*caches)++;
+        interface_add_past(im, in);
         return set_cache(im, value, in, s->trace);
     }
     return status_fail(s->trace, UNSUPPORTED, "input '%s' (%s, %u axes) is not understood", in->name,
@@ -228,7 +222,6 @@ static enum status set_input(struct sorter *s, const struct declared *in, bool i
 static enum status add_inputs(struct sorter *s)
 {
     size_t tokens = 0;
-    uint32_t caches = 0;
     TRY(find_tokens(s, &tokens));
     for (size_t i = 0; i < s->graph->n_input; i++) {
         struct declared in;
@@ -237,10 +230,8 @@ static enum status add_inputs(struct sorter *s)
         bool is_stored =
             map_find_text(&s->im->names, str_from(in.name), &known) && s->im->values.items[known].data;
         if (!is_stored) /* before version 4 of the format, tensors are listed as inputs too */
-            TRY(set_input(s, &in, i == tokens, &caches));
+            TRY(set_input(s, &in, i == tokens));
     }
-    if (caches > 0)
-        import_note(s->im, "dropped %u inputs of the key-value cache", caches);
     return OK;
 }
 
@@ -363,7 +354,10 @@ static enum status find_logits(struct sorter *s)
     if (!map_find_text(&s->im->names, str_from(name), &s->im->logits))
         return status_fail(s->trace, INVALID, "nothing defines the output '%s'", name);
     if (graph->n_output > 1)
-        import_note(s->im, "kept the output '%s' and dropped %zu others", name, graph->n_output - 1);
+        import_note(s->im, "took the output '%s' of %zu", name, graph->n_output);
+    for (size_t i = 0; i < graph->n_output; i++)
+        if (i != chosen && graph->output[i]->name)
+            interface_add_output(s->im, graph->output[i]->name);
     return OK;
 }
 
@@ -388,6 +382,7 @@ static void keep_needed(struct sorter *s, const uint32_t *order)
 enum status import_order(struct importer *im, struct trace *trace)
 {
     const Onnx__GraphProto *graph = im->file->proto->graph;
+    im->interface = ARENA_NEW(im->arena, struct interface_parts);
     struct sorter s = {.im = im, .graph = graph, .trace = trace};
     s.missing = ARENA_ARRAY(im->arena, uint32_t, graph->n_node + 1);
     s.needed = ARENA_ARRAY(im->arena, bool, graph->n_node + 1);

@@ -16,11 +16,21 @@ enum message {
     MESSAGE_SHAPE,
     MESSAGE_DIMENSION,
     MESSAGE_OPSET,
+    MESSAGE_PROPERTY,
 };
-static const char *const message_names[] = {"ModelProto",       "GraphProto",  "NodeProto",
-                                            "AttributeProto",   "TensorProto", "StringStringEntryProto",
-                                            "ValueInfoProto",   "TypeProto",   "TypeProto.Tensor",
-                                            "TensorShapeProto", "Dimension",   "OperatorSetIdProto"};
+static const char *const message_names[] = {"ModelProto",
+                                            "GraphProto",
+                                            "NodeProto",
+                                            "AttributeProto",
+                                            "TensorProto",
+                                            "StringStringEntryProto",
+                                            "ValueInfoProto",
+                                            "TypeProto",
+                                            "TypeProto.Tensor",
+                                            "TensorShapeProto",
+                                            "Dimension",
+                                            "OperatorSetIdProto",
+                                            "StringStringEntryProto"};
 
 enum field_kind {
     FIELD_VARINT,
@@ -31,6 +41,7 @@ enum field_kind {
     FIELD_FLOATS,  /* repeated, packed or not */
     FIELD_MESSAGE,
     FIELD_PAYLOAD, /* data of a tensor: only its place is kept */
+    FIELD_COUNTED, /* dropped, but it is known how many there are */
     FIELD_REFUSED,
 };
 
@@ -43,25 +54,35 @@ struct field {
     const char *refusal;
 };
 
+enum { NODE_DOC_STRING = 6, NODE_METADATA_PROPS = 9 };
+
 // clang-format off
 static const struct field fields[] = {
     {MESSAGE_MODEL, 1, FIELD_VARINT, 0, false, NULL},
     {MESSAGE_MODEL, 2, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_MODEL, 3, FIELD_TEXT, 0, false, NULL},
+    {MESSAGE_MODEL, 4, FIELD_BYTES, 0, false, NULL},
+    {MESSAGE_MODEL, 5, FIELD_VARINT, 0, false, NULL},
+    {MESSAGE_MODEL, 6, FIELD_BYTES, 0, false, NULL},
     {MESSAGE_MODEL, 7, FIELD_MESSAGE, MESSAGE_GRAPH, false, NULL},
     {MESSAGE_MODEL, 8, FIELD_MESSAGE, MESSAGE_OPSET, true, NULL},
+    {MESSAGE_MODEL, 14, FIELD_MESSAGE, MESSAGE_PROPERTY, true, NULL},
     {MESSAGE_GRAPH, 1, FIELD_MESSAGE, MESSAGE_NODE, true, NULL},
     {MESSAGE_GRAPH, 2, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_GRAPH, 5, FIELD_MESSAGE, MESSAGE_TENSOR, true, NULL},
+    {MESSAGE_GRAPH, 10, FIELD_BYTES, 0, false, NULL},
     {MESSAGE_GRAPH, 11, FIELD_MESSAGE, MESSAGE_VALUE_INFO, true, NULL},
     {MESSAGE_GRAPH, 12, FIELD_MESSAGE, MESSAGE_VALUE_INFO, true, NULL},
     {MESSAGE_GRAPH, 15, FIELD_REFUSED, 0, true, "sparse initializers are not supported"},
+    {MESSAGE_GRAPH, 16, FIELD_MESSAGE, MESSAGE_PROPERTY, true, NULL},
     {MESSAGE_NODE, 1, FIELD_TEXT, 0, true, NULL},
     {MESSAGE_NODE, 2, FIELD_TEXT, 0, true, NULL},
     {MESSAGE_NODE, 3, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_NODE, 4, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_NODE, 5, FIELD_MESSAGE, MESSAGE_ATTRIBUTE, true, NULL},
+    {MESSAGE_NODE, NODE_DOC_STRING, FIELD_COUNTED, 0, true, NULL},
     {MESSAGE_NODE, 7, FIELD_TEXT, 0, false, NULL},
+    {MESSAGE_NODE, NODE_METADATA_PROPS, FIELD_COUNTED, 0, true, NULL},
     {MESSAGE_ATTRIBUTE, 1, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_ATTRIBUTE, 2, FIELD_FIXED32, 0, false, NULL},
     {MESSAGE_ATTRIBUTE, 3, FIELD_VARINT, 0, false, NULL},
@@ -95,6 +116,8 @@ static const struct field fields[] = {
     {MESSAGE_DIMENSION, 2, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_OPSET, 1, FIELD_TEXT, 0, false, NULL},
     {MESSAGE_OPSET, 2, FIELD_VARINT, 0, false, NULL},
+    {MESSAGE_PROPERTY, 1, FIELD_BYTES, 0, false, NULL},
+    {MESSAGE_PROPERTY, 2, FIELD_BYTES, 0, false, NULL},
 };
 // clang-format on
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
@@ -105,6 +128,7 @@ enum wire_type { WIRE_VARINT, WIRE_FIXED64, WIRE_BYTES, WIRE_START_GROUP, WIRE_E
 struct scanner {
     const uint8_t *start;
     struct builder *out;
+    struct wire_dropped *dropped;
     uint64_t messages, text;
     struct trace *trace;
 };
@@ -269,6 +293,10 @@ static enum status copy_field(struct scanner *s, const struct field *field, uint
 {
     if (field->kind == FIELD_REFUSED)
         return refuse(s, UNSUPPORTED, inner.at, field->owner, field->refusal);
+    if (field->kind == FIELD_COUNTED) {
+        ++*(field->number == NODE_DOC_STRING ? &s->dropped->documented_nodes : &s->dropped->node_properties);
+        return OK;
+    }
     if (field->kind == FIELD_MESSAGE)
         return copy_message(s, inner, field, depth);
     if (field->kind == FIELD_PAYLOAD) {
@@ -327,8 +355,10 @@ static enum status scan_message(struct scanner *s, struct span span, enum messag
     return OK;
 }
 
-enum status wire_scan(struct builder *out, const uint8_t *bytes, size_t size, struct trace *trace)
+enum status wire_scan(struct builder *out, struct wire_dropped *dropped, const uint8_t *bytes, size_t size,
+                      struct trace *trace)
 {
-    struct scanner s = {.start = bytes, .out = out, .trace = trace};
+    struct scanner s = {.start = bytes, .out = out, .dropped = dropped, .trace = trace};
+    *dropped = (struct wire_dropped){0};
     return scan_message(&s, (struct span){bytes, bytes + size}, MESSAGE_MODEL, 0);
 }

@@ -19,9 +19,15 @@ enum {
     WIRE_MAX_SKELETON = 256 << 20 /* bytes */
 };
 
+/* What was stepped over, as far as somebody may miss it. */
+struct wire_dropped {
+    uint64_t documented_nodes, node_properties;
+};
+
 /* Appends the skeleton of `bytes` (a whole ModelProto) to `out`, which the caller releases. INVALID names the
  * message path and the offset. */
-enum status wire_scan(struct builder *out, const uint8_t *bytes, size_t size, struct trace *trace) MUST_CHECK;
+enum status wire_scan(struct builder *out, struct wire_dropped *dropped, const uint8_t *bytes, size_t size,
+                      struct trace *trace) MUST_CHECK;
 
 /* One varint at *at, advancing it. False at the end of the bytes or when it has more than ten bytes or 64
  * bits. */

@@ -306,6 +306,22 @@ enum status graph_copy_all(struct graph_copy *copy, struct trace *trace)
     return OK;
 }
 
+void graph_copy_outputs(struct graph_copy *copy)
+{
+    for (uint32_t i = 0; i < copy->from->outputs.count; i++) {
+        const struct output *output = &copy->from->outputs.items[i];
+        build_output(copy->to, keep_string(copy->to, output->name).data, copy->values[output->value]);
+    }
+}
+
+void graph_copy_description(struct graph *to, const struct graph *from)
+{
+    to->interface = interface_copy(&from->interface, &to->arena);
+    for (uint32_t i = 0; i < from->metadata.entries.count; i++)
+        metadata_add(&to->metadata, &to->arena, from->metadata.entries.items[i].key,
+                     from->metadata.entries.items[i].text);
+}
+
 struct graph *graph_clone(const struct graph *graph)
 {
     struct graph *to = graph_create();
@@ -313,10 +329,7 @@ struct graph *graph_clone(const struct graph *graph)
     struct trace trace = {0};
     if (graph_copy_all(&copy, &trace) != OK)
         BUG("clone: %s", trace.text);
-    for (uint32_t i = 0; i < graph->outputs.count; i++) {
-        const struct output *output = &graph->outputs.items[i];
-        build_output(to, arena_copy_string(&to->arena, output->name.data, output->name.length),
-                     copy.values[output->value]);
-    }
+    graph_copy_outputs(&copy);
+    graph_copy_description(to, graph);
     return to;
 }

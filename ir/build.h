@@ -54,6 +54,10 @@ uint32_t graph_copy_tensor(struct graph_copy *copy, uint32_t tensor_index); /* s
 enum status graph_copy_node(struct graph_copy *copy, const struct node *node, struct trace *trace) MUST_CHECK;
 /* Everything: inputs that are not mapped yet, tensors, nodes (no outputs). */
 enum status graph_copy_all(struct graph_copy *copy, struct trace *trace) MUST_CHECK;
-struct graph *graph_clone(const struct graph *graph); /* with outputs */
+/* The outputs, all of whose values must be mapped. */
+void graph_copy_outputs(struct graph_copy *copy);
+/* What is told of the model besides its program: interface and metadata. */
+void graph_copy_description(struct graph *to, const struct graph *from);
+struct graph *graph_clone(const struct graph *graph); /* with outputs and description */
 
 #endif

@@ -52,6 +52,7 @@ struct graph *graph_canonicalise(const struct graph *graph)
         build_output(to, arena_copy_string(&to->arena, output->name.data, output->name.length),
                      copy.values[output->value]);
     }
+    graph_copy_description(to, graph);
     arena_release(&scratch);
     return to;
 }

@@ -14,6 +14,8 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "ir/dim.h"
+#include "ir/interface.h"
+#include "ir/metadata.h"
 #include "ir/op.h"
 #include "ir/tensor.h"
 #include "ir/type.h"
@@ -75,6 +77,8 @@ struct graph {
     VEC(struct input) inputs;
     VEC(struct tensor) tensors;
     VEC(struct output) outputs;
+    struct interface interface; /* of the file it came from, and of its ONNX exports */
+    struct metadata metadata;   /* in no hash */
 };
 
 struct graph *graph_create(void);

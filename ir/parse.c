@@ -356,6 +356,67 @@ static enum status read_node(struct parser *p)
     return OK;
 }
 
+/* ---- interface ---- */
+
+static struct str read_name(struct parser *p)
+{
+    skip_blanks(p);
+    size_t start = p->at;
+    while (peek(p) > ' ' && peek(p) != '#')
+        p->at++;
+    return (struct str){p->text.data + start, p->at - start};
+}
+
+/* NAME TYPE, and the number of axes of positions. */
+static enum status read_interface_input(struct parser *p, struct interface_input *out, bool has_rank)
+{
+    int64_t rank = 2;
+    if (out->name.length > 0)
+        return error(p, "each input once");
+    out->name = read_name(p);
+    if (!interface_is_name(out->name))
+        return error(p, "a name");
+    if (!interface_type_from_name(read_word(p), &out->type))
+        return error(p, "int64, int32, bool or float");
+    if (has_rank)
+        TRY(read_integer(p, &rank));
+    if (rank != 1 && rank != 2)
+        return error(p, "1 or 2 axes");
+    out->rank = (uint32_t)rank;
+    return OK;
+}
+
+static enum status read_cache(struct parser *p, struct interface *out)
+{
+    if (interface_has_cache(out))
+        return error(p, "one cache");
+    for (int part = 0; part < CACHE_PARTS; part++) {
+        out->cache[part] = read_name(p);
+        if (!interface_is_pattern(out->cache[part]))
+            return error(p, "a name with one %");
+    }
+    for (int kind = 0; kind < CACHE_KINDS; kind++)
+        if (!interface_layout_from_name(read_word(p), &out->layouts[kind]))
+            return error(p, "bnsh, bsnh or bnhs");
+    return OK;
+}
+
+static enum status read_interface(struct parser *p)
+{
+    struct interface *interface = &p->graph->interface;
+    struct str note, part = read_word(p);
+    if (str_is(part, "mask"))
+        TRY(read_interface_input(p, &interface->mask, false));
+    else if (str_is(part, "positions"))
+        TRY(read_interface_input(p, &interface->positions, true));
+    else if (str_is(part, "cache"))
+        TRY(read_cache(p, interface));
+    else
+        return error(p, "mask, positions or cache");
+    *interface = interface_copy(interface, &p->graph->arena);
+    return read_end(p, &note);
+}
+
 static enum status read_lines(struct parser *p)
 {
     struct str note;
@@ -367,6 +428,8 @@ static enum status read_lines(struct parser *p)
             TRY(read_end(p, &note));
         else if (accept(p, "input"))
             TRY(read_input(p));
+        else if (accept(p, "interface"))
+            TRY(read_interface(p));
         else if (accept(p, "tensor"))
             TRY(read_tensor(p));
         else if (accept(p, "output"))

@@ -104,6 +104,7 @@ void graph_print(const struct graph *graph, enum text_form form, struct builder 
     p.values = ARENA_ARRAY(&scratch, uint32_t, graph->values.count + 1);
     p.leaves = ARENA_ARRAY(&scratch, uint32_t, graph->dims.terms.count + 1);
     builder_add_text(out, "espalier-ir 1\n");
+    interface_print(&graph->interface, out);
     for (uint32_t i = 0; i < graph->inputs.count; i++) {
         builder_add_text(out, "input ");
         print_value(&p, graph->inputs.items[i].value);

@@ -397,13 +397,12 @@ static enum status copy_graph(struct graph **out, struct amender *a, struct trac
         if (status == OK && a->biases[n])
             add_bias(&copy, &graph->nodes.items[n], a->biases[n]);
     }
-    for (uint32_t i = 0; i < graph->outputs.count && status == OK; i++)
-        build_output(to, arena_printf(&to->arena, STR_FORMAT, STR_ARGUMENT(graph->outputs.items[i].name)),
-                     copy.values[graph->outputs.items[i].value]);
     if (status != OK) {
         graph_destroy(to);
         return status;
     }
+    graph_copy_outputs(&copy);
+    graph_copy_description(to, graph);
     for (uint32_t i = 0; i < a->plan->keeps.count; i++) {
         struct keep *keep = &a->plan->keeps.items[i];
         keep->leaf = graph_copy_term(&copy, keep->leaf);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "base/vec.h"
 #include "ir/graph.h"
 #include "passes/receipt.h"
 #include "passes/scores.h"
@@ -41,6 +42,7 @@ struct pass_context {
     struct receipt receipt;      /* over all passes run with this context */
     enum contract contract;      /* of the pass that runs: it raises it above CONTRACT_EXACT where due */
     struct token_remap remap;    /* composed over all of them */
+    VEC(struct str) notes;       /* what the user should know, on `arena` */
     uint32_t runs;               /* passes run */
     uint32_t round_trips;        /* of these, printed and parsed back */
 };

@@ -111,11 +111,40 @@ static enum status check_sizes(const struct prune_sizes *sizes, const char *name
     return OK;
 }
 
-static enum status check_aligned(const char *name, int64_t size, int64_t there, int64_t unit,
-                                 struct trace *trace)
+int64_t align_usual(int64_t there)
 {
+    return there >= ALIGN_LEAST ? ALIGN_UNIT : 1;
+}
+
+static int64_t unit_of(int64_t align, int64_t there)
+{
+    return align == ALIGN_USUAL ? align_usual(there) : align;
+}
+
+/* Once for all layers that are alike. */
+static void note_unaligned(struct plan *plan, const char *name, int64_t size, int64_t unit)
+{
+    struct pass_context *context = plan->context;
+    const char *text = arena_printf(&context->arena,
+                                    "%s: %" PRId64 " is no multiple of %" PRId64
+                                    ", which is slower on most devices; %" PRId64 " and %" PRId64 " are",
+                                    name, size, unit, size / unit * unit, (size / unit + 1) * unit);
+    for (uint32_t i = 0; i < context->notes.count; i++)
+        if (str_is(context->notes.items[i], text))
+            return;
+    *VEC_PUSH(&context->arena, &context->notes) = str_from(text);
+}
+
+static enum status check_aligned(struct plan *plan, const char *name, int64_t size, int64_t there,
+                                 int64_t align, struct trace *trace)
+{
+    int64_t unit = unit_of(align, there);
     if (unit <= 1 || size == 0 || size == there || size % unit == 0)
         return OK;
+    if (align == ALIGN_USUAL) {
+        note_unaligned(plan, name, size, unit);
+        return OK;
+    }
     return status_fail(trace, INVALID,
                        "%s: %" PRId64 " is no multiple of %" PRId64 ", which was asked for; %" PRId64
                        " and %" PRId64 " are",
@@ -143,9 +172,9 @@ static enum status plan_layer(struct plan *plan, const struct prune_request *req
     const struct prune_align *align = &request->align;
     int64_t ffn = size_at(&request->ffn, i), heads = size_at(&request->heads, i),
             groups = size_at(&request->kv_heads, i);
-    TRY(check_aligned("kv_heads", groups, shape->kv_heads[layer], align->kv_heads, trace));
-    TRY(check_aligned("heads", heads, shape->heads[layer], align->heads, trace));
-    TRY(check_aligned("ffn", ffn, shape->ffn[layer], align->ffn, trace));
+    TRY(check_aligned(plan, "kv_heads", groups, shape->kv_heads[layer], align->kv_heads, trace));
+    TRY(check_aligned(plan, "heads", heads, shape->heads[layer], align->heads, trace));
+    TRY(check_aligned(plan, "ffn", ffn, shape->ffn[layer], align->ffn, trace));
     if (groups != 0 && shape->kv_heads[layer] > 0) {
         groups = prune_step(shape->kv_heads[layer], groups, request->rounds, align->kv_heads);
         TRY(plan_kv_heads(plan, layer, groups, NULL, trace));
@@ -157,8 +186,10 @@ static enum status plan_layer(struct plan *plan, const struct prune_request *req
         TRY(plan_heads(plan, layer, heads, groups, NULL, trace));
     }
     if (ffn != 0 && shape->ffn[layer] > 0)
-        TRY(plan_ffn(plan, layer, prune_step(shape->ffn[layer], ffn, request->rounds, align->ffn), NULL,
-                     trace));
+        TRY(plan_ffn(
+            plan, layer,
+            prune_step(shape->ffn[layer], ffn, request->rounds, unit_of(align->ffn, shape->ffn[layer])), NULL,
+            trace));
     return OK;
 }
 
@@ -184,10 +215,10 @@ static enum status plan_widths(struct plan *plan, const struct prune_request *re
     TRY(check_rounds(request, trace));
     for (uint32_t i = 0; i < depth->kept_count; i++)
         TRY(plan_layer(plan, request, depth->kept[i], i, trace));
-    int64_t hidden = plan->classes.shape.hidden, unit = request->align.hidden;
-    TRY(check_aligned("hidden", request->hidden, hidden, unit, trace));
-    TRY(check_aligned("vocab", request->keep_token_count, plan->classes.shape.vocab, request->align.vocab,
-                      trace));
+    int64_t hidden = plan->classes.shape.hidden, unit = unit_of(request->align.hidden, hidden);
+    TRY(check_aligned(plan, "hidden", request->hidden, hidden, request->align.hidden, trace));
+    TRY(check_aligned(plan, "vocab", request->keep_token_count, plan->classes.shape.vocab,
+                      request->align.vocab, trace));
     if (request->hidden != 0)
         TRY(plan_hidden(plan, prune_step(hidden, request->hidden, request->rounds, unit), NULL, trace));
     if (request->keep_token_count > 0)

@@ -16,10 +16,16 @@ struct prune_sizes {
     uint32_t count;
 };
 
-/* Sizes must be multiples of these, unless they stay as they are. 0: any. */
+/* Sizes must be multiples of these, unless they stay as they are; those on the way are rounded up to them. 0:
+ * any. ALIGN_USUAL: what is asked for is taken as it is, and a note says so where it is no multiple of what
+ * align_usual gives for the size that is there; on the way it is that. */
+enum { ALIGN_USUAL = -1, ALIGN_UNIT = 64, ALIGN_LEAST = 1024 };
 struct prune_align {
     int64_t hidden, ffn, heads, kv_heads, vocab;
 };
+/* Of widths and vocabularies: the tiles of matrix units are multiples of 64; below ALIGN_LEAST that would be
+ * too coarse, and 1 is enough. */
+int64_t align_usual(int64_t there);
 
 enum heads_ranking {
     HEADS_IN_GROUP, /* the best of each key-value group */

@@ -241,8 +241,8 @@ static enum status rewrite(struct indexer *x, struct graph *to, const struct gra
     for (uint32_t i = 0; i < graph->tensors.count; i++)
         reindex_tensor(x, &copy, i);
     TRY_WITH(trace, graph_copy_all(&copy, trace), "while rebuilding the graph with smaller axes");
-    for (uint32_t i = 0; i < graph->outputs.count; i++)
-        build_output(to, graph->outputs.items[i].name.data, copy.values[graph->outputs.items[i].value]);
+    graph_copy_outputs(&copy);
+    graph_copy_description(to, graph);
     return OK;
 }
 

@@ -21,8 +21,8 @@ static enum status copy_without(struct graph *to, const struct graph *graph, con
         else
             TRY(graph_copy_node(&copy, node, trace));
     }
-    for (uint32_t i = 0; i < graph->outputs.count; i++)
-        build_output(to, graph->outputs.items[i].name.data, copy.values[graph->outputs.items[i].value]);
+    graph_copy_outputs(&copy);
+    graph_copy_description(to, graph);
     return OK;
 }
 

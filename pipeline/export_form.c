@@ -2,22 +2,45 @@
 #include "pipeline/export_form.h"
 #include <string.h>
 
+static struct emit_onnx_options onnx_options(const struct export_request *request, bool is_fused)
+{
+    return (struct emit_onnx_options){is_fused, request->interface};
+}
+
 static enum status write_onnx(struct emitted *out, const struct export_request *request, struct trace *trace)
 {
-    return emit_onnx(out, request->path, request->graph, trace);
+    struct emit_onnx_options options = onnx_options(request, false);
+    return emit_onnx(out, request->path, request->graph, &options, trace);
 }
 
 static enum status write_onnx_fused(struct emitted *out, const struct export_request *request,
                                     struct trace *trace)
 {
-    return emit_onnx_fused(out, request->path, request->graph, trace);
+    struct emit_onnx_options options = onnx_options(request, true);
+    return emit_onnx(out, request->path, request->graph, &options, trace);
 }
 
 /* Any graph of layers can be said. */
-static enum status check_onnx(const struct graph *graph, enum emit_missing missing, struct trace *trace)
+static enum status check_onnx(const struct export_request *request, struct trace *trace)
 {
-    (void)missing;
-    return emit_onnx_check(graph, trace);
+    struct emit_onnx_options options = onnx_options(request, false);
+    return emit_onnx_check(request->graph, &options, trace);
+}
+
+static enum status check_onnx_fused(const struct export_request *request, struct trace *trace)
+{
+    struct emit_onnx_options options = onnx_options(request, true);
+    return emit_onnx_check(request->graph, &options, trace);
+}
+
+static enum status check_hf(const struct export_request *request, struct trace *trace)
+{
+    return emit_hf_check(request->graph, request->missing, trace);
+}
+
+static enum status check_gguf(const struct export_request *request, struct trace *trace)
+{
+    return emit_gguf_check(request->graph, request->missing, trace);
 }
 
 static enum status write_hf(struct emitted *out, const struct export_request *request, struct trace *trace)
@@ -46,12 +69,39 @@ static enum status write_gguf(struct emitted *out, const struct export_request *
     return emit_gguf(out, request->path, request->graph, &options, trace);
 }
 
+static const char *const interfaces[] = {
+    [EMIT_INTERFACE_SOURCE] = "source", [EMIT_INTERFACE_TOKENS] = "tokens", [EMIT_INTERFACE_CACHE] = "cache"};
+
+bool export_interface_from_name(const char *name, enum emit_interface *out)
+{
+    for (size_t i = 0; i < sizeof interfaces / sizeof *interfaces; i++)
+        if (strcmp(name, interfaces[i]) == 0) {
+            *out = (enum emit_interface)i;
+            return true;
+        }
+    return false;
+}
+
 const struct export_form export_forms[EXPORT_FORMS] = {
-    {"onnx", NULL, check_onnx, write_onnx},
-    {"hf", "model.safetensors", emit_hf_check, write_hf},
-    {"gguf", NULL, emit_gguf_check, write_gguf},
-    {"onnx_fused", NULL, check_onnx, write_onnx_fused},
+#define EXPORT_FORM(name, main_file, takes, summary) {#name, main_file, takes, check_##name, write_##name},
+#include "pipeline/export_forms.def"
 };
+
+const char *export_form_names(struct arena *arena, enum export_takes takes)
+{
+    const char *names = "";
+    uint32_t left = 0;
+    for (size_t i = 0; i < EXPORT_FORMS; i++)
+        left += takes == TAKES_NOTHING || export_forms[i].takes == takes;
+    for (size_t i = 0; i < EXPORT_FORMS; i++) {
+        if (takes != TAKES_NOTHING && export_forms[i].takes != takes)
+            continue;
+        const char *before = !*names ? "" : left == 1 ? " or " : ", ";
+        names = arena_printf(arena, "%s%s%s", names, before, export_forms[i].name);
+        left--;
+    }
+    return names;
+}
 
 const struct export_form *export_form_find(const char *name)
 {

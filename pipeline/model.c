@@ -1,10 +1,11 @@
 /* Storing and opening models. The names object lists, in the order of the canonical graph's weights and
  * nodes, one name a line; so the canonical text and the names can be put together again without a key between
- * them. */
+ * them. Behind them is the metadata. */
 #include "pipeline/model.h"
 #include "ir/text.h"
 #include "store/external.h"
 #include "store/object.h"
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,22 @@ static void add_line(struct builder *out, struct str text)
     builder_add_text(out, "\n");
 }
 
+/* Behind the names, ["KEY","TEXT"] a line. */
+static void add_metadata(struct builder *out, const struct metadata *metadata)
+{
+    for (uint32_t i = 0; i < metadata->entries.count; i++) {
+        const struct metadata_entry *entry = &metadata->entries.items[i];
+        json_t *pair =
+            json_pack("[s%,s%]", entry->key.data, entry->key.length, entry->text.data, entry->text.length);
+        char *line = pair ? json_dumps(pair, JSON_COMPACT) : NULL;
+        if (!line)
+            BUG("metadata that is no UTF-8");
+        builder_printf(out, "%s\n", line);
+        free(line);
+        json_decref(pair);
+    }
+}
+
 static enum status store_names(struct hash128 *out, const struct store *store, const struct graph *graph,
                                struct trace *trace)
 {
@@ -65,6 +82,7 @@ static enum status store_names(struct hash128 *out, const struct store *store, c
         add_line(&text, graph->tensors.items[i].name);
     for (uint32_t i = 0; i < graph->nodes.count; i++)
         add_line(&text, graph->nodes.items[i].origin);
+    add_metadata(&text, &graph->metadata);
     enum status status = store_put(out, NULL, store, "names", builder_text(&text), text.length, trace);
     builder_release(&text);
     return status;
@@ -133,12 +151,28 @@ static enum status open_tensors(struct model *model, const struct store *store, 
     return OK;
 }
 
+static void take_metadata(struct graph *graph, struct str line)
+{
+    json_t *pair = json_loadb(line.data, line.length, 0, NULL);
+    const char *key, *value;
+    size_t key_length, value_length;
+    if (pair && json_unpack(pair, "[s%,s%]", &key, &key_length, &value, &value_length) == 0)
+        metadata_add(&graph->metadata, &graph->arena, (struct str){key, key_length},
+                     (struct str){value, value_length});
+    json_decref(pair);
+}
+
 static void take_names(struct graph *graph, struct str text)
 {
     size_t at = 0;
-    for (uint32_t i = 0; i < graph->tensors.count + graph->nodes.count && at < text.length; i++) {
+    for (uint32_t i = 0; at < text.length; i++) {
         const char *end = memchr(text.data + at, '\n', text.length - at);
         size_t length = end ? (size_t)(end - text.data) - at : text.length - at;
+        if (i >= graph->tensors.count + graph->nodes.count) {
+            take_metadata(graph, (struct str){text.data + at, length});
+            at += length + 1;
+            continue;
+        }
         struct str name = {arena_copy_string(&graph->arena, text.data + at, length), length};
         if (i < graph->tensors.count)
             graph->tensors.items[i].name = name;

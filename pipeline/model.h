@@ -1,6 +1,6 @@
 /* A model in the store: an object of kind "model", the canonical text of its graph with the ids of its
- * weights; an object "names" with what weights are called and where nodes came from, which enters no key; and
- * a "tokenizer". */
+ * weights; an object "names" with what weights are called, where nodes came from and what the source said of
+ * the model, which enters no key; and a "tokenizer". */
 #ifndef PIPELINE_MODEL_H
 #define PIPELINE_MODEL_H
 

@@ -2,6 +2,7 @@
  * is taken from its place in the list (the model of the stage before, the nearest scores above). */
 #include "pipeline/pipeline.h"
 #include "data/task.h"
+#include "pipeline/export_form.h"
 #include "pipeline/stage.h"
 #include "pipeline/training_plan.h"
 #include <stdlib.h>
@@ -305,6 +306,30 @@ static enum status check_score(struct reader *r, const struct stage_entry *stage
     return OK;
 }
 
+/* An option is given for one of the forms that take it, or it is a mistake. */
+static enum status check_export(struct reader *r, const struct settings *s)
+{
+    static const struct {
+        const char *name;
+        enum export_takes takes;
+    } options[] = {{"interface", TAKES_INTERFACE}, {"type", TAKES_TYPE}};
+    bool any = false, takes[] = {false, false};
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++) {
+        bool is_asked = settings_has(s, export_forms[i].name);
+        any |= is_asked;
+        for (size_t k = 0; k < sizeof options / sizeof *options; k++)
+            takes[k] |= is_asked && export_forms[i].takes == options[k].takes;
+    }
+    if (!any)
+        return settings_fail(s, export_forms[0].name, r->trace, "export needs %s",
+                             export_form_names(&r->out->arena, TAKES_NOTHING));
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++)
+        if (settings_get(s, options[k].name)->is_given && !takes[k])
+            return settings_fail(s, options[k].name, r->trace, "only %s takes it, and none is asked for",
+                                 export_form_names(&r->out->arena, options[k].takes));
+    return OK;
+}
+
 static enum status check_stage(struct reader *r, const struct stage_entry *stage)
 {
     const struct settings *s = &stage->settings;
@@ -320,9 +345,8 @@ static enum status check_stage(struct reader *r, const struct stage_entry *stage
     if (kind_is(stage, "generate") && settings_integer(s, "samples") == 0 && !settings_integer(s, "greedy"))
         return settings_fail(s, "samples", r->trace,
                              "no text is asked for: greedy is false and samples is 0");
-    if (kind_is(stage, "export") && !settings_has(s, "onnx") && !settings_has(s, "hf") &&
-        !settings_has(s, "gguf") && !settings_has(s, "onnx_fused"))
-        return settings_fail(s, "onnx", r->trace, "export needs onnx, hf, gguf or onnx_fused");
+    if (kind_is(stage, "export"))
+        TRY(check_export(r, s));
     return OK;
 }
 

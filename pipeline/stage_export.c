@@ -2,6 +2,7 @@
  * SHA-256 of the main file of the first form, so that sha256sum prints what the lock says. Under
  * `verify` files go to a temporary folder that is removed. */
 #include "base/file.h"
+#include "base/log.h"
 #include "pipeline/export_form.h"
 #include "pipeline/run.h"
 #include "pipeline/stage.h"
@@ -52,13 +53,23 @@ static enum status make_parent(struct exporter *x, const char *path, struct trac
     return directory_create(arena_copy_string(&x->stage->arena, path, (size_t)(slash - path)), trace);
 }
 
+static struct export_request request_of(const struct exporter *x, const char *path)
+{
+    const struct settings *s = &x->stage->entry->settings;
+    struct export_request request = {
+        path,          x->model.graph,       x->model.tokenizer, settings_text(s, "type"),
+        missing_of(s), EMIT_INTERFACE_SOURCE};
+    if (!export_interface_from_name(settings_text(s, "interface"), &request.interface))
+        BUG("interface %s is in settings.def only", settings_text(s, "interface"));
+    return request;
+}
+
 static enum status write_form(struct exporter *x, uint32_t form, struct trace *trace)
 {
     const struct settings *s = &x->stage->entry->settings;
     const char *target = settings_text(s, export_forms[form].name);
     const char *path = place(x, target);
-    struct export_request request = {path, x->model.graph, x->model.tokenizer, settings_text(s, "type"),
-                                     missing_of(s)};
+    struct export_request request = request_of(x, path);
     TRY_WITH(trace, make_parent(x, path, trace), "while writing %s", target);
     TRY_WITH(trace, export_forms[form].write(&x->files[form], &request, trace), "while writing %s", target);
     return OK;
@@ -68,9 +79,10 @@ static enum status write_form(struct exporter *x, uint32_t form, struct trace *t
 static enum status write_files(struct exporter *x, struct trace *trace)
 {
     const struct settings *s = &x->stage->entry->settings;
+    struct export_request request = request_of(x, "");
     for (uint32_t i = 0; i < EXPORT_FORMS; i++)
         if (settings_has(s, export_forms[i].name))
-            TRY(export_forms[i].check(x->model.graph, missing_of(s), trace));
+            TRY(export_forms[i].check(&request, trace));
     for (uint32_t i = 0; i < EXPORT_FORMS; i++)
         if (settings_has(s, export_forms[i].name))
             TRY(write_form(x, i, trace));
@@ -83,6 +95,18 @@ static void list_files(struct builder *out, const char *form, const struct emitt
         const struct emitted_file *f = &files->files.items[i];
         builder_printf(out, "%s %s %llu sha256:%s\n", form, f->name, (unsigned long long)f->bytes, f->sha256);
     }
+}
+
+static void record_notes(struct exporter *x)
+{
+    json_t *notes = json_array();
+    for (uint32_t i = 0; i < EXPORT_FORMS; i++)
+        for (uint32_t k = 0; k < x->files[i].notes.count; k++) {
+            struct str note = x->files[i].notes.items[k];
+            log_detail("export: %s: " STR_FORMAT, export_forms[i].name, STR_ARGUMENT(note));
+            json_array_append_new(notes, json_stringn(note.data, note.length));
+        }
+    json_object_set_new(x->stage->record, "notes", notes);
 }
 
 /* SHA-256 of the file that people will check first. */
@@ -118,6 +142,7 @@ enum status stage_export(struct stage_run *stage, struct trace *trace)
         status = make_directory(&x, trace);
     if (status == OK)
         status = write_files(&x, trace);
+    record_notes(&x);
     if (status == OK)
         status = store_listing(&x, trace);
     struct trace ignored = {0};
@@ -141,8 +166,8 @@ static bool file_is(const struct run *run, const char *path, const char *sha256)
 
 static bool line_is_there(const struct run *run, const struct settings *s, char *line)
 {
-    char form[8], name[256], sha256[SHA256_HEX];
-    if (sscanf(line, "%7s %255s %*u sha256:%64s", form, name, sha256) != 3)
+    char form[32], name[256], sha256[SHA256_HEX];
+    if (sscanf(line, "%31s %255s %*u sha256:%64s", form, name, sha256) != 3)
         return false;
     const struct export_form *f = export_form_find(form);
     const char *target = f ? settings_text(s, form) : "";

@@ -69,6 +69,7 @@ static enum status init_like(struct stage_run *stage, struct trace *trace)
     struct model model;
     TRY(stage_model(&model, stage, stage->entry->like, trace));
     struct graph *graph = graph_clone(model.graph);
+    graph->metadata = (struct metadata){0}; /* of the other's weights */
     enum status status = fill_and_store(stage, graph, model_tokenizer_text(&model), trace);
     graph_destroy(graph);
     model_release(&model);

@@ -1,6 +1,7 @@
 /* prune: cut a model to a shape, ranked by scores. Tokens are kept by how often they occur; those without
  * which some text could not be encoded (special tokens, single bytes, the unknown token) are kept before all
  * others. */
+#include "base/log.h"
 #include "passes/prune.h"
 #include "pipeline/prune_scores.h"
 #include "pipeline/rewrite.h"
@@ -45,6 +46,23 @@ static enum status choose_tokens(uint32_t *out, uint32_t count, struct stage_run
     return OK;
 }
 
+static int64_t align_of(const struct settings *s, const char *key)
+{
+    int64_t align = settings_integer(s, key);
+    return align == 0 ? ALIGN_USUAL : align;
+}
+
+static void tell_notes(struct stage_run *stage, const struct pass_context *context)
+{
+    json_t *notes = json_array();
+    for (uint32_t i = 0; i < context->notes.count; i++) {
+        struct str note = context->notes.items[i];
+        log_note("note: %s: " STR_FORMAT, stage->entry->name, STR_ARGUMENT(note));
+        json_array_append_new(notes, json_stringn(note.data, note.length));
+    }
+    json_object_set_new(stage->record, "notes", notes);
+}
+
 static enum status make_request(struct prune_request *request, struct stage_run *stage,
                                 const struct model *model, const struct scores *scores, struct trace *trace)
 {
@@ -58,11 +76,11 @@ static enum status make_request(struct prune_request *request, struct stage_run 
                                       .drop_run = strcmp(settings_text(s, "drop"), "run") == 0};
     if (strcmp(settings_text(s, "rank_heads"), "global") == 0)
         request->ranking = HEADS_GLOBAL;
-    request->align = (struct prune_align){.hidden = settings_integer(s, "align.hidden"),
-                                          .ffn = settings_integer(s, "align.ffn"),
+    request->align = (struct prune_align){.hidden = align_of(s, "align.hidden"),
+                                          .ffn = align_of(s, "align.ffn"),
                                           .heads = settings_integer(s, "align.heads"),
                                           .kv_heads = settings_integer(s, "align.kv_heads"),
-                                          .vocab = settings_integer(s, "align.vocab")};
+                                          .vocab = align_of(s, "align.vocab")};
     const char *residual = settings_text(s, "residual");
     request->amend.rule = strcmp(residual, "paper") == 0  ? RESIDUAL_PAPER
                           : strcmp(residual, "laco") == 0 ? RESIDUAL_LACO
@@ -103,6 +121,7 @@ enum status stage_prune(struct stage_run *stage, struct trace *trace)
         status = make_request(&request, stage, &model, &scores, trace);
     if (status == OK)
         status = prune_to_shape(&after, model.graph, &request, &context, trace);
+    tell_notes(stage, &context);
     if (status == OK)
         status = rewrite_finish(stage, &model, after, &context, trace);
     graph_destroy(after);

@@ -1,6 +1,7 @@
 /* A limit's ends are whole numbers, so that a candidate on the boundary is inside whatever the rounding of
  * target times tolerance. */
 #include "search/space.h"
+#include "passes/prune.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -62,6 +63,9 @@ static enum status read_expansions(struct space *out, struct arena *arena, const
         if (!(values[i] < values[i + 1]))
             return settings_fail(s, "grid.expansion", trace, "%.17g stands twice", values[i]);
     out->is_varied[SIZE_FFN] = true;
+    out->unit = settings_integer(s, "grid.align");
+    if (out->unit == 0)
+        out->unit = align_usual(out->bill.base.of[SIZE_FFN]);
     return OK;
 }
 
@@ -250,11 +254,17 @@ static void consider(struct enumerator *e, const struct sizes *sizes)
     *VEC_PUSH(e->arena, &e->out->items) = (struct candidate){make_label(e, sizes), *sizes, cost, (double)NAN};
 }
 
-/* The width that the expansion gives; INVALID when it is no whole number. */
+/* The width that the expansion gives, rounded to the nearest multiple of the unit; without one INVALID when
+ * it is no whole number. */
 static enum status expanded(int64_t *out, struct enumerator *e, double expansion, int64_t hidden,
                             struct trace *trace)
 {
     double width = expansion * (double)hidden, whole = nearbyint(width);
+    if (e->space->unit > 1 && whole != (double)e->space->bill.base.of[SIZE_FFN]) {
+        int64_t multiples = (int64_t)nearbyint(width / (double)e->space->unit);
+        *out = (multiples > 1 ? multiples : 1) * e->space->unit;
+        return OK;
+    }
     if (fabs(width - whole) > width * 0x1p-50)
         return settings_fail(e->settings, "grid.expansion", trace,
                              "%.17g times hidden (%" PRId64 ") is %.10g, no whole number: give ffn instead",
@@ -266,9 +276,12 @@ static enum status expanded(int64_t *out, struct enumerator *e, double expansion
 static enum status enumerate_widths(struct enumerator *e, struct sizes *sizes, struct trace *trace)
 {
     const struct space *s = e->space;
+    int64_t before = 0;
     for (uint32_t i = 0; i < s->expansions.count; i++) {
         TRY(expanded(&sizes->of[SIZE_FFN], e, s->expansions.items[i], sizes->of[SIZE_HIDDEN], trace));
-        consider(e, sizes);
+        if (sizes->of[SIZE_FFN] != before) /* two may round to one width */
+            consider(e, sizes);
+        before = sizes->of[SIZE_FFN];
     }
     for (uint32_t i = 0; s->expansions.count == 0 && i < s->values[SIZE_FFN].count; i++) {
         sizes->of[SIZE_FFN] = s->values[SIZE_FFN].items[i];

@@ -23,6 +23,7 @@ struct latency_limit {
 struct space {
     VEC(int64_t) values[SIZE_COUNT]; /* ascending; of FFN empty when expansions are given */
     VEC(double) expansions;          /* ascending */
+    int64_t unit;                    /* to whose multiples expansions are rounded; 1: they must be whole */
     bool is_varied[SIZE_COUNT];      /* the file gives a grid for it */
     struct limit limits[COST_COUNT];
     struct latency_limit latency;

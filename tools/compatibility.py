@@ -13,7 +13,10 @@ the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
 transformers saves is read into the same graph, weights included; by how much logits differ when transformers loads the folder that
 `espalier export` writes, of the whole model and of the cut one; the architecture of the GGUF file, all names of whose tensors the
-Python package gguf knows; by how much logits differ when espalier reads that file again, and when llama.cpp reads the GGUF files of both. A cell that says no or failed has a remark.
+Python package gguf knows; by how much logits differ when espalier reads that file again, and when llama.cpp reads the GGUF files of both;
+by how much logits differ between transformers, all tokens at once, and the ONNX file with a key-value cache, plain and fused, in onnxruntime: at once,
+token by token and in parts, two sequences, also with padding on the left of one (names of inputs and outputs must be those of a source with a cache);
+and the same of the cut model, against its ONNX file without a cache. A cell that says no or failed has a remark.
 """
 import inspect
 import json
@@ -304,14 +307,99 @@ def classes_of(shape):
     return ", ".join(sorted(names))
 
 
-def same_graph(saved, again, folder):
+def bare_bytes(path, out):
+    """Of the ONNX file with tokens and logits alone, without what the source said of itself."""
+    espalier("export", path, "--to", "onnx", "--interface", "tokens", "-o", out)
+    model = onnx.load(out)
+    for field in ("metadata_props", "doc_string", "domain", "model_version"):
+        model.ClearField(field)
+    return model.SerializeToString()
+
+
+def same_graph(saved, path, folder):
     """The folder's graph and the file's, written as ONNX: equal bytes, or not."""
-    other = os.path.join(folder, "folder.onnx")
     try:
-        espalier("export", saved, "--to", "onnx", "-o", other)
+        other = bare_bytes(saved, os.path.join(folder, "folder.onnx"))
     except RuntimeError:
         return "refused"
-    return "the same" if open(other, "rb").read() == open(again, "rb").read() else "another"
+    return "the same" if other == bare_bytes(path, os.path.join(folder, "file.onnx")) else "another"
+
+
+def run_cached(session, ids, mask, cuts):
+    """Logits of all tokens, given `cuts` at a time, each time with the keys and values that came out before."""
+    given = {"input_ids": ids, "position_ids": np.maximum(np.cumsum(mask, 1) - 1, 0)}
+    past, found, at = {}, [], 0
+    names = [item.name for item in session.get_outputs()]
+    for count in cuts:
+        feed = {}
+        for item in session.get_inputs():
+            if item.name in given:
+                feed[item.name] = given[item.name][:, at:at + count]
+            elif "mask" in item.name:
+                feed[item.name] = mask[:, :at + count]
+            else:
+                empty = [len(ids)] + [size if isinstance(size, int) else 0 for size in item.shape[1:]]
+                feed[item.name] = past.get(item.name, np.zeros(empty, np.float32))
+        values = dict(zip(names, session.run(None, feed)))
+        found.append(values.pop("logits"))
+        past = {name.replace("present", "past_key_values"): value for name, value in values.items()}
+        at += count
+    return np.concatenate(found, 1).astype(np.float64)
+
+
+def check_names(path, session):
+    """A file that had a cache has it again under the same names."""
+    source = onnx.load(path, load_external_data=False).graph
+    weights = {tensor.name for tensor in source.initializer}
+    inputs = {item.name for item in source.input} - weights
+    if any(name.startswith("past") for name in inputs):
+        if inputs != {item.name for item in session.get_inputs()}:
+            raise RuntimeError("the inputs are not those of the source")
+        if {item.name for item in source.output} != {item.name for item in session.get_outputs()}:
+            raise RuntimeError("the outputs are not those of the source")
+
+
+def cached_difference(path, folder, whole):
+    """Logits of the file with a cache against whole(ids, mask); those of padded tokens count for nothing."""
+    random, worst = np.random.default_rng(2), 0
+    for form in ("onnx", "onnx_fused"):
+        out = os.path.join(folder, form + "-cached.onnx")
+        espalier("export", path, "--to", form, "--interface", "cache", "-o", out)
+        onnx.checker.check_model(out)
+        session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+        check_names(path, session)
+        can_pad = "attention_mask" in [item.name for item in session.get_inputs()]
+        for length, cuts in [(1, [1]), (7, [1] * 7), (24, [24]), (24, [5, 1, 1, 10, 7]), (40, [16] + [1] * 24)]:
+            ids = random.integers(0, VOCABULARY, (2, length))
+            for padding in (0, 3) if length > 7 and can_pad else (0,):
+                mask = np.ones_like(ids)
+                mask[0, :padding] = 0
+                worst = max(worst, np.abs(run_cached(session, ids, mask, cuts) - whole(ids, mask))[mask == 1].max())
+    return worst
+
+
+def whole_of_model(model):
+    def whole(ids, mask):
+        model.eval()  # torch.onnx leaves it as it was made
+        positions = torch.tensor(np.maximum(np.cumsum(mask, 1) - 1, 0))
+        with torch.no_grad():
+            return model(torch.tensor(ids), torch.tensor(mask), positions).double().numpy()
+    return whole
+
+
+def whole_of_file(path):
+    """Without a mask or a cache: a padded sequence is the sequence without its padding."""
+    bare = path.replace(".onnx", "-bare.onnx")
+
+    def whole(ids, mask):
+        espalier("export", path, "--to", "onnx", "--interface", "tokens", "-o", bare)
+        found = []
+        for row, shown in zip(ids, mask):
+            padding = int((shown == 0).sum())
+            own = logits(bare, row[None, padding:])[0]
+            found.append(np.concatenate([np.zeros((padding, own.shape[1])), own]))
+        return np.stack(found)
+    return whole
 
 
 def reload_difference(path, whole, folder):
@@ -331,7 +419,7 @@ def reload_difference(path, whole, folder):
 
 
 COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX", "fused ONNX", "folder", "transformers", "cut, transformers", "GGUF",
-           "GGUF, read", "llama.cpp", "cut, llama.cpp"]
+           "GGUF, read", "llama.cpp", "cut, llama.cpp", "cache", "cut, cache"]
 
 
 def short(problem):
@@ -359,13 +447,15 @@ def row(name, exporter, folder):
                 "fused ONNX": lambda: fused_difference(path, again, folder),
                 "loss of the twin": lambda: loss_difference(path, folder),
                 "cut against zeroed": lambda: mask_difference(path, again, folder),
-                "folder": lambda: same_graph(saved, again, folder),
+                "folder": lambda: same_graph(saved, path, folder),
                 "transformers": lambda: reload_difference(path, again, folder),
                 "cut, transformers": lambda: reload_difference(cut, cut, folder),
                 "GGUF": lambda: gguf_names(path, folder),
                 "GGUF, read": lambda: gguf_difference(path, again, folder),
                 "llama.cpp": lambda: llama_difference(path, again, folder),
-                "cut, llama.cpp": lambda: llama_difference(cut, cut, folder)}
+                "cut, llama.cpp": lambda: llama_difference(cut, cut, folder),
+                "cache": lambda: cached_difference(path, folder, whole_of_model(model)),
+                "cut, cache": lambda: cached_difference(cut, folder, whole_of_file(cut))}
     for column, measure in measures.items():
         try:
             value = measure()
@@ -407,6 +497,7 @@ def print_table(rows, out):
         for text in notes:
             if text not in remarks:
                 remarks.append(text)
+        cells = cells + ["not run" if cells[0] == "yes" else ""] * (len(COLUMNS) - len(cells))  # rows of before a column was
         lines.append([name, exporter, *cells, ", ".join(str(remarks.index(text) + 1) for text in notes)])
     for cells in lines:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)

@@ -222,6 +222,55 @@ static void exports_come_back_the_same(void **state)
     program_expect(2, "found \"ckpt\"", "export " MODEL " --to ckpt -o %s/a.ckpt", f->directory);
 }
 
+/* Whether a file holds the words. */
+static bool file_says(const struct fixture *f, const char *name, const char *words)
+{
+    char path[4300];
+    struct builder bytes = {0};
+    struct trace trace = {0};
+    snprintf(path, sizeof path, "%s/%s", f->directory, name);
+    assert_ok(file_read(&bytes, path, 1 << 24, &trace), &trace);
+    bool found = memmem(bytes.data, bytes.length, words, strlen(words)) != NULL;
+    builder_release(&bytes);
+    return found;
+}
+
+static void exports_have_the_interface_that_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const forms[] = {"onnx", "onnx_fused"};
+    for (int i = 0; i < 2; i++) {
+        program_expect(0, "", "export " MODEL " --to %s --interface cache -o %s/cached.onnx", forms[i],
+                       f->directory);
+        assert_true(file_says(f, "cached.onnx", "past_key_values.2.value"));
+        assert_int_equal(file_says(f, "cached.onnx", "RMSNormalization"), i == 1);
+        program_expect(1, "1 differences", "diff " MODEL " %s/cached.onnx", f->directory);
+        program_expect(0, "took the 6 inputs of the key-value cache as empty", "inspect %s/cached.onnx",
+                       f->directory);
+        struct outcome o = program_run("inspect %s/cached.onnx -q", f->directory);
+        assert_non_null(
+            strstr(builder_text(&o.out), "cache        past_key_values.%.key, past_key_values.%.value\n"));
+        outcome_release(&o);
+        program_expect(0, "", "opt %s/cached.onnx --passes remove_layers{layers=1} -o %s/cut.onnx",
+                       f->directory, f->directory);
+        assert_true(file_says(f, "cut.onnx", "present.1.key"));
+        assert_false(file_says(f, "cut.onnx", "present.2.key"));
+        program_expect(0, "", "export %s/cached.onnx --to %s --interface tokens -o %s/bare.onnx",
+                       f->directory, forms[i], f->directory);
+        assert_false(file_says(f, "bare.onnx", "past_key_values"));
+        program_expect(0, "", "diff " MODEL " %s/bare.onnx", f->directory);
+    }
+    program_expect(2, "--interface: only onnx or onnx_fused has a choice, found --to hf",
+                   "export " MODEL " --to hf --interface cache -o %s/x", f->directory);
+    program_expect(2, "--interface: expected source, tokens or cache, found \"keep\"",
+                   "export " MODEL " --to onnx --interface keep -o %s/x.onnx", f->directory);
+    program_expect(2, "--to: expected onnx, hf, gguf or onnx_fused, found \"ckpt\"",
+                   "export " MODEL " --to ckpt -o %s/x", f->directory);
+    struct outcome help = program_run("export --help");
+    assert_non_null(strstr(builder_text(&help.out), "what to write: onnx, hf, gguf or onnx_fused\n"));
+    outcome_release(&help);
+}
+
 /* Weights, structure, loss and tokenizer come back from a Hugging Face folder, of a pruned model too. */
 static void folders_come_back_the_same(void **state)
 {
@@ -237,6 +286,52 @@ static void folders_come_back_the_same(void **state)
     outcome_release(&a);
     outcome_release(&b);
     program_expect(2, "config.json", "inspect %s", f->directory);
+}
+
+/* Through pruning and training, to each of the forms; and files of every form are found again. */
+static void a_pipeline_carries_interface_and_metadata_through(void **state)
+{
+    struct fixture *f = *state;
+    char text[9000], path[4300];
+    struct builder bytes = {0};
+    struct trace trace = {0};
+    program_expect(0, "", "export " MODEL " --to onnx --interface cache -o %s/m.onnx", f->directory);
+    snprintf(path, sizeof path, "%s/m.onnx", f->directory);
+    assert_ok(file_read(&bytes, path, 1 << 24, &trace), &trace);
+    static const char licence[] = "Licence of \"test\"\n";
+    int length = (int)strlen(licence);
+    /* an entry of metadata_props; fields may come in any order */
+    builder_printf(&bytes, "\x72%c\x0a\x07license\x12%c%s", length + 11, length, licence);
+    assert_ok(file_write(path, bytes.data, bytes.length, &trace), &trace);
+    snprintf(text, sizeof text,
+             "espalier: 1\ninputs:\n  m: {model: m.onnx, tokenizer: bytes}\n  t: {text: %s}\n"
+             "stages:\n  - import: {model: m}\n  - score: {data: t, samples: 8, length: 32}\n"
+             "  - prune: {ffn: 30, layers: 2, hidden: 24}\n"
+             "  - distill: {teacher: import, data: t, steps: 1, batch: 2, micro: 2, length: 32}\n"
+             "  - export: {onnx: s.onnx, onnx_fused: f.onnx, gguf: s.gguf}\n"
+             "  - init: {as: fresh, like: prune, seed: 1}\n"
+             "  - export: {as: bare, onnx: b.onnx, interface: tokens}\n",
+             f->text);
+    fixture_write_file(f, "p.yaml", text);
+    json_decref(fixture_run(f, ""));
+    static const char *const files[] = {"s.onnx", "f.onnx", "b.onnx"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(file_says(f, files[i], "past_key_values.1.key"), i < 2);
+        assert_false(file_says(f, files[i], "past_key_values.2.key"));
+        assert_int_equal(file_says(f, files[i], "Licence of \"test\"\n"),
+                         i < 2); /* fresh weights are nobody's */
+    }
+    assert_true(file_says(f, "f.onnx", "kv_num_heads"));
+    struct outcome o = program_run("inspect %s:distill --json", f->yaml);
+    json_t *line = one_line(&o);
+    assert_string_equal(json_text(json_object_get(line, "metadata"), "license"), licence);
+    assert_string_equal(json_text(json_object_get(line, "interface"), "past_key"), "past_key_values.%.key");
+    json_decref(line);
+    outcome_release(&o);
+    json_t *lines = fixture_run(f, "");
+    assert_string_equal(json_text(json_find(lines, "stage", "export"), "status"), "cached");
+    json_decref(lines);
+    builder_release(&bytes);
 }
 
 /* A folder's shards, configuration and tokenizer count in the key of its import. */
@@ -331,6 +426,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(quiet_hides_notes),
         FIXTURE_TEST(opt_refuses_what_is_impossible),
         FIXTURE_TEST(exports_come_back_the_same),
+        FIXTURE_TEST(exports_have_the_interface_that_is_asked_for),
+        FIXTURE_TEST(a_pipeline_carries_interface_and_metadata_through),
         FIXTURE_TEST(folders_come_back_the_same),
         FIXTURE_TEST(a_pipeline_imports_a_folder),
         FIXTURE_TEST(any_prefix_of_a_model_file_is_refused),

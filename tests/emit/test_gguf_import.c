@@ -38,6 +38,33 @@ static void written_release(struct written *w)
     import_fixture_release(&w->f);
 }
 
+/* Texts under general.* but for those that say how the file is made; the rest is named. */
+static void metadata_comes_back(void **state)
+{
+    (void)state;
+    struct written w;
+    struct emitted emitted = {0};
+    write_and_read(&w, "f32", "");
+    struct graph *g = w.first.graph;
+    metadata_add(&g->metadata, &g->arena, STR("general.name"), STR("Toy"));
+    metadata_add(&g->metadata, &g->arena, STR("general.architecture"), STR("bert"));
+    metadata_add(&g->metadata, &g->arena, STR("general.size_label"), STR("8B"));
+    metadata_add(&g->metadata, &g->arena, STR("license"), STR("MIT"));
+    char *path = path_join(w.f.directory, "model.gguf");
+    imported_model_release(&w.second);
+    assert_ok(emit_gguf(&emitted, path, g, &(struct emit_gguf_options){.bos = -1, .eos = -1}, &trace),
+              &trace);
+    assert_ok(frontend_import(&w.second, path, NULL, &trace), &trace);
+    assert_int_equal(emitted.notes.count, 1);
+    assert_true(str_is(emitted.notes.items[0], "metadata left out: general.architecture, license"));
+    assert_int_equal(w.second.graph->metadata.entries.count, 1);
+    assert_true(str_is(metadata_find(&w.second.graph->metadata, "general.name"), "Toy"));
+    assert_true(import_has_note(&w.second, "metadata dropped: general.size_label"));
+    emitted_release(&emitted);
+    free(path);
+    written_release(&w);
+}
+
 static void floats_come_back_as_they_were(void **state)
 {
     (void)state;
@@ -147,9 +174,8 @@ static void the_tokenizer_comes_along(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(floats_come_back_as_they_were),
-        cmocka_unit_test(all_architectures_come_back),
-        cmocka_unit_test(smaller_types_come_back_rounded),
+        cmocka_unit_test(metadata_comes_back),         cmocka_unit_test(floats_come_back_as_they_were),
+        cmocka_unit_test(all_architectures_come_back), cmocka_unit_test(smaller_types_come_back_rounded),
         cmocka_unit_test(the_tokenizer_comes_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -382,7 +382,7 @@ static void layer_without_attention_is_refused_naming_the_node(void **state)
     assert_fails(emit_hf_check(g, EMIT_REFUSES_MISSING, &f->trace), UNSUPPORTED, &f->trace,
                  "residual attention");
     assert_non_null(strstr(f->trace.text, "(add"));
-    assert_ok(emit_onnx_check(g, &f->trace), &f->trace); /* ONNX holds it */
+    assert_ok(emit_onnx_check(g, NULL, &f->trace), &f->trace); /* ONNX holds it */
 }
 
 static void graph_that_is_no_language_model_is_refused(void **state)

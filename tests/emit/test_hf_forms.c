@@ -443,11 +443,35 @@ static bool file_says(const struct folders *f, const char *word)
     return found;
 }
 
+static bool has_op(const struct graph *graph, enum op op)
+{
+    for (uint32_t i = 0; i < graph->nodes.count; i++)
+        if (graph->nodes.items[i].op == op)
+            return true;
+    return false;
+}
+
+/* Opset 23, for which readers want version 11 of the format, only where one of its operators is there. */
+static void expect_lowest_versions(const struct folders *f)
+{
+    bool needs_23 =
+        file_says(f, "RMSNormalization") || file_says(f, "RotaryEmbedding") || file_says(f, "q_num_heads");
+    size_t size;
+    uint8_t *file = model_read_file(f->first.directory, "fused.onnx", &size);
+    /* ir_version; operator set "" of the version: field 8, 4 bytes, domain of no bytes, version */
+    const uint8_t version[] = {0x08, needs_23 ? 11 : 8},
+                  opset[] = {0x42, 4, 0x0a, 0, 0x10, needs_23 ? 23 : 17};
+    assert_memory_equal(file, version, sizeof version);
+    assert_true(has_bytes(file, size < 64 ? size : 64, opset, sizeof opset));
+    free(file);
+}
+
 /* As ONNX with the operators of opset 23: read again they compute what the transformers library does.
  * Attention with soft caps or slopes has no such operator. */
 static void come_back_from_fused_operators(void **state)
 {
     (void)state;
+    static const struct emit_onnx_options fused = {.is_fused = true};
     for (size_t i = 0; i < hf_model_count; i++) {
         struct folders f;
         struct emitted emitted = {0};
@@ -455,12 +479,15 @@ static void come_back_from_fused_operators(void **state)
         folders_create(&f, &hf_models[i]);
         const char *name = hf_models[i].name;
         char *path = path_join(f.first.directory, "fused.onnx");
-        assert_ok(emit_onnx_fused(&emitted, path, f.model.graph, &f.trace), &f.trace);
+        assert_ok(emit_onnx(&emitted, path, f.model.graph, &fused, &f.trace), &f.trace);
         assert_ok(frontend_import_onnx(&again, path, NULL, &f.trace), &f.trace);
         double *logits = evaluate(again.graph, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, hf_model_tokens);
         expect_close(name, logits + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS, hf_models[i].logits);
         bool has_slopes = strstr(hf_models[i].config, "\"alibi\": true") || strcmp(name, "bloom") == 0;
         assert_int_equal(file_says(&f, "q_num_heads"), strcmp(name, "gemma2") != 0 && !has_slopes);
+        assert_int_equal(file_says(&f, "RMSNormalization"),
+                         has_op(f.model.graph, OP_rmsnorm) || has_op(f.model.graph, OP_head_rmsnorm));
+        expect_lowest_versions(&f);
         assert_int_equal(file_says(&f, "RotaryEmbedding"), import_find_tensor(&f.model, "inv_freq") != NULL);
         free(logits), free(path);
         imported_model_release(&again);

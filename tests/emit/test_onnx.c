@@ -71,8 +71,8 @@ static void assert_reads_back(struct fixture *f, const struct graph *graph)
 static void round_trip(struct fixture *f, const struct model_shape *shape)
 {
     struct graph *graph = model_create(shape);
-    assert_ok(emit_onnx_check(graph, &f->trace), &f->trace);
-    assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
+    assert_ok(emit_onnx_check(graph, NULL, &f->trace), &f->trace);
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
     assert_reads_back(f, graph);
     graph_destroy(graph);
 }
@@ -162,7 +162,7 @@ static void models_of_other_families_read_back(void **state)
     for (int i = 0; i < 4; i++) {
         struct graph *graph = other_model(activations[i], activations[i] == OP_relu, i % 2 ? 4 : 0, i * 7,
                                           i > 1 ? 0.75f * (float)i : 0);
-        assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
+        assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
         assert_reads_back(f, graph);
         graph_destroy(graph);
     }
@@ -251,7 +251,7 @@ static void says_ir_version_opset_and_interface(void **state)
     struct fixture *f = *state;
     size_t size;
     struct graph *graph = model_create(&grouped);
-    assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
     uint8_t *bytes = model_read_file(f->directory, "model.onnx", &size);
     assert_int_equal(find_field(bytes, size, 1).value, 8);
     struct field opset = find_field(bytes, size, 8), model = find_field(bytes, size, 7);
@@ -277,7 +277,7 @@ static void names_are_defined_once_and_before_use(void **state)
     struct graph *graph = model_create(&shape);
     for (uint32_t i = 0; i < graph->tensors.count; i++) /* names that get in the way */
         graph->tensors.items[i].name = i % 3 ? STR("logits") : STR("caf\xc3\xa9 \n");
-    assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
     uint8_t *bytes = model_read_file(f->directory, "model.onnx", &size);
     struct field model = find_field(bytes, size, 7), field, part;
     struct arena arena = {0};
@@ -311,7 +311,7 @@ static void large_weights_go_to_aligned_places_beside_the_model(void **state)
     size_t size, data_size;
     struct graph *graph = model_create(&grouped);
     const struct onnx_limits limits = {1000, 128};
-    assert_ok(onnx_file_write(&f->emitted, f->path, graph, ONNX_PLAIN, &limits, &f->trace), &f->trace);
+    assert_ok(onnx_file_write(&f->emitted, f->path, graph, NULL, &limits, &f->trace), &f->trace);
     assert_int_equal(f->emitted.files.count, 2);
     assert_string_equal(f->emitted.files.items[0].name, "model.onnx");
     assert_string_equal(f->emitted.files.items[1].name, "model.onnx.data");
@@ -338,13 +338,41 @@ static void large_weights_go_to_aligned_places_beside_the_model(void **state)
     graph_destroy(graph);
 }
 
+/* What the source said of itself stands in the fields and properties again; the importer reads them. */
+static void metadata_is_said_again(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const keys[] = {"license", METADATA_DOCUMENTATION, METADATA_DOMAIN, METADATA_VERSION},
+                             *const texts[] = {"MIT", "A toy.", "org.example", "12"};
+    struct graph *graph = model_create(&grouped);
+    struct imported_model model = {0};
+    size_t size;
+    for (int i = 0; i < 4; i++)
+        metadata_add(&graph->metadata, &graph->arena, str_from(keys[i]), str_from(texts[i]));
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
+    assert_int_equal(f->emitted.notes.count, 0);
+    uint8_t *bytes = model_read_file(f->directory, "model.onnx", &size);
+    struct field property = find_field(bytes, size, 14);
+    assert_true(field_is(find_field(bytes, size, 4), "org.example"));
+    assert_int_equal(find_field(bytes, size, 5).value, 12);
+    assert_true(field_is(find_field(bytes, size, 6), "A toy."));
+    assert_true(field_is(find_field(property.bytes, property.value, 1), "license"));
+    assert_true(field_is(find_field(property.bytes, property.value, 2), "MIT"));
+    free(bytes);
+    assert_ok(frontend_import_onnx(&model, f->path, &(struct import_options){0}, &f->trace), &f->trace);
+    for (int i = 0; i < 4; i++)
+        assert_true(str_is(metadata_find(&model.graph->metadata, keys[i]), texts[i]));
+    imported_model_release(&model);
+    graph_destroy(graph);
+}
+
 static void narrow_weights_are_widened(void **state)
 {
     struct fixture *f = *state;
     struct model_shape shape = grouped;
     shape.storage = DTYPE_BF16;
     struct graph *graph = model_create(&shape);
-    assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
     struct imported_model model = {0};
     assert_ok(frontend_import_onnx(&model, f->path, &(struct import_options){0}, &f->trace), &f->trace);
     struct graph *a = graph_canonicalise(graph), *b = graph_canonicalise(model.graph);
@@ -360,8 +388,8 @@ static void writing_twice_gives_the_same_bytes(void **state)
 {
     struct fixture *f = *state;
     struct graph *graph = model_create(&grouped), *again = model_create(&grouped);
-    assert_ok(emit_onnx(&f->emitted, f->path, graph, &f->trace), &f->trace);
-    assert_ok(emit_onnx(&f->emitted, f->path, again, &f->trace), &f->trace);
+    assert_ok(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), &f->trace);
+    assert_ok(emit_onnx(&f->emitted, f->path, again, NULL, &f->trace), &f->trace);
     assert_string_equal(f->emitted.files.items[0].sha256, f->emitted.files.items[1].sha256);
     char command[8300], expected[128];
     snprintf(command, sizeof command, "sha256sum '%s'", f->path);
@@ -381,8 +409,9 @@ static void op_without_onnx_form_is_refused_by_name(void **state)
     struct graph *graph = model_create(&grouped);
     uint32_t logits = graph_find_output(graph, "logits");
     graph->outputs.items[0].value = build_binary(graph, OP_silu_grad, logits, logits);
-    assert_fails(emit_onnx_check(graph, &f->trace), UNSUPPORTED, &f->trace, "silu_grad");
-    assert_fails(emit_onnx(&f->emitted, f->path, graph, &f->trace), UNSUPPORTED, &f->trace, "silu_grad");
+    assert_fails(emit_onnx_check(graph, NULL, &f->trace), UNSUPPORTED, &f->trace, "silu_grad");
+    assert_fails(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), UNSUPPORTED, &f->trace,
+                 "silu_grad");
     assert_false(file_exists(f->path));
     graph_destroy(graph);
 }
@@ -393,7 +422,7 @@ static void second_input_is_refused_by_name(void **state)
     struct graph *graph = model_create(&grouped);
     uint32_t axes[2] = {dims_symbol(&graph->dims, STR("batch")), dims_symbol(&graph->dims, STR("sequence"))};
     build_input(graph, "labels", DTYPE_I32, 2, axes);
-    assert_fails(emit_onnx_check(graph, &f->trace), UNSUPPORTED, &f->trace, "labels");
+    assert_fails(emit_onnx_check(graph, NULL, &f->trace), UNSUPPORTED, &f->trace, "labels");
     graph_destroy(graph);
 }
 
@@ -402,8 +431,8 @@ static void weight_without_content_leaves_nothing_behind(void **state)
     struct fixture *f = *state;
     struct graph *graph = model_create(&grouped);
     graph->tensors.items[5].view.base = NULL;
-    assert_ok(emit_onnx_check(graph, &f->trace), &f->trace);
-    assert_fails(emit_onnx(&f->emitted, f->path, graph, &f->trace), INVALID, &f->trace, "no content");
+    assert_ok(emit_onnx_check(graph, NULL, &f->trace), &f->trace);
+    assert_fails(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), INVALID, &f->trace, "no content");
     assert_int_equal(rmdir(f->directory), 0); /* empty: no file, no temporary */
     graph_destroy(graph);
 }
@@ -415,9 +444,9 @@ static void a_path_through_a_file_is_the_users_mistake(void **state)
     char path[5000];
     assert_ok(file_write(f->path, "old", 3, &f->trace), &f->trace);
     snprintf(path, sizeof path, "%s/below.onnx", f->path);
-    assert_fails(emit_onnx(&f->emitted, path, graph, &f->trace), INVALID, &f->trace, "below.onnx");
+    assert_fails(emit_onnx(&f->emitted, path, graph, NULL, &f->trace), INVALID, &f->trace, "below.onnx");
     snprintf(path, sizeof path, "%s/absent/model.onnx", f->directory);
-    assert_fails(emit_onnx(&f->emitted, path, graph, &f->trace), NOT_FOUND, &f->trace, "absent");
+    assert_fails(emit_onnx(&f->emitted, path, graph, NULL, &f->trace), NOT_FOUND, &f->trace, "absent");
     graph_destroy(graph);
 }
 
@@ -429,7 +458,7 @@ static void read_only_directory_keeps_what_it_has(void **state)
     struct graph *graph = model_create(&grouped);
     assert_ok(file_write(f->path, "old", 3, &f->trace), &f->trace);
     chmod(f->directory, 0555);
-    assert_fails(emit_onnx(&f->emitted, f->path, graph, &f->trace), IO, &f->trace, "model.onnx");
+    assert_fails(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), IO, &f->trace, "model.onnx");
     chmod(f->directory, 0755);
     size_t size;
     uint8_t *bytes = model_read_file(f->directory, "model.onnx", &size);
@@ -444,7 +473,7 @@ static void failure_keeps_an_existing_file(void **state)
     struct graph *graph = model_create(&grouped);
     graph->tensors.items[5].view.base = NULL;
     assert_ok(file_write(f->path, "old", 3, &f->trace), &f->trace);
-    assert_fails(emit_onnx(&f->emitted, f->path, graph, &f->trace), INVALID, &f->trace, "layers.0.v");
+    assert_fails(emit_onnx(&f->emitted, f->path, graph, NULL, &f->trace), INVALID, &f->trace, "layers.0.v");
     size_t size;
     uint8_t *bytes = model_read_file(f->directory, "model.onnx", &size);
     assert_string_equal((char *)bytes, "old");
@@ -465,6 +494,7 @@ int main(void)
         TEST(says_ir_version_opset_and_interface),
         TEST(names_are_defined_once_and_before_use),
         TEST(large_weights_go_to_aligned_places_beside_the_model),
+        TEST(metadata_is_said_again),
         TEST(narrow_weights_are_widened),
         TEST(writing_twice_gives_the_same_bytes),
         TEST(op_without_onnx_form_is_refused_by_name),

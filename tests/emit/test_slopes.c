@@ -34,7 +34,7 @@ static void subject_release(struct subject *s)
 static void write_onnx(struct subject *s, const struct graph *graph)
 {
     struct emitted emitted = {0};
-    assert_ok(emit_onnx(&emitted, s->folder.path, graph, &s->trace), &s->trace);
+    assert_ok(emit_onnx(&emitted, s->folder.path, graph, NULL, &s->trace), &s->trace);
     emitted_release(&emitted);
 }
 

@@ -61,6 +61,7 @@ void import_text(struct builder *out, struct imported_model *model)
         tensor->id = hash_view(&tensor->view);
         tensor->has_id = true;
     }
+    model->graph->interface = (struct interface){0}; /* the program alone */
     graph_print(model->graph, TEXT_CANONICAL, out);
 }
 

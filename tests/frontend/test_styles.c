@@ -334,7 +334,7 @@ static void keeps_half_precision_as_storage(void **state)
     import_fixture_release(&f);
 }
 
-static void says_what_it_dropped(void **state)
+static void remembers_what_it_took_for_granted(void **state)
 {
     (void)state;
     struct onnx_llama model = onnx_llama_default();
@@ -343,10 +343,11 @@ static void says_what_it_dropped(void **state)
     model.cache = true;
     import_fixture_create(&f);
     import_llama(&imported, &f, &model);
-    assert_true(import_has_note(&imported, "dropped 4 inputs of the key-value cache"));
-    assert_true(import_has_note(&imported, "kept the output 'logits' and dropped 4 others"));
+    assert_true(import_has_note(&imported, "took the 4 inputs of the key-value cache as empty"));
+    assert_true(import_has_note(&imported, "took the output 'logits' of 5"));
     assert_true(import_has_note(&imported, "input 'attention_mask' taken as all ones"));
     assert_true(import_has_note(&imported, "input 'position_ids' taken as 0, 1, 2"));
+    assert_true(interface_is_equal(&imported.graph->interface, &interface_usual));
     imported_model_release(&imported);
     import_fixture_release(&f);
 }
@@ -369,7 +370,7 @@ int main(void)
         cmocka_unit_test(gives_weights_the_names_of_their_parts),
         cmocka_unit_test(maps_weights_and_copies_none),
         cmocka_unit_test(keeps_half_precision_as_storage),
-        cmocka_unit_test(says_what_it_dropped),
+        cmocka_unit_test(remembers_what_it_took_for_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

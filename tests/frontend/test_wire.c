@@ -8,7 +8,8 @@ static struct trace trace;
 static enum status scan(const void *bytes, size_t length)
 {
     struct builder out = {0};
-    enum status status = wire_scan(&out, bytes, length, &trace);
+    struct wire_dropped dropped;
+    enum status status = wire_scan(&out, &dropped, bytes, length, &trace);
     builder_release(&out);
     return status;
 }
@@ -50,6 +51,7 @@ static void drops_unknown_fields_of_every_wire_type(void **state)
 {
     (void)state;
     struct builder out = {0};
+    struct wire_dropped dropped;
     const uint8_t bytes[] = {
         0xf8, 0x06, 1,                      /* field 111, varint */
         0xf9, 0x06, 1, 2, 3, 4, 5, 6, 7, 8, /* fixed64 */
@@ -57,7 +59,7 @@ static void drops_unknown_fields_of_every_wire_type(void **state)
         0xfd, 0x06, 1, 2, 3, 4,             /* fixed32 */
         0x08, 8,                            /* ir_version */
     };
-    assert_ok(wire_scan(&out, bytes, sizeof bytes, &trace), &trace);
+    assert_ok(wire_scan(&out, &dropped, bytes, sizeof bytes, &trace), &trace);
     assert_int_equal(out.length, 2);
     assert_memory_equal(out.data, bytes + sizeof bytes - 2, 2);
     builder_release(&out);
@@ -140,17 +142,38 @@ static void refuses_floods_of_names(void **state)
     builder_release(&b);
 }
 
+/* Documentation and properties of nodes, whatever they hold; those of the model are copied. */
+static void counts_what_nodes_say_of_themselves(void **state)
+{
+    (void)state;
+    struct builder node = {0}, model = {0}, out = {0};
+    struct wire_dropped dropped;
+    proto_bytes(&node, 6, "/home/somebody", 14);
+    proto_bytes(&node, 9, "\xff", 1);
+    proto_bytes(&node, 9, "", 0);
+    model = wrap(7, wrap(1, node));
+    proto_bytes(&model, 6, "A\0B", 3);
+    assert_ok(wire_scan(&out, &dropped, (const uint8_t *)model.data, model.length, &trace), &trace);
+    assert_int_equal(dropped.documented_nodes, 1);
+    assert_int_equal(dropped.node_properties, 2);
+    assert_null(memmem(out.data, out.length, "somebody", 8));
+    assert_non_null(memmem(out.data, out.length, "A\0B", 3));
+    builder_release(&model);
+    builder_release(&out);
+}
+
 static void replaces_tensor_data_by_its_place(void **state)
 {
     (void)state;
     enum { LENGTH = 100000 };
     struct builder tensor = {0}, out = {0}, b;
+    struct wire_dropped dropped;
     char *data = calloc(1, LENGTH);
     proto_integer(&tensor, 2, 1);
     proto_bytes(&tensor, 9, data, LENGTH);
     free(data);
     b = wrap(7, wrap(5, tensor));
-    assert_ok(wire_scan(&out, (const uint8_t *)b.data, b.length, &trace), &trace);
+    assert_ok(wire_scan(&out, &dropped, (const uint8_t *)b.data, b.length, &trace), &trace);
     assert_true(out.length < 40);
     builder_release(&out);
     builder_release(&b);
@@ -196,6 +219,7 @@ int main(void)
         cmocka_unit_test(survives_nesting_bombs),
         cmocka_unit_test(refuses_floods_of_messages),
         cmocka_unit_test(refuses_floods_of_names),
+        cmocka_unit_test(counts_what_nodes_say_of_themselves),
         cmocka_unit_test(replaces_tensor_data_by_its_place),
         cmocka_unit_test(refuses_tensor_data_given_twice),
         cmocka_unit_test(refuses_what_it_does_not_read),

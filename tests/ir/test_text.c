@@ -21,6 +21,39 @@ static void prints_and_parses_back(void **state)
     graph_destroy(g), graph_destroy(parsed);
 }
 
+/* An interface is part of the text where there is one; metadata is in no text. */
+static void interfaces_print_and_parse_back(void **state)
+{
+    (void)state;
+    struct graph *g = llama_create(&shape), *bare = graph_clone(g), *parsed = NULL;
+    struct builder text = {0};
+    struct trace trace = {0};
+    g->interface = interface_copy(&interface_usual, &g->arena);
+    g->interface.positions.rank = 1;
+    g->interface.layouts[1] = LAYOUT_BNHS;
+    metadata_add(&g->metadata, &g->arena, STR("license"), STR("MIT"));
+    graph_print(g, TEXT_CANONICAL, &text);
+    assert_non_null(strstr(builder_text(&text),
+                           "espalier-ir 1\ninterface mask attention_mask int64\n"
+                           "interface positions position_ids int64 1\n"
+                           "interface cache past_key_values.%.key past_key_values.%.value present.%.key "
+                           "present.%.value bnsh bnhs\ninput %0"));
+    assert_null(strstr(builder_text(&text), "MIT"));
+    assert_ok(graph_parse(&parsed, (struct str){text.data, text.length}, "text", &trace), &trace);
+    assert_true(interface_is_equal(&parsed->interface, &g->interface));
+    struct graph *copies[] = {graph_clone(g), graph_canonicalise(g)};
+    for (int i = 0; i < 2; i++) {
+        assert_true(interface_is_equal(&copies[i]->interface, &g->interface));
+        assert_true(str_is(metadata_find(&copies[i]->metadata, "license"), "MIT"));
+        graph_destroy(copies[i]);
+    }
+    assert_false(hash128_equal(graph_hash(g), graph_hash(bare)));
+    memset(&g->interface, 0, sizeof g->interface);
+    assert_true(hash128_equal(graph_hash(g), graph_hash(bare)));
+    builder_release(&text);
+    graph_destroy(g), graph_destroy(bare), graph_destroy(parsed);
+}
+
 static void hash_ignores_names_but_not_structure(void **state)
 {
     (void)state;
@@ -78,6 +111,13 @@ static void names_the_place_of_an_error(void **state)
         {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=fast\n", "expected a number"},
         {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=1e106\n", "expected a number"},
         {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=-3.5e38\n", "expected a number"},
+        {"espalier-ir 1\ninterface masks m int64\n", "expected mask, positions or cache"},
+        {"espalier-ir 1\ninterface mask m\n", "t:2:17: expected int64, int32, bool or float"},
+        {"espalier-ir 1\ninterface mask m int64\ninterface mask n int64\n", "expected each input once"},
+        {"espalier-ir 1\ninterface positions p int64 3\n", "expected 1 or 2 axes"},
+        {"espalier-ir 1\ninterface cache a.% b.% c d.% bnsh bnsh\n", "expected a name with one %"},
+        {"espalier-ir 1\ninterface cache a.% b.% c.% d.% bnsh nbsh\n", "expected bnsh, bsnh or bnhs"},
+        {"espalier-ir 1\ninterface mask # m\n", "expected a name"},
         {"espalier-ir 1\ninput %0: f32[b, s, d0:8] q\n%1: f32[b, s, d1:3] = head_norms %0 heads=3\n",
          "does not factor as the rule and the attributes say"},
     };
@@ -205,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_and_parses_back),
+        cmocka_unit_test(interfaces_print_and_parse_back),
         cmocka_unit_test(hash_ignores_names_but_not_structure),
         cmocka_unit_test(canonical_form_does_not_depend_on_the_order_of_nodes),
         cmocka_unit_test(leaves_out_options_that_are_not_used),

@@ -131,6 +131,50 @@ static void sizes_must_be_multiples_where_asked(void **state)
     subject_release(&s);
 }
 
+static bool has_note(const struct pass_context *context, const char *words)
+{
+    for (uint32_t i = 0; i < context->notes.count; i++)
+        if (strstr(context->notes.items[i].data, words))
+            return true;
+    return false;
+}
+
+/* Widths of 1024 and more: what is asked for is taken as it is, with one note; on the way it is made a
+ * multiple of 64. Smaller ones are never rounded. */
+static void large_widths_are_aligned_unless_named(void **state)
+{
+    (void)state;
+    static const struct llama_shape large = {2, 32, 2, 1, 4, 1088, 11};
+    struct subject s;
+    subject_init(&s, &large);
+    struct pass_context context = {.scores = &s.scores};
+    add_score(&s, "hidden", 32);
+    add_score(&s, "layers.0.ffn", 1088);
+    add_score(&s, "layers.1.ffn", 1088);
+    int64_t ffn = 500;
+    struct prune_request request = {
+        .hidden = 25, .ffn = {&ffn, 1}, .align = {.hidden = ALIGN_USUAL, .ffn = ALIGN_USUAL}};
+    struct graph *out = NULL;
+    struct classes classes;
+    assert_ok(prune_to_shape(&out, s.graph, &request, &context, &s.trace), &s.trace);
+    assert_ok(classes_find(&classes, &s.arena, out, &s.trace), &s.trace);
+    assert_int_equal(classes.shape.ffn[1], 500);
+    assert_int_equal(context.notes.count, 1);
+    assert_true(has_note(&context, "ffn: 500 is no multiple of 64"));
+    assert_true(has_note(&context, "448 and 512 are"));
+    graph_destroy(out);
+    request.rounds = 2; /* (1088 + 500) / 2 = 794 -> 832; (32 + 25) / 2 -> 29 */
+    assert_ok(prune_to_shape(&out, s.graph, &request, &context, &s.trace), &s.trace);
+    assert_ok(classes_find(&classes, &s.arena, out, &s.trace), &s.trace);
+    assert_int_equal(classes.shape.ffn[0], 832);
+    assert_int_equal(classes.shape.hidden, 29);
+    graph_destroy(out);
+    pass_context_release(&context);
+    subject_release(&s);
+    assert_int_equal(align_usual(1023), 1);
+    assert_int_equal(align_usual(1024), 64);
+}
+
 /* ---- which ---- */
 
 static bool has_tensor(const struct graph *graph, const char *name)
@@ -464,6 +508,7 @@ int main(void)
         cmocka_unit_test(rounds_follow_the_published_schedule),
         cmocka_unit_test(a_round_goes_its_part_of_the_way),
         cmocka_unit_test(sizes_must_be_multiples_where_asked),
+        cmocka_unit_test(large_widths_are_aligned_unless_named),
         cmocka_unit_test(a_run_of_layers_goes_as_one),
         cmocka_unit_test(heads_are_ranked_in_groups_or_together),
         cmocka_unit_test(heads_are_paired_as_printed),

@@ -187,6 +187,7 @@ static void profiles_are_paper_and_code(void **state)
         assert_int_equal(settings_integer(&f->settings, "align.hidden"), p ? 256 : 1);
         assert_int_equal(settings_integer(&f->settings, "align.ffn"), p ? 512 : 1);
         assert_int_equal(settings_integer(&f->settings, "rounds_left"), 1);
+        assert_int_equal(settings_integer(&f->settings, "align.vocab"), 0);
     }
     assert_ok(read_text(f, "prune", "{heads: 4, profile: minitron-paper}"), &f->trace);
     assert_string_equal(settings_text(&f->settings, "residual_pairs"), "global");

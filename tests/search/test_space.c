@@ -183,6 +183,30 @@ static void impossible_combinations_are_passed_over(void **state)
     assert_refused(BASE "grid: {heads: [3, 5]}", "of 2 combinations 0 are possible");
 }
 
+/* Expansions are rounded to multiples, by themselves where the MLP is large; the base's width stays. */
+static void expansions_are_rounded(void **state)
+{
+    (void)state;
+    static const char large[] = "base: {layers: 1, hidden: 1000, heads: 8, ffn: 4100, vocab: 100}\n  ";
+    struct search search;
+    struct trace trace = {0};
+    char text[256];
+    assert_count(BASE "grid: {expansion: [1.01, 1.02, 1.9, 2], align: 32}", 2); /* 64 twice, 128 twice */
+    assert_count(BASE "grid: {expansion: [1.9], align: 40}", 1);
+    assert_refused(BASE "grid: {expansion: [1.9]}", "no whole number");
+    snprintf(text, sizeof text, "%sgrid: {expansion: [0.001, 2.5, 4.1]}", large);
+    assert_ok(read_part(&search, text, &trace), &trace);
+    assert_int_equal(search.candidates.items.count, 3);
+    static const int64_t widths[] = {64, 2496, 4100};
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(search.candidates.items.items[i].sizes.of[SIZE_FFN], widths[i]);
+    search_release(&search);
+    snprintf(text, sizeof text, "%sgrid: {expansion: [2.5], align: 1}", large);
+    assert_ok(read_part(&search, text, &trace), &trace);
+    assert_int_equal(search.candidates.items.items[0].sizes.of[SIZE_FFN], 2500);
+    search_release(&search);
+}
+
 static void nothing_within_the_budget_says_what_there_is(void **state)
 {
     (void)state;
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test(the_ends_of_a_tolerance_belong_to_it),
         cmocka_unit_test(other_numbers_are_limited_too),
         cmocka_unit_test(impossible_combinations_are_passed_over),
+        cmocka_unit_test(expansions_are_rounded),
         cmocka_unit_test(nothing_within_the_budget_says_what_there_is),
         cmocka_unit_test(wrong_files_are_refused),
         cmocka_unit_test(huge_grids_are_refused_with_their_size),

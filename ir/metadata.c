@@ -1,0 +1,28 @@
+/* See ir/metadata.h. */
+#include "ir/metadata.h"
+
+struct str metadata_find(const struct metadata *metadata, const char *key)
+{
+    for (uint32_t i = 0; i < metadata->entries.count; i++)
+        if (str_is(metadata->entries.items[i].key, key))
+            return metadata->entries.items[i].text;
+    return (struct str){"", 0};
+}
+
+static bool has_key(const struct metadata *metadata, struct str key)
+{
+    for (uint32_t i = 0; i < metadata->entries.count; i++)
+        if (str_equal(metadata->entries.items[i].key, key))
+            return true;
+    return false;
+}
+
+bool metadata_add(struct metadata *metadata, struct arena *arena, struct str key, struct str text)
+{
+    if (has_key(metadata, key))
+        return false;
+    struct metadata_entry *entry = VEC_PUSH(arena, &metadata->entries);
+    entry->key = (struct str){arena_copy_string(arena, key.data, key.length), key.length};
+    entry->text = (struct str){arena_copy_string(arena, text.data, text.length), text.length};
+    return true;
+}
