@@ -15,6 +15,9 @@
 /* Products are summed in blocks of this many terms. */
 #define BLOCK 512u
 
+/* Below every score: where a maximum starts. */
+#define LOWEST gm_float(0xff7fffffu)
+
 uint smaller(uint a, uint b)
 {
     return a < b ? a : b;
