@@ -212,6 +212,29 @@ static void the_base_may_be_a_folder(void **state)
     outcome_release(&o);
 }
 
+/* By cross-entropy alone: with no teacher, or as one is made for others. */
+static void candidates_may_be_trained_without_a_teacher(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const kinds[] = {"train", "correct"};
+    for (size_t i = 0; i < 2; i++) {
+        char stages[1024];
+        double tau;
+        snprintf(stages, sizeof stages,
+                 "  - import: {model: teacher}\n"
+                 "  - score: {data: text, samples: 8, length: 48, micro: 8}\n  - prune\n"
+                 "  - %s: {data: text, steps: 4, batch: 4, micro: 4, length: 48}\n"
+                 "  - evaluate: {data: text, length: 48}\n",
+                 kinds[i]);
+        write_search(f, "  rank: {points: [0, 4]}\n", stages);
+        json_t *lines = fixture_search(f, "one");
+        assert_int_equal(candidates_at(lines, 0, &tau), 6);
+        assert_int_equal(candidates_at(lines, 4, &tau), 6);
+        assert_true(tau >= -1 && tau <= 1);
+        json_decref(lines);
+    }
+}
+
 static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
@@ -266,6 +289,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(two_searches_share_the_work),
         FIXTURE_TEST(the_example_ranks_its_shapes),
         FIXTURE_TEST(the_base_may_be_a_folder),
+        FIXTURE_TEST(candidates_may_be_trained_without_a_teacher),
         FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
         FIXTURE_TEST(teachers_stand_before_prune),
     };

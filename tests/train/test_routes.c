@@ -314,8 +314,49 @@ static void teachers_of_a_route_have_matrices_of_their_own(void **state)
     assert_true(numbers[0] != numbers[1]);
     trainer_destroy(trainer);
     spec.step.routes[2].states.count = 1;
-    assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace, "as many losses of states");
+    assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace, "the same losses of states");
     graph_destroy((struct graph *)(uintptr_t)other);
+}
+
+static void assert_refused(const struct trainer_spec *spec, const char *words)
+{
+    struct trace trace = {0};
+    struct trainer *trainer = NULL;
+    assert_fails(trainer_create(&trainer, spec, &trace), INVALID, &trace, words);
+}
+
+/* A place has one name and one weight in the logs: that of the first route. */
+static void routes_have_the_same_losses_at_each_place(void **state)
+{
+    struct fixture *f = *state;
+    static const struct state_pair relation_first[] = {{STATE_KIND_keys, 0, 2, 0.5f},
+                                                       {STATE_KIND_embedding, 0, 0, 0.25f}},
+                                   other_layer[] = {{STATE_KIND_block, 1, 2, 0.5f},
+                                                    {STATE_KIND_embedding, 0, 0, 0.25f}};
+    static const struct objective others[][1] = {
+        {{.kind = OBJECTIVE_forward_kl, .weight = 2}},
+        {{.kind = OBJECTIVE_forward_kl, .weight = 1, .temperature = 2}},
+        {{.kind = OBJECTIVE_reverse_kl, .weight = 1}},
+        {{.kind = OBJECTIVE_ce, .weight = 1}},
+    };
+    struct trainer_spec spec = f->spec;
+    add_states(&spec, STATE_FIXED);
+    spec.step.route_count = 2;
+    struct state_losses *second = &spec.step.routes[1].states, kept_states = *second;
+    second->pairs = relation_first;
+    second->relation_heads = spec.step.routes[0].states.relation_heads = 2;
+    assert_refused(&spec, "the same losses of states");
+    second->pairs = other_layer;
+    assert_refused(&spec, "the same losses of states");
+    *second = kept_states;
+    second->relation_heads = 2;
+    second->distance = STATE_COSINE;
+    assert_refused(&spec, "the same losses of states");
+    spec.step.routes[0].states.count = second->count = 0;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        spec.step.routes[1].objectives = others[i];
+        assert_refused(&spec, "the same objectives");
+    }
 }
 
 /* Two tags with one teacher are that teacher. */
@@ -558,6 +599,7 @@ int main(void)
         ROUTE_TEST(gradients_of_routes_add_up),
         ROUTE_TEST(states_of_a_route_are_those_of_its_teacher),
         ROUTE_TEST(teachers_of_a_route_have_matrices_of_their_own),
+        ROUTE_TEST(routes_have_the_same_losses_at_each_place),
         ROUTE_TEST(a_teacher_of_two_tags_is_one),
         ROUTE_TEST(memory_of_a_shared_teacher_counts_once),
         ROUTE_TEST(memory_of_a_teacher_beside_counts_with_its_student),
