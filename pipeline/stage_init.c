@@ -16,10 +16,9 @@ static enum status open_tokenizer(struct str *text, struct tokenizer **out, stru
     return OK;
 }
 
-static enum status build_arch(struct graph **out, struct stage_run *stage, const struct tokenizer *tokenizer,
+static enum status build_arch(struct graph **out, const struct settings *s, const struct tokenizer *tokenizer,
                               struct trace *trace)
 {
-    const struct settings *s = &stage->entry->settings;
     struct arch arch = {.layers = settings_integer(s, "arch.layers"),
                         .hidden = settings_integer(s, "arch.hidden"),
                         .heads = settings_integer(s, "arch.heads"),
@@ -35,6 +34,15 @@ static enum status build_arch(struct graph **out, struct stage_run *stage, const
     arch.vocab = arch.vocab ? arch.vocab : (int64_t)tokenizer_vocabulary(tokenizer);
     TRY(tokenizer_check_model(tokenizer, (uint64_t)arch.vocab, "arch.vocab", trace));
     return arch_build(out, &arch, trace);
+}
+
+enum status stage_init_shape(struct graph **out, const struct settings *settings, struct trace *trace)
+{
+    struct tokenizer *tokenizer = NULL;
+    TRY(tokenizer_open(&tokenizer, settings_text(settings, "tokenizer"), trace));
+    enum status status = build_arch(out, settings, tokenizer, trace);
+    tokenizer_close(tokenizer);
+    return status;
 }
 
 /* A number with some zeros too many is told before memory is asked for, where the system says how much there
@@ -87,7 +95,7 @@ enum status stage_init(struct stage_run *stage, struct trace *trace)
     struct str text;
     enum status status = open_tokenizer(&text, &tokenizer, stage, trace);
     if (status == OK)
-        status = build_arch(&graph, stage, tokenizer, trace);
+        status = build_arch(&graph, &stage->entry->settings, tokenizer, trace);
     if (status == OK)
         status = fill_and_store(stage, graph, text, trace);
     graph_destroy(graph);
