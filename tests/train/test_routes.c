@@ -318,44 +318,32 @@ static void teachers_of_a_route_have_matrices_of_their_own(void **state)
     graph_destroy((struct graph *)(uintptr_t)other);
 }
 
-static void assert_refused(const struct trainer_spec *spec, const char *words)
-{
-    struct trace trace = {0};
-    struct trainer *trainer = NULL;
-    assert_fails(trainer_create(&trainer, spec, &trace), INVALID, &trace, words);
-}
-
 /* A place has one name and one weight in the logs: that of the first route. */
 static void routes_have_the_same_losses_at_each_place(void **state)
 {
     struct fixture *f = *state;
-    static const struct state_pair relation_first[] = {{STATE_KIND_keys, 0, 2, 0.5f},
-                                                       {STATE_KIND_embedding, 0, 0, 0.25f}},
-                                   other_layer[] = {{STATE_KIND_block, 1, 2, 0.5f},
-                                                    {STATE_KIND_embedding, 0, 0, 0.25f}};
-    static const struct objective others[][1] = {
-        {{.kind = OBJECTIVE_forward_kl, .weight = 2}},
-        {{.kind = OBJECTIVE_forward_kl, .weight = 1, .temperature = 2}},
-        {{.kind = OBJECTIVE_reverse_kl, .weight = 1}},
-        {{.kind = OBJECTIVE_ce, .weight = 1}},
-    };
-    struct trainer_spec spec = f->spec;
-    add_states(&spec, STATE_FIXED);
-    spec.step.route_count = 2;
-    struct state_losses *second = &spec.step.routes[1].states, kept_states = *second;
-    second->pairs = relation_first;
-    second->relation_heads = spec.step.routes[0].states.relation_heads = 2;
-    assert_refused(&spec, "the same losses of states");
-    second->pairs = other_layer;
-    assert_refused(&spec, "the same losses of states");
-    *second = kept_states;
-    second->relation_heads = 2;
-    second->distance = STATE_COSINE;
-    assert_refused(&spec, "the same losses of states");
-    spec.step.routes[0].states.count = second->count = 0;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        spec.step.routes[1].objectives = others[i];
-        assert_refused(&spec, "the same objectives");
+    static const struct state_pair others[][2] = {
+        {{STATE_KIND_keys, 0, 2, 0.5f}, {STATE_KIND_embedding, 0, 0, 0.25f}},
+        {{STATE_KIND_block, 1, 2, 0.5f}, {STATE_KIND_embedding, 0, 0, 0.25f}}};
+    static const struct objective objectives[] = {
+        {.kind = OBJECTIVE_forward_kl, .weight = 2},
+        {.kind = OBJECTIVE_forward_kl, .weight = 1, .temperature = 2},
+        {.kind = OBJECTIVE_reverse_kl, .weight = 1}};
+    for (size_t i = 0; i < 6; i++) {
+        struct trace trace = {0};
+        struct trainer *trainer;
+        struct trainer_spec spec = f->spec;
+        add_states(&spec, STATE_FIXED);
+        spec.step.route_count = 2;
+        struct step_route *second = &spec.step.routes[1];
+        if (i < 2)
+            second->states.pairs = others[i];
+        else if (i == 2)
+            second->states.distance = STATE_COSINE;
+        else
+            second->objectives = &objectives[i - 3];
+        assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace,
+                     i < 3 ? "the same losses of states" : "the same objectives");
     }
 }
 
