@@ -2,30 +2,10 @@
 #include "base/file.h"
 #include "tests/cli/fixture.h"
 #include "tests/support/test.h"
-#include <glob.h>
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
-
-#define STAGES                                                                                \
-    "  - import: {model: teacher}\n"                                                          \
-    "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"                             \
-    "  - prune\n"                                                                             \
-    "  - distill: {teacher: import, data: text, steps: 12, batch: 4, micro: 4, length: 48}\n" \
-    "  - evaluate: {data: text, length: 48}\n"
-
-static void write_search(const struct fixture *f, const char *rank, const char *stages)
-{
-    char text[16384], model[PATH_MAX];
-    assert_non_null(realpath("golden/tiny/model.onnx", model));
-    snprintf(text, sizeof text,
-             "espalier: 1\nname: toy\nseed: 3\ninputs:\n  teacher: {model: %s, tokenizer: bytes}\n"
-             "  text: {text: %s}\nsearch:\n  base: {model: teacher}\n"
-             "  grid: {layers: [2, 3], ffn: [24, 32, 40]}\n%sstages:\n%s",
-             model, f->text, rank, stages);
-    fixture_write_file(f, "p.yaml", text);
-}
 
 /* How many candidates a point ranks, checking that ranks ascend with losses; *tau is NaN where none is given.
  */
@@ -55,7 +35,7 @@ static void candidates_are_ranked_at_each_point(void **state)
 {
     struct fixture *f = *state;
     double tau;
-    write_search(f, "  rank: {points: [0, 4, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 4, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
     assert_true(isnan(tau));
@@ -69,7 +49,7 @@ static void the_worst_are_dropped_where_that_is_asked(void **state)
 {
     struct fixture *f = *state;
     double tau;
-    write_search(f, "  rank: {points: [0, 2, 4, 6], keep: 0.5}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 2, 4, 6], keep: 0.5}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
     assert_int_equal(candidates_at(lines, 2, &tau), 6); /* nobody is dropped before training */
@@ -82,7 +62,7 @@ static void a_ranking_that_has_settled_ends(void **state)
 {
     struct fixture *f = *state;
     double tau;
-    write_search(f, "  rank: {points: [0, 2, 4, 6], settled: -1}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 2, 4, 6], settled: -1}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 4, &tau), 6);
     assert_int_equal(candidates_at(lines, 6, &tau), 0);
@@ -93,7 +73,7 @@ static void a_ranking_that_has_settled_ends(void **state)
 static void a_candidate_is_what_a_pipeline_makes(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [5, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [5, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one"), *run;
     double expected = NAN, found = NAN;
     for (size_t i = 0; i < json_array_size(lines); i++) {
@@ -131,7 +111,7 @@ static void a_candidate_is_what_a_pipeline_makes(void **state)
 static void a_killed_search_goes_on(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [3, 8, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [3, 8, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *alone = fixture_search(f, "alone");
     for (int i = 0; i < 2; i++) {
         struct process p;
@@ -162,7 +142,7 @@ static int count_text(const struct builder *text, const char *words)
 static void two_searches_share_the_work(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [0, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *alone = fixture_search(f, "alone");
     struct process other;
     struct builder first = {0};
@@ -180,155 +160,6 @@ static void two_searches_share_the_work(void **state)
     json_decref(lines);
     json_decref(second);
     json_decref(alone);
-}
-
-static const char *const four_devices = "--device cpu --device cpu --device cpu --device cpu --threads 1";
-
-static json_t *search_on(const struct fixture *f, const char *store, const char *devices)
-{
-    struct outcome o =
-        program_run("search %s --json --quiet --store %s/%s %s", f->yaml, f->directory, store, devices);
-    if (o.exit_status != 0)
-        fail_msg("search: exit status %d: %s", o.exit_status, builder_text(&o.err));
-    assert_string_equal(builder_text(&o.err), "");
-    json_t *lines = json_lines(&o.out);
-    outcome_release(&o);
-    return lines;
-}
-
-static void devices_share_the_candidates(void **state)
-{
-    struct fixture *f = *state;
-    write_search(f, "  rank: {points: [0, 2, 6, 12], keep: 0.5}\n", STAGES);
-    json_t *alone = fixture_search(f, "alone"), *shared = search_on(f, "shared", four_devices);
-    assert_true(json_equal(alone, shared));
-    json_decref(alone);
-    json_decref(shared);
-    program_expect(2, "--device: run runs on one device, found 2: \"cpu\", \"cpu\"",
-                   "run %s --device cpu --device cpu", f->yaml);
-    program_expect(2, "found \"gpu\"", "search %s --device cpu --device gpu", f->yaml);
-    program_expect(3, "device", "search %s --device cpu --device vulkan:nowhere", f->yaml);
-    program_expect(0, "", "search %s --device cpu --device cpu --list --store %s/none", f->yaml,
-                   f->directory);
-}
-
-/* The processes that a process has made; fails the test where the system does not tell. */
-static int children_of(pid_t process, pid_t out[8])
-{
-    char path[64];
-    int count = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process, (int)process);
-    FILE *file = fopen(path, "r");
-    if (!file) {
-        print_message("no %s\n", path);
-        skip();
-    }
-    while (count < 8 && fscanf(file, "%d", &out[count]) == 1)
-        count++;
-    fclose(file);
-    return count;
-}
-
-/* Long enough that it is still running when its processes have been found. */
-static void start_long_search(const struct fixture *f, struct process *p, pid_t workers[8])
-{
-    const char *line;
-    write_search(f, "  rank: {points: [0, 400]}\n",
-                 "  - import: {model: teacher}\n"
-                 "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"
-                 "  - prune\n"
-                 "  - train: {data: text, steps: 400, batch: 4, micro: 2, length: 32}\n"
-                 "  - evaluate: {data: text, length: 48}\n");
-    process_start(
-        p, "search %s --json --quiet --store %s/long --device cpu --device cpu --device cpu --threads 1",
-        f->yaml, f->directory);
-    while ((line = process_read_line(p)) && !strstr(line, "\"point\":0"))
-        ;
-    assert_non_null(line);
-    assert_int_equal(children_of(p->pid, workers), 2);
-}
-
-static void wait_until_gone(const pid_t *processes, int count)
-{
-    for (int i = 0; i < count; i++)
-        for (int tenths = 0; kill(processes[i], 0) == 0; tenths++) {
-            if (tenths > 600)
-                fail_msg("process %d is still there", (int)processes[i]);
-            usleep(100000);
-        }
-}
-
-/* What it had claimed is done by the others; a killed search leaves none of them running. */
-static void workers_may_die_and_do_not_outlive_their_search(void **state)
-{
-    struct fixture *f = *state;
-    struct process p;
-    pid_t workers[8];
-    const char *line;
-    start_long_search(f, &p, workers);
-    kill(p.pid, SIGKILL);
-    process_finish(&p);
-    wait_until_gone(workers, 2);
-    start_long_search(f, &p, workers);
-    kill(workers[0], SIGKILL);
-    int ranked = 0;
-    while ((line = process_read_line(&p)))
-        ranked += strstr(line, "\"point\":400") && strstr(line, "\"rank\"");
-    assert_int_equal(process_finish(&p), 0);
-    assert_int_equal(ranked, 6);
-}
-
-static size_t count_files(const struct fixture *f, const char *pattern)
-{
-    glob_t files;
-    char path[4300];
-    snprintf(path, sizeof path, "%s/long/%s", f->directory, pattern);
-    size_t count = glob(path, 0, NULL, &files) == 0 ? files.gl_pathc : 0;
-    globfree(&files);
-    return count;
-}
-
-static void the_first_interruption_ends_all_with_checkpoints(void **state)
-{
-    struct fixture *f = *state;
-    struct process p;
-    pid_t workers[8];
-    start_long_search(f, &p, workers);
-    for (int tenths = 0; count_files(f, "records/*.steps.jsonl") < 3; tenths++) { /* all are training */
-        assert_true(tenths < 600);
-        usleep(100000);
-    }
-    kill(p.pid, SIGINT);
-    assert_int_equal(process_finish(&p), 130);
-    wait_until_gone(workers, 2);
-    assert_int_equal(count_files(f, "checkpoints/*"), 3);
-}
-
-/* Records say who made what: both devices did, and the bytes are the twin's. */
-static void two_drivers_share_the_candidates(void **state)
-{
-    struct fixture *f = *state;
-    static const char lavapipe[] = "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
-                      swiftshader[] = "/usr/lib/chromium/vk_swiftshader_icd.json";
-    if (access(lavapipe, R_OK) != 0 || access(swiftshader, R_OK) != 0) {
-        print_message("no lavapipe or no SwiftShader\n");
-        skip();
-    }
-    char both[256], command[512];
-    write_search(f, "  rank: {points: [0, 12]}\n", STAGES);
-    json_t *alone = fixture_search(f, "alone");
-    snprintf(both, sizeof both, "%s:%s", lavapipe, swiftshader);
-    program_find_driver(both);
-    json_t *shared = search_on(f, "shared", "--device vulkan:llvmpipe --device vulkan:swiftshader");
-    program_find_drivers(PROGRAM_DRIVERS_NONE);
-    assert_true(json_equal(alone, shared));
-    snprintf(
-        command, sizeof command,
-        "grep -lr llvmpipe %s/shared/records >/dev/null && grep -lri swiftshader %s/shared/records >/dev/null",
-        f->directory, f->directory);
-    assert_int_equal(system(command), 0);
-    json_decref(alone);
-    json_decref(shared);
 }
 
 static void the_example_ranks_its_shapes(void **state)
@@ -376,7 +207,7 @@ static void candidates_may_be_trained_without_a_teacher(void **state)
                  "  - %s: {data: text, steps: 4, batch: 4, micro: 4, length: 48}\n"
                  "  - evaluate: {data: text, length: 48}\n",
                  kinds[i]);
-        write_search(f, "  rank: {points: [0, 4]}\n", stages);
+        fixture_write_search(f, "  rank: {points: [0, 4]}\n", stages);
         json_t *lines = fixture_search(f, "one");
         assert_int_equal(candidates_at(lines, 0, &tau), 6);
         assert_int_equal(candidates_at(lines, 4, &tau), 6);
@@ -388,19 +219,19 @@ static void candidates_may_be_trained_without_a_teacher(void **state)
 static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "", "  - import: {model: teacher}\n");
+    fixture_write_search(f, "", "  - import: {model: teacher}\n");
     program_expect(2, "end with prune, train, correct or distill, then evaluate or answer",
                    "search %s --device cpu", f->yaml);
-    write_search(f, "  rank: {points: [0, 13]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 13]}\n", FIXTURE_SEARCH_STAGES);
     program_expect(2, "rank.points: 13 is after the last of the 12 steps", "search %s --device cpu", f->yaml);
-    write_search(f, "  rank: {points: [4, 4]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [4, 4]}\n", FIXTURE_SEARCH_STAGES);
     program_expect(2, "expected ascending points, found 4 after 4", "search %s --device cpu", f->yaml);
-    write_search(
+    fixture_write_search(
         f, "",
         "  - import: {model: teacher}\n  - score: {data: text, samples: 8}\n  - prune: {hidden: 16}\n"
         "  - train: {data: text, steps: 4}\n  - evaluate: {data: text}\n");
     program_expect(2, "hidden: the search gives the sizes", "search %s --device cpu", f->yaml);
-    write_search(f, "  rank: {points: 4}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: 4}\n", FIXTURE_SEARCH_STAGES);
     program_expect(0, "", "search %s --device cpu --list", f->yaml);
 }
 
@@ -414,14 +245,14 @@ static void teachers_stand_before_prune(void **state)
                       wanted[] = "a teacher is to stand before prune";
     char stages[1024];
     snprintf(stages, sizeof stages, "%s  - evaluate: {data: text, length: 48, teacher: prune}\n", start);
-    write_search(f, "", stages);
+    fixture_write_search(f, "", stages);
     program_expect(2, wanted, "search %s --device cpu", f->yaml);
     snprintf(stages, sizeof stages,
              "%s  - distill: {teacher: prune, data: text, steps: 4}\n  - evaluate: {data: text}\n", start);
-    write_search(f, "  rank: {points: 4}\n", stages);
+    fixture_write_search(f, "  rank: {points: 4}\n", stages);
     program_expect(2, wanted, "search %s --device cpu", f->yaml);
     snprintf(stages, sizeof stages, "%s  - evaluate: {data: text, length: 48, teacher: import}\n", start);
-    write_search(f, "", stages);
+    fixture_write_search(f, "", stages);
     double tau;
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
@@ -437,10 +268,6 @@ int main(int argc, char **argv)
         FIXTURE_TEST(a_candidate_is_what_a_pipeline_makes),
         FIXTURE_TEST(a_killed_search_goes_on),
         FIXTURE_TEST(two_searches_share_the_work),
-        FIXTURE_TEST(devices_share_the_candidates),
-        FIXTURE_TEST(workers_may_die_and_do_not_outlive_their_search),
-        FIXTURE_TEST(the_first_interruption_ends_all_with_checkpoints),
-        FIXTURE_TEST(two_drivers_share_the_candidates),
         FIXTURE_TEST(the_example_ranks_its_shapes),
         FIXTURE_TEST(the_base_may_be_a_folder),
         FIXTURE_TEST(candidates_may_be_trained_without_a_teacher),
