@@ -54,15 +54,19 @@ static int children_of(pid_t process, pid_t out[8])
 }
 
 /* Long enough that it is still running when its processes have been found. */
-static void start_long_search(const struct fixture *f, struct process *p, pid_t workers[8])
+static void start_long_search(const struct fixture *f, struct process *p, pid_t workers[8], int steps)
 {
     const char *line;
-    fixture_write_search(f, "  rank: {points: [0, 150]}\n",
-                         "  - import: {model: teacher}\n"
-                         "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"
-                         "  - prune\n"
-                         "  - train: {data: text, steps: 150, batch: 4, micro: 2, length: 32}\n"
-                         "  - evaluate: {data: text, length: 48}\n");
+    char rank[64], stages[1024];
+    snprintf(rank, sizeof rank, "  rank: {points: [0, %d]}\n", steps);
+    snprintf(stages, sizeof stages,
+             "  - import: {model: teacher}\n"
+             "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"
+             "  - prune\n"
+             "  - train: {data: text, steps: %d, batch: 4, micro: 2, length: 32}\n"
+             "  - evaluate: {data: text, length: 48}\n",
+             steps);
+    fixture_write_search(f, rank, stages);
     process_start(
         p, "search %s --json --quiet --store %s/long --device cpu --device cpu --device cpu --threads 1",
         f->yaml, f->directory);
@@ -89,11 +93,11 @@ static void workers_may_die_and_do_not_outlive_their_search(void **state)
     struct process p;
     pid_t workers[8];
     const char *line;
-    start_long_search(f, &p, workers);
+    start_long_search(f, &p, workers, 150);
     kill(p.pid, SIGKILL);
     process_finish(&p);
     wait_until_gone(workers, 2);
-    start_long_search(f, &p, workers);
+    start_long_search(f, &p, workers, 150);
     kill(workers[0], SIGKILL);
     int ranked = 0;
     while ((line = process_read_line(&p)))
@@ -117,7 +121,7 @@ static void the_first_interruption_ends_all_with_checkpoints(void **state)
     struct fixture *f = *state;
     struct process p;
     pid_t workers[8];
-    start_long_search(f, &p, workers);
+    start_long_search(f, &p, workers, 100000);
     for (int tenths = 0; count_files(f, "records/*.steps.jsonl") < 3; tenths++) { /* all are training */
         assert_true(tenths < 600);
         usleep(100000);
