@@ -142,6 +142,7 @@ static enum status run(struct executor *executor, struct program *program, struc
     struct cpu_executor *cpu = cpu_of(executor);
     cpu->counters.dispatches += program->step_count;
     cpu->counters.device_nodes += program->step_count;
+    cpu->host.stop = executor->stop;
     return program_run(program, &cpu->host, executor->profile, trace);
 }
 

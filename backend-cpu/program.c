@@ -346,6 +346,8 @@ enum status program_run(struct program *program, const struct program_host *host
                                program->uses[i].tensor);
     uint32_t sweep = 0;
     for (uint32_t i = 0; i < program->step_count;) {
+        if (executor_is_stopped(host->stop))
+            return status_fail(trace, INTERRUPTED, "interrupted");
         if (sweep < program->sweep_count && i == program->sweeps[sweep].first) {
             TRY(sweep_run(program, &program->sweeps[sweep], host, profile, trace));
             i = program->sweeps[sweep++].end;

@@ -89,6 +89,7 @@ struct program_host {
     const struct cpu_tensor *tensors;
     uint32_t tensor_count;
     enum cpu_check check;
+    const volatile sig_atomic_t *stop; /* of the executor */
 };
 
 enum status program_compile(struct program **out, const struct program_host *host,

@@ -58,7 +58,7 @@ static void run_item(const struct running *r, int64_t item, uint32_t thread)
 {
     struct outcome *outcome = &r->outcomes[item];
     outcome->step = UINT32_MAX;
-    for (uint32_t i = r->sweep->first; i < r->sweep->end; i++) {
+    for (uint32_t i = r->sweep->first; i < r->sweep->end && !executor_is_stopped(r->host->stop); i++) {
         const struct cpu_step *step = &r->program->steps[i];
         double start = r->seconds ? clock_seconds() : 0;
         struct kernel_call call = call_of(r, step, item, thread);
@@ -149,7 +149,8 @@ enum status sweep_run(struct program *program, const struct cpu_sweep *sweep, co
     cpu_threads_for(host->threads, sweep->count, 1, run_items, &r);
     if (profile)
         report(&r, start, profile);
-    enum status status = judge(&r, trace);
+    enum status status =
+        executor_is_stopped(host->stop) ? status_fail(trace, INTERRUPTED, "interrupted") : judge(&r, trace);
     free(r.outcomes);
     free(r.seconds);
     return status;

@@ -340,7 +340,16 @@ enum status commands_record(struct commands *commands, struct trace *trace)
 
 enum status commands_run(struct commands *commands, struct trace *trace)
 {
-    for (uint32_t i = 0; i < commands->buffers.count; i++)
-        TRY(device_submit(commands->device, commands->buffers.items[i], trace));
-    return device_wait(commands->device, trace);
+    struct device *device = commands->device;
+    for (uint32_t i = 0; i < commands->buffers.count; i++) {
+        TRY(device_submit(device, commands->buffers.items[i], trace));
+        if (!device->stop)
+            continue;
+        TRY(device_wait_behind(device, 1, trace)); /* one runs while the next one waits for it */
+        if (executor_is_stopped(device->stop)) {
+            TRY(device_wait(device, trace));
+            return status_fail(trace, INTERRUPTED, "interrupted");
+        }
+    }
+    return device_wait(device, trace);
 }

@@ -156,11 +156,17 @@ enum status device_submit(struct device *device, VkCommandBuffer commands, struc
 
 enum status device_wait(struct device *device, struct trace *trace)
 {
+    return device_wait_behind(device, 0, trace);
+}
+
+enum status device_wait_behind(struct device *device, uint64_t count, struct trace *trace)
+{
+    uint64_t value = device->submitted > count ? device->submitted - count : 0;
     VkSemaphoreWaitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
         .semaphoreCount = 1,
         .pSemaphores = &device->timeline,
-        .pValues = &device->submitted,
+        .pValues = &value,
     };
     TRY(vulkan_status(vkWaitSemaphores(device->handle, &info, UINT64_MAX), "waiting for the device", trace));
     return instance_check_messages(device->instance, trace);

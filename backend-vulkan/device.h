@@ -3,6 +3,7 @@
 #define BACKEND_VULKAN_DEVICE_H
 
 #include "backend-vulkan/instance.h"
+#include <signal.h>
 
 /* What the baseline needs of a device. */
 enum { DEVICE_BINDINGS = 10, DEVICE_SHARED_BYTES = 32768, DEVICE_INVOCATIONS = 256, DEVICE_PUSH_BYTES = 128 };
@@ -14,7 +15,8 @@ struct device {
     VkQueue queue;
     uint32_t family;
     VkSemaphore timeline;
-    uint64_t submitted; /* the timeline's value when all submitted work is done */
+    uint64_t submitted;                /* the timeline's value when all submitted work is done */
+    const volatile sig_atomic_t *stop; /* of the executor */
     VkCommandPool pool;
     VkCommandBuffer transfer; /* for copies, recorded anew each time */
     VkPhysicalDeviceMemoryProperties memory;
@@ -33,6 +35,8 @@ void device_release(struct device *device); /* waits for its work; accepts zeroe
 enum status device_submit(struct device *device, VkCommandBuffer commands, struct trace *trace) MUST_CHECK;
 enum status device_wait(struct device *device,
                         struct trace *trace) MUST_CHECK; /* for all that was submitted */
+enum status device_wait_behind(struct device *device, uint64_t count,
+                               struct trace *trace) MUST_CHECK; /* for all but the last `count` */
 
 /* Begins recording the transfer buffer; after device_transfer_run() its work is done. */
 enum status device_transfer_begin(struct device *device, struct trace *trace) MUST_CHECK;

@@ -59,6 +59,7 @@ static enum status compile(struct program **out, struct executor *executor, cons
 static enum status run(struct executor *executor, struct program *program, struct trace *trace)
 {
     struct vulkan_program *p = (struct vulkan_program *)program;
+    self(executor)->engine.device.stop = executor->stop;
     TRY(vulkan_program_run(p, trace));
     self(executor)->counters.dispatches += p->commands.dispatches;
     self(executor)->counters.device_nodes += p->device_nodes;

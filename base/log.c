@@ -15,6 +15,11 @@ void log_set_level(enum log_level level)
     current_level = level;
 }
 
+bool log_is_quiet(void)
+{
+    return current_level == LOG_QUIET;
+}
+
 /* One call of fprintf for a line, so that lines of several threads do not mix. */
 static void print_line(const char *prefix, const char *format, va_list arguments)
 {

@@ -10,6 +10,7 @@
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
 void log_set_level(enum log_level level);
+bool log_is_quiet(void);                                    /* also in signal handlers */
 void log_note(const char *format, ...) PRINTF_LIKE(1, 2);   /* one line, unless quiet */
 void log_detail(const char *format, ...) PRINTF_LIKE(1, 2); /* one line, when verbose */
 void log_warn(const char *format, ...) PRINTF_LIKE(1, 2);   /* "warning: ...", unless quiet */

@@ -68,6 +68,11 @@ static enum status read_option(struct command *out, int argc, char **argv, int *
     if (info->value && !equals && *at + 1 >= argc)
         return status_fail(trace, INVALID, "--%s needs a value: %s", info->name, info->value);
     out->values[number] = !info->value ? "" : equals ? equals + 1 : argv[++*at];
+    if (strcmp(info->name, "device") != 0)
+        return OK;
+    if (out->device_count == MAX_DEVICES)
+        return status_fail(trace, INVALID, "--device: expected at most %d devices", MAX_DEVICES);
+    out->devices[out->device_count++] = out->values[number];
     return OK;
 }
 
@@ -82,7 +87,13 @@ static enum status check_arguments(const struct command *out, struct trace *trac
     const char *word = command_option(out, "numerics");
     if (word && !numerics_find(&numerics, str_from(word)))
         return status_fail(trace, INVALID, "--numerics: expected " NUMERICS_NAMES ", found \"%s\"", word);
-    return device_check_word(command_option(out, "device"), trace);
+    for (uint32_t i = 0; i < out->device_count; i++)
+        TRY(device_check_word(out->devices[i], trace));
+    return out->device_count <= 1 || strcmp(out->info->name, "search") == 0
+               ? OK
+               : status_fail(trace, INVALID, "--device: %s runs on one device, found %u: \"%s\", \"%s\"%s",
+                             out->info->name, out->device_count, out->devices[0], out->devices[1],
+                             out->device_count > 2 ? ", ..." : "");
 }
 
 /* COMMAND --help is help COMMAND; help --help is help. */
@@ -156,9 +167,16 @@ bool command_is_json(const struct command *command)
 
 enum status command_device(struct device_options *out, const struct command *command, struct trace *trace)
 {
+    return command_device_at(out, command, 0, trace);
+}
+
+enum status command_device_at(struct device_options *out, const struct command *command, uint32_t index,
+                              struct trace *trace)
+{
     int64_t threads;
     TRY(command_integer(command, "threads", 0, 1, &threads, trace));
-    *out = (struct device_options){.device = command_option(command, "device"), .threads = (uint32_t)threads};
+    *out = (struct device_options){.device = index < command->device_count ? command->devices[index] : NULL,
+                                   .threads = (uint32_t)threads};
     const char *numerics = command_option(command, "numerics");
     if (numerics)
         (void)numerics_find(&out->numerics, str_from(numerics)); /* command_parse() has checked the word */

@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <signal.h>
 
-enum { MAX_ARGUMENTS = 8, MAX_OPTIONS = 64 };
+enum { MAX_ARGUMENTS = 8, MAX_OPTIONS = 64, MAX_DEVICES = 16 };
 
 struct option_info {
     const char *command, *name, *value, *summary;
@@ -31,7 +31,9 @@ struct command {
     const struct command_info *info;
     const char *arguments[MAX_ARGUMENTS];
     uint32_t argument_count;
-    const char *values[MAX_OPTIONS]; /* one per row of option_table: NULL when not given, "" for a switch */
+    const char *values[MAX_OPTIONS];  /* one per row of option_table: NULL when not given, "" for a switch */
+    const char *devices[MAX_DEVICES]; /* every --device, in order */
+    uint32_t device_count;
     const volatile sig_atomic_t *stop;
 };
 
@@ -52,6 +54,9 @@ bool command_is_json(const struct command *command);
 /* INVALID or DEVICE when --device names what is not there: before anything runs. */
 enum status command_device(struct device_options *out, const struct command *command,
                            struct trace *trace) MUST_CHECK;
+/* The same of a command that takes several devices, of the one at `index`. */
+enum status command_device_at(struct device_options *out, const struct command *command, uint32_t index,
+                              struct trace *trace) MUST_CHECK;
 struct source_options command_source(const struct command *command);
 /* The store that --store names, or .espalier here. */
 enum status command_open_store(struct store **out, const struct command *command,

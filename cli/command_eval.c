@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/eval_task.h"
 #include "measure/evaluate.h"
+#include "pipeline/vocabularies.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -30,33 +31,51 @@ static void print_result(const struct command *command, const struct evaluation 
                e->divergence, e->divergence_error, e->agreement, e->agreement_error);
 }
 
-/* The teacher must read the same ids as the same text, as far as that can be known. */
-static enum status check_teacher(const struct command *command, const struct model_source *teacher,
-                                 const struct tokenizer *tokenizer, struct trace *trace)
+static enum status read_rule(struct vocabulary_rule *out, const struct command *command, struct trace *trace)
 {
-    struct tokenizer *own = NULL;
-    const char *name = command_option(command, "teacher");
-    if (command_option(command, "tokenizer"))
+    const char *word = command_option(command, "vocab");
+    *out = (struct vocabulary_rule){.word = VOCABULARY_SAME};
+    if (!word || strcmp(word, "same") == 0)
         return OK;
-    TRY(model_source_tokenizer(&own, teacher, NULL, trace));
-    bool differs = own && !hash128_equal(tokenizer_hash(own), tokenizer_hash(tokenizer));
-    tokenizer_close(own);
-    return differs ? status_fail(trace, INVALID, "%s and its teacher %s have different tokenizers",
-                                 command->arguments[0], name)
-                   : OK;
+    out->word = VOCABULARY_SHARED;
+    return strcmp(word, "shared") == 0
+               ? OK
+               : status_fail(trace, INVALID, "--vocab: expected same or shared, found \"%s\"", word);
 }
 
-/* Opens what --teacher names, if anything. */
-static enum status open_teacher(struct model_source *out, const struct command *command,
-                                const struct tokenizer *tokenizer, struct trace *trace)
+/* The teacher must read the same ids as the same text. Who gives a tokenizer says that it is both models'. */
+static enum status check_teacher(int64_t *shared, const struct command *command, const struct graph *graph,
+                                 const struct model_source *teacher, const struct tokenizer *tokenizer,
+                                 struct trace *trace)
+{
+    struct tokenizer *own = NULL;
+    struct vocabulary of_model, of_teacher;
+    struct vocabulary_rule rule;
+    TRY(read_rule(&rule, command, trace));
+    if (!command_option(command, "tokenizer"))
+        TRY(model_source_tokenizer(&own, teacher, NULL, trace));
+    enum status status = vocabulary_of_model(&of_model, graph, tokenizer, trace);
+    if (status == OK)
+        status = vocabulary_of_model(&of_teacher, teacher->graph, own, trace);
+    if (status == OK)
+        status = vocabularies_match(shared, &of_model, &of_teacher, &rule, trace);
+    tokenizer_close(own);
+    return status;
+}
+
+/* Opens what --teacher names, if anything; *shared: tokens that are compared, 0: all. */
+static enum status open_teacher(struct model_source *out, int64_t *shared, const struct command *command,
+                                const struct graph *graph, const struct tokenizer *tokenizer,
+                                struct trace *trace)
 {
     const char *name = command_option(command, "teacher");
     struct source_options options = command_source(command);
     *out = (struct model_source){0};
+    *shared = 0;
     if (!name)
         return OK;
     TRY(model_source_open(out, name, &options, trace));
-    return check_teacher(command, out, tokenizer, trace);
+    return check_teacher(shared, command, graph, out, tokenizer, trace);
 }
 
 static enum status evaluate(struct command *command, const struct graph *graph, struct tokenizer *tokenizer,
@@ -69,7 +88,7 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
     struct corpus_options form = {.delimiter = command_option(command, "delimiter")};
     const char *join = command_option(command, "join");
     struct evaluation result;
-    int64_t length, stride, rows, documents;
+    int64_t length, stride, rows, documents, shared = 0;
     TRY(command_integer(command, "length", 256, 2, &length, trace));
     TRY(command_integer(command, "stride", 0, 1, &stride, trace));
     TRY(command_integer(command, "rows", 8, 1, &rows, trace));
@@ -81,13 +100,14 @@ static enum status evaluate(struct command *command, const struct graph *graph, 
                            "--join: expected auto, none, eos, bos, both or newline, found \"%s\"", join);
     enum status status = corpus_open(&corpus, command_option(command, "text"), tokenizer, &form, NULL, trace);
     if (status == OK)
-        status = open_teacher(&teacher, command, tokenizer, trace);
+        status = open_teacher(&teacher, &shared, command, graph, tokenizer, trace);
     if (status == OK)
         status = device_select(&executor, &device, trace);
     struct evaluate_options options = {.length = (uint32_t)length,
                                        .stride = (uint32_t)stride,
                                        .rows = (uint32_t)rows,
                                        .teacher = teacher.graph,
+                                       .vocabulary = shared,
                                        .label = "eval",
                                        .stop = command->stop};
     if (status == OK)

@@ -2,7 +2,7 @@
 #include "cli/command.h"
 #include "search/latency.h"
 #include "search/rank.h"
-#include "search/search.h"
+#include "search/workers.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -135,23 +135,67 @@ static enum status rank_candidates(struct command *command, struct search *searc
     return status;
 }
 
-static enum status list_and_rank(struct command *command, struct search *search, struct trace *trace)
+static struct run_options options_of(const struct command *command)
 {
-    struct run_options options = {.store = command_option(command, "store"),
-                                  .numerics = command_option(command, "numerics"),
-                                  .exports = EXPORT_NOTHING,
-                                  .stop = command->stop};
-    bool ranks = rank_is_wanted(search) && !command_option(command, "list");
+    return (struct run_options){.store = command_option(command, "store"),
+                                .numerics = command_option(command, "numerics"),
+                                .exports = EXPORT_NOTHING,
+                                .stop = command->stop};
+}
+
+/* What it takes before the candidates are known; with the first device. */
+static enum status list_candidates(struct command *command, struct search *search,
+                                   struct run_options *options, bool ranks, struct trace *trace)
+{
+    struct device_options ignored;
     if (ranks || latency_is_wanted(search))
-        TRY(command_device(&options.device, command, trace));
+        TRY(command_device_at(&options->device, command, 0, trace));
+    for (uint32_t i = 1; i < command->device_count && ranks; i++)
+        TRY(command_device_at(&ignored, command, i, trace));
     if (latency_is_wanted(search))
-        TRY(latency_limit(search, &options, trace));
+        TRY(latency_limit(search, options, trace));
     for (uint32_t i = 0; i < search->candidates.items.count && command_is_json(command); i++)
         print_json(sizes_json(&search->candidates.items.items[i]));
     if (!command_is_json(command))
         print_candidates(search);
     fflush(stdout);
-    return ranks ? rank_candidates(command, search, &options, trace) : OK;
+    return OK;
+}
+
+/* Prints nothing: what it makes is in the store. Being told to stop is no mistake of a worker. */
+static enum status work(struct command *command, struct search *search, struct workers *workers,
+                        struct trace *trace)
+{
+    struct run_options options = options_of(command);
+    struct ranking ranking = {0};
+    if (!workers_wait(workers, search))
+        return OK;
+    enum status status = command_device_at(&options.device, command, workers->number, trace);
+    if (status == OK)
+        status = ranking_run(&ranking, search, &options, NULL, trace);
+    ranking_release(&ranking);
+    if (status != OK)
+        trace_add(trace, "while searching on %s", command->devices[workers->number]);
+    return status == INTERRUPTED ? OK : status;
+}
+
+static enum status list_and_rank(struct command *command, struct search *search, struct trace *trace)
+{
+    struct run_options options = options_of(command);
+    struct workers workers = {0};
+    bool ranks = rank_is_wanted(search) && !command_option(command, "list");
+    fflush(stdout); /* nothing is to be printed twice */
+    if (ranks && command->device_count > 1)
+        TRY(workers_start(&workers, command->device_count - 1, trace));
+    if (workers.number > 0)
+        return work(command, search, &workers, trace);
+    enum status status = list_candidates(command, search, &options, ranks, trace);
+    if (status == OK && ranks) {
+        workers_begin(&workers, search);
+        status = rank_candidates(command, search, &options, trace);
+    }
+    workers_finish(&workers, status, command->devices);
+    return status;
 }
 
 enum status command_search(struct command *command, struct trace *trace)

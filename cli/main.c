@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define VERSION "0.1.0"
 
@@ -14,9 +15,13 @@ static volatile sig_atomic_t stop_requested;
 /* The first signal asks for an orderly end with a checkpoint, the second ends at once. */
 static void on_signal(int number)
 {
+    static const char text[] =
+        "stopping: what is running comes to where it can go on from; once more ends at once\n";
     if (stop_requested)
         _exit(128 + number);
     stop_requested = 1;
+    if (!log_is_quiet())
+        (void)!write(STDERR_FILENO, text, sizeof text - 1);
 }
 
 static void catch_signals(void)

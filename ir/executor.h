@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "ir/graph.h"
+#include <signal.h>
 #include <stdint.h>
 
 struct executor;
@@ -37,6 +38,11 @@ struct program_spec {
     uint32_t binding_count;
 };
 
+static inline bool executor_is_stopped(const volatile sig_atomic_t *stop)
+{
+    return stop && *stop;
+}
+
 struct executor_interface {
     const char *kind; /* "cpu", "vulkan" */
     /* Zeroed room for `count` elements. */
@@ -56,7 +62,7 @@ struct executor_interface {
     enum status (*compile)(struct program **out, struct executor *executor, const struct program_spec *spec,
                            struct trace *trace);
     /* DEVICE when the device is lost; INVALID naming the op when a result is not finite (where checking is
-     * on). */
+     * on); INTERRUPTED as executor->stop says. */
     enum status (*run)(struct executor *executor, struct program *program, struct trace *trace);
     void (*program_destroy)(struct executor *executor, struct program *program);
     struct executor_counters (*counters)(const struct executor *executor);
@@ -71,6 +77,9 @@ struct executor {
     /* NULL, or told of every node that is run (ir/profile.h). Set before programs are compiled, by who owns
      * both. */
     struct profile *profile;
+    /* NULL, or ends a run soon after it is nonzero, which is then INTERRUPTED and leaves what it writes
+     * undefined. Set around the runs of those to whom that is no loss. */
+    const volatile sig_atomic_t *stop;
 };
 
 enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,

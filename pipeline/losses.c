@@ -83,7 +83,7 @@ enum status losses_read(struct losses *out, struct arena *arena, const struct se
     read_objectives(out, settings, teacher);
     if (!teacher)
         return OK;
-    TRY(vocabularies_match(&out->vocabulary, settings, student, teacher, trace));
+    TRY(vocabularies_match_stage(&out->vocabulary, settings, student, teacher, trace));
     if (!settings_has(settings, "loss.states.at"))
         return OK;
     return read_states(out, arena, settings, student, teacher->model, trace);

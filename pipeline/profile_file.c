@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "data/utf8.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,14 +55,10 @@ static void name_lane(struct profile_file *f, enum profile_lane lane, const char
 /* JSON is UTF-8; names in a model may be any bytes. */
 static json_t *text_of(const char *text)
 {
-    json_t *json = json_string(text);
-    if (json)
-        return json;
-    struct builder plain = {0};
-    for (const char *c = text; *c; c++)
-        builder_printf(&plain, "%c", (unsigned char)*c < 0x80 ? *c : '?');
-    json = json_string(builder_text(&plain));
-    builder_release(&plain);
+    struct builder valid = {0};
+    utf8_add_valid(&valid, str_from(text));
+    json_t *json = json_string(builder_text(&valid));
+    builder_release(&valid);
     return json;
 }
 

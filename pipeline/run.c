@@ -3,6 +3,7 @@
  * depends on it, no more. */
 #include "pipeline/run.h"
 #include "base/log.h"
+#include "pipeline/forecast.h"
 #include "pipeline/key.h"
 #include "pipeline/stage.h"
 #include <stdlib.h>
@@ -193,14 +194,27 @@ static enum status plan(struct run *run, uint32_t number, const char *why)
     return OK;
 }
 
+/* Once, before the first stage that is not cached. */
+static enum status look_ahead(struct run *run, struct trace *trace)
+{
+    if (run->outlook != OUTLOOK_WANTED)
+        return OK;
+    run->outlook = OUTLOOK_BAD;
+    TRY(forecast_check(run, run->goal, trace));
+    run->outlook = OUTLOOK_GOOD;
+    return OK;
+}
+
 /* An export that is cached must still be there as it was written; else it is written again. */
 static enum status run_stage(struct run *run, uint32_t number, struct trace *trace)
 {
     const struct stage_entry *entry = &run->pipeline.stages.items[number];
     uint32_t waiting = key_unknown_input(run, number);
-    if (waiting != STAGE_NONE)
+    if (waiting != STAGE_NONE) {
+        TRY(look_ahead(run, trace));
         return plan(run, number,
                     arena_printf(&run->arena, "after %s", run->pipeline.stages.items[waiting].name));
+    }
     TRY(key_make(&run->keys[number], run, number, trace));
     struct trace missing = {0};
     struct store_result found = {0};
@@ -213,6 +227,7 @@ static enum status run_stage(struct run *run, uint32_t number, struct trace *tra
     }
     if (status != OK && status != NOT_FOUND)
         return status_fail(trace, status, "%s", missing.text);
+    TRY(look_ahead(run, trace));
     if (run->options.mode == RUN_DRY)
         return plan(run, number, status == OK ? "its files are not there" : "no result for its key");
     return execute(run, number, status == OK ? REDO_ALWAYS : REDO_NEVER, trace);
@@ -237,19 +252,22 @@ enum status run_one_stage(struct run *run, uint32_t number, struct trace *trace)
     const struct stage_entry *entry = &run->pipeline.stages.items[number];
     if (run->options.stop && *run->options.stop)
         return status_fail(trace, INTERRUPTED, "interrupted before stage \"%s\"", entry->name);
-    TRY_WITH(trace, run_stage(run, number, trace), "while running stage \"%s\" (%s:%u)", entry->name,
-             run->pipeline.path, entry->line);
+    enum status status = run_stage(run, number, trace);
+    if (status != OK) {
+        trace_add(trace, "%s running stage \"%s\" (%s:%u)", run->outlook == OUTLOOK_BAD ? "before" : "while",
+                  entry->name, run->pipeline.path, entry->line);
+        return status;
+    }
     bool looks = run->options.mode == RUN_DRY; /* moves no root, and needs no permission to write */
     return run->done[number] && !looks ? mark_root(run, number, trace) : OK;
 }
 
 enum status run_stages(struct run *run, struct trace *trace)
 {
-    for (uint32_t i = 0; i < run->pipeline.stages.count; i++) {
+    run->goal = run->options.until ? pipeline_find_stage(&run->pipeline, run->options.until)
+                                   : run->pipeline.stages.count - 1;
+    run->outlook = OUTLOOK_WANTED;
+    for (uint32_t i = 0; i <= run->goal; i++)
         TRY(run_one_stage(run, i, trace));
-        const struct stage_entry *entry = &run->pipeline.stages.items[i];
-        if (run->options.until && strcmp(entry->name, run->options.until) == 0)
-            break;
-    }
     return OK;
 }

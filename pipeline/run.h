@@ -64,6 +64,9 @@ struct run {
     struct hash128 *keys;
     enum stage_status *statuses;
     bool *done;
+    uint32_t goal; /* of run_stages(): the last stage that is to run */
+    /* Whether forecast_check() is yet to look at them; what it found. */
+    enum { OUTLOOK_UNASKED, OUTLOOK_WANTED, OUTLOOK_GOOD, OUTLOOK_BAD } outlook;
 };
 
 /* Reads the file and opens the store. */

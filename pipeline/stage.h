@@ -61,6 +61,10 @@ enum status stage_add_text(struct stage_run *stage, const char *name, const char
 enum status stage_add_json(struct stage_run *stage, const char *name, const char *kind, json_t *json,
                            struct trace *trace) MUST_CHECK;
 
+/* The graph of init's settings `arch`, whose weights have no content yet. */
+enum status stage_init_shape(struct graph **out, const struct settings *settings,
+                             struct trace *trace) MUST_CHECK;
+
 /* A cached export: do its files still have the bytes that were written? */
 bool stage_export_is_there(const struct run *run, uint32_t number, const struct store_result *result);
 

@@ -52,7 +52,7 @@ static enum status measure(struct stage_run *stage, const struct model *model, c
     if (teacher) {
         options.teacher = teacher->graph;
         struct teacher_source asked = {.model = teacher};
-        TRY(vocabularies_match(&options.vocabulary, s, model, &asked, trace));
+        TRY(vocabularies_match_stage(&options.vocabulary, s, model, &asked, trace));
     }
     TRY(stage_executor(&executor, stage, trace));
     struct evaluation result;

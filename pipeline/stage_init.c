@@ -16,10 +16,9 @@ static enum status open_tokenizer(struct str *text, struct tokenizer **out, stru
     return OK;
 }
 
-static enum status build_arch(struct graph **out, struct stage_run *stage, const struct tokenizer *tokenizer,
+static enum status build_arch(struct graph **out, const struct settings *s, const struct tokenizer *tokenizer,
                               struct trace *trace)
 {
-    const struct settings *s = &stage->entry->settings;
     struct arch arch = {.layers = settings_integer(s, "arch.layers"),
                         .hidden = settings_integer(s, "arch.hidden"),
                         .heads = settings_integer(s, "arch.heads"),
@@ -37,17 +36,28 @@ static enum status build_arch(struct graph **out, struct stage_run *stage, const
     return arch_build(out, &arch, trace);
 }
 
-/* A number with some zeros too many is told before memory is asked for. */
+enum status stage_init_shape(struct graph **out, const struct settings *settings, struct trace *trace)
+{
+    struct tokenizer *tokenizer = NULL;
+    TRY(tokenizer_open(&tokenizer, settings_text(settings, "tokenizer"), trace));
+    enum status status = build_arch(out, settings, tokenizer, trace);
+    tokenizer_close(tokenizer);
+    return status;
+}
+
+/* A number with some zeros too many is told before memory is asked for, where the system says how much there
+ * is. */
 static enum status check_size(const struct stage_run *stage, const struct graph *graph, struct trace *trace)
 {
-    double bytes = 0, memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    double bytes = 0, memory = (double)pages * (double)page;
     for (uint32_t i = 0; i < graph->tensors.count; i++)
         bytes += 4 * (double)tensor_view_count(&graph->tensors.items[i].view);
-    if (bytes <= memory)
+    if (pages <= 0 || page <= 0 || bytes <= memory)
         return OK;
-    return settings_fail(&stage->entry->settings, "arch.hidden", trace,
-                         "the weights would take %.4g GB, this machine has %.4g GB of memory", 1e-9 * bytes,
-                         1e-9 * memory);
+    return settings_fail(&stage->entry->settings, stage->entry->like != STAGE_NONE ? "like" : "arch.hidden",
+                         trace, "the weights would take %.4g GB, this machine has %.4g GB of memory",
+                         1e-9 * bytes, 1e-9 * memory);
 }
 
 static enum status fill_and_store(struct stage_run *stage, struct graph *graph, struct str tokenizer,
@@ -57,6 +67,7 @@ static enum status fill_and_store(struct stage_run *stage, struct graph *graph, 
     struct init_options options = {.seed = (uint64_t)settings_integer(s, "seed"),
                                    .deviation = (float)settings_real(s, "std")};
     struct init_plan plan;
+    TRY(check_size(stage, graph, trace));
     TRY(init_plan_make(&plan, &stage->arena, graph, &options, trace));
     init_fill(&plan, graph);
     for (uint32_t i = 0; i < graph->tensors.count; i++)
@@ -85,9 +96,7 @@ enum status stage_init(struct stage_run *stage, struct trace *trace)
     struct str text;
     enum status status = open_tokenizer(&text, &tokenizer, stage, trace);
     if (status == OK)
-        status = build_arch(&graph, stage, tokenizer, trace);
-    if (status == OK)
-        status = check_size(stage, graph, trace);
+        status = build_arch(&graph, &stage->entry->settings, tokenizer, trace);
     if (status == OK)
         status = fill_and_store(stage, graph, text, trace);
     graph_destroy(graph);

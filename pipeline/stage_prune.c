@@ -2,18 +2,12 @@
  * which some text could not be encoded (special tokens, single bytes, the unknown token) are kept before all
  * others. */
 #include "base/log.h"
-#include "passes/prune.h"
+#include "pipeline/prune_request.h"
 #include "pipeline/prune_scores.h"
 #include "pipeline/rewrite.h"
 #include "pipeline/run.h"
 #include <stdlib.h>
 #include <string.h>
-
-static struct prune_sizes sizes_of(const struct settings *s, const char *key)
-{
-    const struct setting *setting = settings_get(s, key);
-    return (struct prune_sizes){setting->list, setting->list_count};
-}
 
 static bool is_indispensable(const struct tokenizer *tokenizer, int32_t id)
 {
@@ -46,12 +40,6 @@ static enum status choose_tokens(uint32_t *out, uint32_t count, struct stage_run
     return OK;
 }
 
-static int64_t align_of(const struct settings *s, const char *key)
-{
-    int64_t align = settings_integer(s, key);
-    return align == 0 ? ALIGN_USUAL : align;
-}
-
 static void tell_notes(struct stage_run *stage, const struct pass_context *context)
 {
     json_t *notes = json_array();
@@ -67,34 +55,7 @@ static enum status make_request(struct prune_request *request, struct stage_run 
                                 const struct model *model, const struct scores *scores, struct trace *trace)
 {
     const struct settings *s = &stage->entry->settings;
-    *request = (struct prune_request){.hidden = settings_integer(s, "hidden"),
-                                      .ffn = sizes_of(s, "ffn"),
-                                      .heads = sizes_of(s, "heads"),
-                                      .kv_heads = sizes_of(s, "kv_heads"),
-                                      .layers = settings_integer(s, "layers"),
-                                      .rounds = (uint32_t)settings_integer(s, "rounds_left"),
-                                      .drop_run = strcmp(settings_text(s, "drop"), "run") == 0};
-    if (strcmp(settings_text(s, "rank_heads"), "global") == 0)
-        request->ranking = HEADS_GLOBAL;
-    request->align = (struct prune_align){.hidden = align_of(s, "align.hidden"),
-                                          .ffn = align_of(s, "align.ffn"),
-                                          .heads = settings_integer(s, "align.heads"),
-                                          .kv_heads = settings_integer(s, "align.kv_heads"),
-                                          .vocab = align_of(s, "align.vocab")};
-    const char *residual = settings_text(s, "residual");
-    request->amend.rule = strcmp(residual, "paper") == 0  ? RESIDUAL_PAPER
-                          : strcmp(residual, "laco") == 0 ? RESIDUAL_LACO
-                                                          : RESIDUAL_NONE;
-    if (strcmp(settings_text(s, "residual_pairs"), "global") == 0)
-        request->amend.pairs = PAIRS_GLOBAL;
-    request->amend.compensate = strcmp(settings_text(s, "compensate"), "flap") == 0;
-    request->amend.rescale = settings_integer(s, "rescale_norms") != 0;
-    const struct setting *keep = settings_get(s, "keep_layers");
-    uint32_t *layers = ARENA_ARRAY(&stage->arena, uint32_t, keep->list_count + 1);
-    for (uint32_t i = 0; i < keep->list_count; i++)
-        layers[i] = (uint32_t)keep->list[i];
-    request->keep_layers = keep->list_count ? layers : NULL;
-    request->keep_layer_count = keep->list_count;
+    *request = prune_request_read(&stage->arena, s);
     uint32_t vocab = (uint32_t)settings_integer(s, "vocab");
     if (vocab == 0)
         return OK;

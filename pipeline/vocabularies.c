@@ -3,43 +3,34 @@
 #include "pipeline/vocabularies.h"
 #include "train/signals.h"
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-static enum status head_size(int64_t *out, struct arena *arena, const struct model *model,
-                             struct trace *trace)
+enum status vocabulary_of_model(struct vocabulary *out, const struct graph *graph,
+                                const struct tokenizer *tokenizer, struct trace *trace)
 {
+    struct arena arena = {0};
     struct signals signals;
-    TRY(signals_find(&signals, arena, model->graph, trace));
-    *out = dims_size(&model->graph->dims, graph_value(model->graph, signals.head)->axes[0]);
-    return OK;
-}
-
-/* What the logits of one side are of. */
-struct vocabulary {
-    int64_t size;
-    bool has_tokenizer;
-    struct hash128 tokenizer;
-    uint32_t tokens;
-};
-
-static enum status vocabulary_of(struct vocabulary *out, struct arena *arena, const struct model *model,
-                                 struct trace *trace)
-{
-    *out = (struct vocabulary){.has_tokenizer = model->tokenizer != NULL};
-    if (model->tokenizer) {
-        out->tokenizer = tokenizer_hash(model->tokenizer);
-        out->tokens = tokenizer_vocabulary(model->tokenizer);
+    *out = (struct vocabulary){.has_tokenizer = tokenizer != NULL};
+    if (tokenizer) {
+        out->tokenizer = tokenizer_hash(tokenizer);
+        out->tokens = tokenizer_vocabulary(tokenizer);
     }
-    return head_size(&out->size, arena, model, trace);
+    enum status status = signals_find(&signals, &arena, graph, trace);
+    if (status == OK)
+        out->size = dims_size(&graph->dims, graph_value(graph, signals.head)->axes[0]);
+    arena_release(&arena);
+    return status;
 }
 
-static enum status teachers_vocabulary(struct vocabulary *out, struct arena *arena,
-                                       const struct teacher_source *teacher, struct trace *trace)
+static enum status vocabulary_of_teacher(struct vocabulary *out, const struct teacher_source *teacher,
+                                         struct trace *trace)
 {
     const struct targets_info *kept = teacher->kept;
     if (!kept)
-        return vocabulary_of(out, arena, teacher->model, trace);
-    *out = (struct vocabulary){kept->form.vocabulary, true, kept->tokenizer, kept->tokens};
+        return vocabulary_of_model(out, teacher->model->graph, teacher->model->tokenizer, trace);
+    *out = (struct vocabulary){kept->form.vocabulary, true, true, kept->tokenizer, kept->tokens};
     return OK;
 }
 
@@ -59,41 +50,55 @@ static enum status check_tokenizers(const struct vocabulary *student, const stru
                        of_student, student->tokens, of_teacher, teacher->tokens);
 }
 
-static enum status match(int64_t *out, struct arena *arena, const struct settings *s,
-                         const struct model *model, const struct teacher_source *teacher, struct trace *trace)
+/* Names the place where the rule was given, or could be. */
+static PRINTF_LIKE(4, 5) enum status
+    fail(const struct vocabulary_rule *rule, const char *key, struct trace *trace, const char *format, ...)
 {
-    struct vocabulary of_student, of_teacher;
-    TRY(vocabulary_of(&of_student, arena, model, trace));
-    TRY(teachers_vocabulary(&of_teacher, arena, teacher, trace));
-    TRY(check_tokenizers(&of_student, &of_teacher, trace));
-    if (of_student.size == of_teacher.size)
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return rule->settings ? settings_fail(rule->settings, key, trace, "%s", message)
+                          : status_fail(trace, INVALID, "--%s: %s", key, message);
+}
+
+enum status vocabularies_match(int64_t *out, const struct vocabulary *student,
+                               const struct vocabulary *teacher, const struct vocabulary_rule *rule,
+                               struct trace *trace)
+{
+    *out = 0;
+    TRY(check_tokenizers(student, teacher, trace));
+    if (student->size == teacher->size)
         return OK;
-    int64_t shared = of_student.size < of_teacher.size ? of_student.size : of_teacher.size;
-    if (teacher->kept && shared < of_teacher.size)
-        return settings_fail(s, "teacher", trace,
-                             "the teacher was asked about %" PRId64 " tokens, the student has %" PRId64
-                             ": if those mean the same, give the teach stage vocab: %" PRId64,
-                             of_teacher.size, of_student.size, shared);
-    if (strcmp(settings_text(s, "vocab"), "shared") != 0)
-        return settings_fail(s, "vocab", trace,
-                             "the student's logits are of %" PRId64 " tokens, the teacher's of %" PRId64
-                             "; if the first %" PRId64
-                             " mean the same and the others are padding, say vocab: shared",
-                             of_student.size, of_teacher.size, shared);
+    int64_t shared = student->size < teacher->size ? student->size : teacher->size;
+    if (teacher->is_kept && shared < teacher->size)
+        return fail(rule, "teacher", trace,
+                    "the teacher was asked about %" PRId64 " tokens, the student has %" PRId64
+                    ": if those mean the same, give the teach stage vocab: %" PRId64,
+                    teacher->size, student->size, shared);
+    if (rule->word == VOCABULARY_SAME)
+        return fail(rule, "vocab", trace,
+                    "the student's logits are of %" PRId64 " tokens, the teacher's of %" PRId64
+                    "; if the first %" PRId64 " mean the same and the others are padding, say %s",
+                    student->size, teacher->size, shared,
+                    rule->settings ? "vocab: shared" : "--vocab shared");
+    if (student->has_tokenizer && student->tokens > shared)
+        return fail(rule, "vocab", trace, "the models share %" PRId64 " tokens, the tokenizer has %" PRIu32,
+                    shared, student->tokens);
     *out = shared;
-    if (of_student.has_tokenizer && of_student.tokens > shared)
-        return settings_fail(s, "vocab", trace,
-                             "the models share %" PRId64 " tokens, the tokenizer has %" PRIu32, shared,
-                             of_student.tokens);
     return OK;
 }
 
-enum status vocabularies_match(int64_t *out, const struct settings *settings, const struct model *student,
-                               const struct teacher_source *teacher, struct trace *trace)
+enum status vocabularies_match_stage(int64_t *out, const struct settings *settings,
+                                     const struct model *student, const struct teacher_source *teacher,
+                                     struct trace *trace)
 {
-    struct arena arena = {0};
-    *out = 0;
-    enum status status = match(out, &arena, settings, student, teacher, trace);
-    arena_release(&arena);
-    return status;
+    struct vocabulary of_student, of_teacher;
+    struct vocabulary_rule rule = {VOCABULARY_SAME, settings};
+    if (strcmp(settings_text(settings, "vocab"), "shared") == 0)
+        rule.word = VOCABULARY_SHARED;
+    TRY(vocabulary_of_model(&of_student, student->graph, student->tokenizer, trace));
+    TRY(vocabulary_of_teacher(&of_teacher, teacher, trace));
+    return vocabularies_match(out, &of_student, &of_teacher, &rule, trace);
 }

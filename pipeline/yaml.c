@@ -1,5 +1,6 @@
 /* libyaml's document, copied into a tree on our arena. */
 #include "pipeline/yaml.h"
+#include "data/utf8.h"
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
@@ -29,9 +30,9 @@ enum status yaml_fail(struct trace *trace, const char *name, const struct yaml_v
 /* No more than the beginning: somebody may have given a book. */
 static void describe_text(const struct yaml_value *v, struct builder *out)
 {
-    size_t shown = v->text.length > MOST_SHOWN ? MOST_SHOWN : v->text.length;
-    while (shown < v->text.length && shown > 0 && ((unsigned char)v->text.data[shown] & 0xc0) == 0x80)
-        shown--; /* between characters */
+    size_t shown = v->text.length;
+    if (shown > MOST_SHOWN) /* libyaml's texts are UTF-8: what ends between characters */
+        shown = utf8_step_back(v->text.data, MOST_SHOWN + 1);
     builder_add_text(out, v->quoted ? "the quoted text \"" : "\"");
     for (size_t i = 0; i < shown; i++) {
         unsigned char c = (unsigned char)v->text.data[i];
@@ -134,11 +135,20 @@ static enum status copy(struct reader *r, int number, uint32_t depth, struct yam
     return OK;
 }
 
+/* Is that character a tab? libyaml counts characters, without the mark that a file may begin with. */
+static bool is_tab(struct str text, size_t character)
+{
+    size_t at = str_starts_with(text, "\xef\xbb\xbf") ? 3 : 0, end = utf8_find_invalid(text);
+    uint32_t skipped;
+    for (; at < end && character > 0; character--)
+        at += utf8_read((struct str){text.data + at, end - at}, &skipped);
+    return at < end && text.data[at] == '\t';
+}
+
 /* What libyaml says of the place; of a tab it says no more than that it cannot be there. */
 static const char *problem_of(const struct reader *r, const yaml_parser_t *parser)
 {
-    size_t at = parser->problem_mark.index;
-    if (at < r->text.length && r->text.data[at] == '\t')
+    if (is_tab(r->text, parser->problem_mark.index))
         return "expected blanks, found a tab";
     return parser->problem ? parser->problem : "not YAML";
 }

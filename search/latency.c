@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "ir/text.h"
 #include "measure/latency.h"
-#include "passes/classes.h"
 #include "passes/prune.h"
+#include "pipeline/forecast.h"
 #include "pipeline/source.h"
 #include "store/stage_lock.h"
 #include <inttypes.h>
@@ -28,25 +28,6 @@ struct timer {
     struct progress progress;
 };
 
-static void add_zeros(struct timer *t, const char *name, int64_t count)
-{
-    scores_add(&t->scores, &t->arena, name, ARENA_ARRAY(&t->arena, float, (size_t)count + 1),
-               (uint32_t)count);
-}
-
-static enum status make_scores(struct timer *t, struct trace *trace)
-{
-    struct classes classes;
-    TRY(classes_find(&classes, &t->arena, t->model.graph, trace));
-    add_zeros(t, "hidden", classes.shape.hidden);
-    add_zeros(t, "layers", classes.shape.layers);
-    for (uint32_t l = 0; l < classes.shape.layers; l++) {
-        add_zeros(t, arena_printf(&t->arena, "layers.%" PRIu32 ".heads", l), classes.shape.heads[l]);
-        add_zeros(t, arena_printf(&t->arena, "layers.%" PRIu32 ".ffn", l), classes.shape.ffn[l]);
-    }
-    return OK;
-}
-
 static struct hash128 hash_structure(const struct graph *graph)
 {
     struct graph *copy = graph_canonicalise(graph);
@@ -66,7 +47,7 @@ static enum status open_timer(struct timer *t, struct trace *trace)
                                          .stop = t->options->stop};
     TRY(model_import_input(&t->model, search_base_input(t->search), trace));
     t->structure = hash_structure(t->model.graph);
-    TRY(make_scores(t, trace));
+    TRY(forecast_scores(&t->scores, &t->arena, t->model.graph, NULL, 0, trace));
     TRY(run_open_store(&t->store, t->search->pipeline.path, t->options, trace));
     t->device = t->options->device;
     t->device.numerics = t->search->pipeline.numerics;

@@ -8,8 +8,6 @@
 #include "shaders/include/panel.glsl"
 
 layout(local_size_x = 8) in;
-/* Below every score: where a maximum starts. */
-#define LOWEST gm_float(0xff7fffffu)
 layout(std430, binding = 0) buffer Panel { vec4 panel[]; };
 WRITES(1, float, stats);
 READS(2, float, slopes);

@@ -66,19 +66,42 @@ static enum status check_states(const struct step_route *route, struct trace *tr
     return OK;
 }
 
-/* Losses are added up by place, over all routes. */
+/* What was kept of a teacher is compared by the same divergence as its logits. */
+static bool is_same_objective(const struct objective *a, const struct objective *b)
+{
+    enum objective_kind kind = a->kind == OBJECTIVE_kept_kl ? OBJECTIVE_forward_kl : a->kind;
+    enum objective_kind other = b->kind == OBJECTIVE_kept_kl ? OBJECTIVE_forward_kl : b->kind;
+    float temperature = a->temperature == 0 ? 1 : a->temperature;
+    bool has_same_top = a->kind != b->kind || a->top == b->top;
+    return kind == other && has_same_top && a->weight == b->weight &&
+           temperature == (b->temperature == 0 ? 1 : b->temperature);
+}
+
+static bool are_same_states(const struct state_losses *a, const struct state_losses *b)
+{
+    bool is_same = a->count == b->count && a->scale == b->scale && a->distance == b->distance &&
+                   a->relation_heads == b->relation_heads;
+    for (uint32_t i = 0; i < a->count && is_same; i++)
+        is_same = a->pairs[i].kind == b->pairs[i].kind && a->pairs[i].student == b->pairs[i].student &&
+                  a->pairs[i].weight == b->pairs[i].weight;
+    return is_same;
+}
+
+/* Losses are added up by place over all routes, and weighed and named as those of the first: only whom the
+ * student learns from may differ. So routes with one teacher also agree on whether they need its matrix. */
 static enum status check_alike(const struct step_route *route, const struct step_route *first,
                                struct trace *trace)
 {
-    const struct state_losses *states = &route->states, *other = &first->states;
-    if (route->objective_count != first->objective_count)
-        return status_fail(trace, INVALID, "expected as many objectives in every route");
-    bool is_alike = states->count == other->count && states->scale == other->scale;
-    for (uint32_t i = 0; i < states->count && is_alike; i++)
-        is_alike = states->pairs[i].weight == other->pairs[i].weight;
-    return is_alike ? OK
-                    : status_fail(trace, INVALID,
-                                  "expected as many losses of states in every route, of the same weights");
+    bool is_same = route->objective_count == first->objective_count;
+    for (uint32_t i = 0; i < route->objective_count && is_same; i++)
+        is_same = is_same_objective(&route->objectives[i], &first->objectives[i]);
+    if (!is_same)
+        return status_fail(trace, INVALID, "expected the same objectives in every route");
+    return are_same_states(&route->states, &first->states)
+               ? OK
+               : status_fail(trace, INVALID,
+                             "expected the same losses of states in every route, but for the teacher's "
+                             "layers");
 }
 
 static uint32_t routes_of(const struct step_spec *spec)

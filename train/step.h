@@ -76,10 +76,10 @@ struct step_route {
     const struct graph *const *teachers;
     uint32_t teacher_count;
     const struct objective *objectives;
-    uint32_t objective_count; /* the same for all routes: losses are added up by place */
+    uint32_t objective_count; /* the same for all routes, or kept_kl for forward_kl: losses add up by place */
     uint32_t kept;            /* log-probabilities a token that a teacher gave beforehand; 0: none */
     int64_t vocabulary;       /* tokens whose logits are compared, the first; 0: all, and all have as many */
-    struct state_losses states; /* beside the objectives; as many for all routes, of the same weights */
+    struct state_losses states; /* beside the objectives; the same for all routes but for teachers' layers */
 };
 
 struct step_spec {

@@ -168,7 +168,8 @@ static enum status write_kept(struct trainer *t, uint32_t route, uint32_t micro,
                                  trace);
 }
 
-static enum status run_micro(struct trainer *t, uint32_t micro, double *weight, struct trace *trace)
+static enum status run_micro(struct trainer *t, uint32_t micro, const volatile sig_atomic_t *interrupted,
+                             double *weight, struct trace *trace)
 {
     struct batch *batch = &t->batch;
     int64_t tokens = (int64_t)batch->rows * batch->length;
@@ -182,9 +183,12 @@ static enum status run_micro(struct trainer *t, uint32_t micro, double *weight, 
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_WEIGHTS][0], 0, tokens, batch->weights, trace));
     TRY_WITH(trace, write_kept(t, route, micro, trace),
              "while reading what a teacher said of micro-batch %" PRIu32, micro);
-    TRY_WITH(trace, executor_run(t->executor, t->routes[route], trace), "while running micro-batch %" PRIu32,
-             micro);
-    return OK;
+    t->executor->stop = interrupted; /* sums alone are lost: see run_step() */
+    enum status status = executor_run(t->executor, t->routes[route], trace);
+    t->executor->stop = NULL;
+    if (status != OK)
+        trace_add(trace, "while running micro-batch %" PRIu32, micro);
+    return status;
 }
 
 static bool is_interrupted(const struct trainer_hooks *hooks)
@@ -203,7 +207,7 @@ static enum status run_micros(struct trainer *t, const struct trainer_hooks *hoo
         for (uint32_t i = 0; i < share; i++) {
             if (is_interrupted(hooks))
                 return status_fail(trace, INTERRUPTED, "interrupted");
-            TRY(run_micro(t, lane * share + i, &sum, trace));
+            TRY(run_micro(t, lane * share + i, hooks->interrupted, &sum, trace));
         }
         if (t->fold)
             TRY_WITH(trace, executor_run(t->executor, t->fold, trace), "while folding lane %" PRIu32, lane);

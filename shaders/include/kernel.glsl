@@ -19,6 +19,9 @@
 /* Products are summed in blocks of this many terms. */
 #define BLOCK 512u
 
+/* Below every score: where a maximum starts. */
+#define LOWEST gm_float(0xff7fffffu)
+
 vec4 flush_quad(vec4 x)
 {
     return vec4(gm_flush(x.x), gm_flush(x.y), gm_flush(x.z), gm_flush(x.w));

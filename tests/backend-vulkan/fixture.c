@@ -44,13 +44,24 @@ bool fixture_has_validation(void)
     return access("/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json", R_OK) == 0;
 }
 
+/* Instrumented kernels tell every access outside of what is bound. Drivers are slow to compile them, so all
+ * of them are only when asked for; and the layer wants 64-bit integers, which SwiftShader has not. */
+static enum vulkan_validation choose_validation(enum fixture_driver driver, enum vulkan_validation asked)
+{
+    if (!fixture_has_validation())
+        return VULKAN_NOT_VALIDATED;
+    if (asked != VULKAN_NOT_VALIDATED)
+        return asked;
+    bool is_instrumented = driver == FIXTURE_LAVAPIPE && getenv("INSTRUMENT_ALL");
+    return is_instrumented ? VULKAN_VALIDATED_ON_DEVICE : VULKAN_VALIDATED;
+}
+
 struct executor *fixture_open(enum fixture_driver driver, struct vulkan_options options)
 {
     struct trace trace = {0};
     struct executor *executor = NULL;
     fixture_choose_driver(driver);
-    if (fixture_has_validation() && options.validation == VULKAN_NOT_VALIDATED)
-        options.validation = VULKAN_VALIDATED;
+    options.validation = choose_validation(driver, options.validation);
     options.guard_words = 16;
     assert_ok(vulkan_executor_create(&executor, &options, &trace), &trace);
     return executor;

@@ -19,7 +19,31 @@ static struct graph *teacher_of(const struct objective *objective)
     return model_build(arch, 500);
 }
 
-/* Trains on the executor; all states one after the other. */
+/* Raises the flag once, in the middle of a step that has been begun: the device drops it. */
+struct interruption {
+    struct model_data *data;
+    int times;
+    volatile sig_atomic_t raised;
+};
+
+static void fill_and_raise(void *payload, uint64_t step, uint32_t micro, struct batch *out)
+{
+    struct interruption *i = payload;
+    if (step == 4 && micro == 1 && i->times++ == 0)
+        i->raised = 1;
+    model_fill(i->data, step, micro, out);
+}
+
+static void run_interrupted(struct trainer *trainer, struct interruption *interruption)
+{
+    struct trace trace = {0};
+    struct trainer_hooks hooks = {.interrupted = &interruption->raised};
+    assert_fails(trainer_run(trainer, &hooks, &trace), INTERRUPTED, &trace, "interrupted after 4");
+    interruption->raised = 0;
+    assert_ok(trainer_run(trainer, &hooks, &trace), &trace);
+}
+
+/* Trains on the executor, a device with an interruption; all states one after the other. */
 static float *train(struct executor *executor, const struct objective *objective, size_t *count)
 {
     struct trace trace = {0};
@@ -47,8 +71,15 @@ static float *train(struct executor *executor, const struct objective *objective
         spec.step.routes[0].teacher_count = 1;
     }
     spec.step.routes[0].kept = objective->kind == OBJECTIVE_kept_kl ? 9 : 0;
+    struct interruption interruption = {.data = &data};
+    bool is_device = strcmp(executor->interface->kind, "vulkan") == 0;
+    if (is_device && objective->kind != OBJECTIVE_kept_kl) /* whose source gives more */
+        spec.source = (struct trainer_source){.fill = fill_and_raise, .payload = &interruption};
     assert_ok(trainer_create(&trainer, &spec, &trace), &trace);
-    assert_ok(trainer_run(trainer, &(struct trainer_hooks){0}, &trace), &trace);
+    if (spec.source.payload == &interruption)
+        run_interrupted(trainer, &interruption);
+    else
+        assert_ok(trainer_run(trainer, &(struct trainer_hooks){0}, &trace), &trace);
     *count = 0;
     for (uint32_t i = 0; i < trainer_state_count(trainer); i++)
         *count += (size_t)trainer_state(trainer, i).count;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "tests/support/test.h"
 #include <limits.h>
+#include <stdlib.h>
 
 int fixture_set_up(void **state)
 {
@@ -58,6 +59,18 @@ json_t *fixture_run(const struct fixture *f, const char *options)
     json_t *lines = json_lines(&o.out);
     outcome_release(&o);
     return lines;
+}
+
+void fixture_write_search(const struct fixture *f, const char *rank, const char *stages)
+{
+    char text[16384], model[PATH_MAX];
+    assert_non_null(realpath("golden/tiny/model.onnx", model));
+    snprintf(text, sizeof text,
+             "espalier: 1\nname: toy\nseed: 3\ninputs:\n  teacher: {model: %s, tokenizer: bytes}\n"
+             "  text: {text: %s}\nsearch:\n  base: {model: teacher}\n"
+             "  grid: {layers: [2, 3], ffn: [24, 32, 40]}\n%sstages:\n%s",
+             model, f->text, rank, stages);
+    fixture_write_file(f, "p.yaml", text);
 }
 
 json_t *fixture_search(const struct fixture *f, const char *store)

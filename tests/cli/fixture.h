@@ -21,6 +21,15 @@ void fixture_write_file(const struct fixture *f, const char *name, const char *t
 /* Runs `run --json` with more options on the fixture's pipeline and store; it must succeed. Release. */
 json_t *fixture_run(const struct fixture *f, const char *options);
 
+/* Six shapes of golden/tiny's model; `rank` is more of the part `search`. */
+void fixture_write_search(const struct fixture *f, const char *rank, const char *stages);
+#define FIXTURE_SEARCH_STAGES                                                                 \
+    "  - import: {model: teacher}\n"                                                          \
+    "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"                             \
+    "  - prune\n"                                                                             \
+    "  - distill: {teacher: import, data: text, steps: 12, batch: 4, micro: 4, length: 48}\n" \
+    "  - evaluate: {data: text, length: 48}\n"
+
 /* Runs `search --json` on the fixture's file with the store DIRECTORY/`store`; it must succeed. Release. */
 json_t *fixture_search(const struct fixture *f, const char *store);
 

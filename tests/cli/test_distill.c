@@ -125,6 +125,34 @@ static void padding_is_compared_only_on_request(void **state)
     json_decref(fixture_run(f, ""));
 }
 
+/* The command compares as the stage does. */
+static void the_command_compares_padding_only_on_request(void **state)
+{
+    struct fixture *f = *state;
+    write_pipeline(
+        f, ", vocab: 260",
+        ", vocab: shared}\n  - evaluate: {data: text, length: 32, teacher: teacher, vocab: shared");
+    json_t *run = fixture_run(f, "");
+    char words[16384];
+    snprintf(words, sizeof words, "eval %s:distill --teacher %s:teacher --text %s --length 32 --device cpu",
+             f->yaml, f->yaml, f->text);
+    program_expect(2,
+                   "--vocab: the student's logits are of 256 tokens, the teacher's of 260; if the first 256",
+                   "%s", words);
+    program_expect(2, "say --vocab shared", "%s", words);
+    program_expect(2, "--vocab: expected same or shared, found \"some\"", "%s --vocab some", words);
+    struct outcome o = program_run("%s --vocab shared --json -q", words);
+    assert_int_equal(o.exit_status, 0);
+    json_t *lines = json_lines(&o.out);
+    const json_t *report = json_object_get(json_find(run, "stage", "evaluate"), "report");
+    const json_t *expected = json_object_get(report, "divergence");
+    assert_true(json_number_value(expected) > 0);
+    assert_true(json_equal(expected, json_object_get(json_array_get(lines, 0), "divergence")));
+    json_decref(lines);
+    json_decref(run);
+    outcome_release(&o);
+}
+
 static void layers_that_are_not_there_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -147,6 +175,19 @@ static void a_teacher_of_another_tokenizer_is_refused(void **state)
              f->text);
     fixture_write_file(f, "p.yaml", text);
     program_expect(2, "student and teacher have different tokenizers", "run %s --device cpu", f->yaml);
+    program_expect(2, "student and teacher have different tokenizers",
+                   "eval %s:student --teacher %s:teacher --text %s --length 32 --device cpu", f->yaml,
+                   f->yaml, f->text);
+    /* Who gives a tokenizer says that it is both models'; then their sizes still count. */
+    program_expect(
+        2, "the student's logits are of 256 tokens, the teacher's of 2;",
+        "eval %s:student --teacher %s:teacher --text %s --length 32 --device cpu --tokenizer bytes", f->yaml,
+        f->yaml, f->text);
+    program_expect(
+        2, "the models share 2 tokens, the tokenizer has 256",
+        "eval %s:student --teacher %s:teacher --text %s --length 32 --device cpu --tokenizer bytes "
+        "--vocab shared",
+        f->yaml, f->yaml, f->text);
 }
 
 /* A rate that rises until the small model blows up; without its guard the run goes on from the checkpoint. */
@@ -181,6 +222,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(every_loss_makes_another_student),
         FIXTURE_TEST(states_of_several_teachers_are_learnt),
         FIXTURE_TEST(padding_is_compared_only_on_request),
+        FIXTURE_TEST(the_command_compares_padding_only_on_request),
         FIXTURE_TEST(layers_that_are_not_there_are_refused),
         FIXTURE_TEST(a_teacher_of_another_tokenizer_is_refused),
         FIXTURE_TEST(a_spike_stops_the_run_with_its_last_checkpoint),

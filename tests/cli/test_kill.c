@@ -1,10 +1,12 @@
 /* A run that is killed at any moment and started again comes to the same ids as one that was left alone. The
  * moments are drawn from a fixed seed; most are set by a training step that is seen on standard output, so
  * that they lie inside training on slow and fast machines alike. */
+#include "base/file.h"
 #include "shaders/scalar/random.h"
 #include "tests/cli/fixture.h"
 #include "tests/support/test.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 
 /* A run may be AHEAD steps further than the test has read (program.h). */
@@ -140,13 +142,25 @@ static void interruption_exits_with_130(void **state)
 {
     struct fixture *f = *state;
     struct process p;
+    struct trace trace = {0};
+    struct builder said = {0};
+    char errors[4200];
     fixture_write(f, ", steps: 100000", "");
-    process_start(&p, "run %s --json --quiet --device cpu", f->yaml);
+    snprintf(errors, sizeof errors, "%s/errors", f->directory);
+    int own = dup(STDERR_FILENO), file = open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(own >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    process_start(&p, "run %s --json --device cpu", f->yaml);
+    dup2(own, STDERR_FILENO);
+    close(own);
+    close(file);
     const char *line;
     while ((line = process_read_line(&p)) && step_of(line) < 3)
         ;
     kill(p.pid, SIGTERM);
     assert_int_equal(process_finish(&p), 130);
+    assert_ok(file_read(&said, errors, 1 << 20, &trace), &trace);
+    assert_non_null(strstr(builder_text(&said), "stopping: what is running"));
+    builder_release(&said);
 }
 
 int main(int argc, char **argv)

@@ -192,6 +192,77 @@ static void dry_run_explains_and_runs_nothing(void **state)
     json_decref(lines);
 }
 
+static void write_pruning(const struct fixture *f, const char *score, const char *prune)
+{
+    char text[8192];
+    snprintf(text, sizeof text,
+             "espalier: 1\nseed: 5\ninputs:\n  text: {text: %s}\nstages:\n"
+             "  - init:  {arch: {layers: 3, hidden: 16, heads: 4, kv_heads: 2, ffn: 24}, tokenizer: bytes}\n"
+             "  - train: {data: text, steps: 1, batch: 2, micro: 2, length: 32}\n%s  - prune: %s\n",
+             f->text, score, prune);
+    fixture_write_file(f, "p.yaml", text);
+}
+
+/* Hours of training would come before it: nothing has run when it is told, of a dry run or a real one. */
+static void pruning_that_cannot_work_is_foreseen(void **state)
+{
+    struct fixture *f = *state;
+    static const char score[] = "  - score: {data: text, samples: 4, micro: 2, length: 32, blocks: [2]}\n";
+    static const struct {
+        const char *score, *prune, *words;
+    } cases[] = {
+        {"", "{hidden: 8}", "there is no score for hidden"},
+        {"", "{layers: 2}", "there is no score for layers"},
+        {"", "{vocab: 64}", "vocab: needs a score stage above"},
+        {"", "{by: l2-l2, ffn: 8}", "there are no such scores"},
+        {score, "{hidden: 32}", "hidden"},
+        {score, "{ffn: 25}", "ffn"},
+        {score, "{heads: 3}", "heads"},
+        {score, "{kv_heads: 3}", "kv_heads"},
+        {score, "{layers: 4}", "layers"},
+        {score, "{keep_layers: [0, 3]}", "keep_layers"},
+        {score, "{ffn: [8, 8]}", "2 sizes were given, for 3 layers"},
+        {score, "{vocab: 300}", "asks for 300 tokens, the model has 256"},
+        {score, "{ffn: 12, align: {ffn: 8}}", "multiple of 8"},
+        {score, "{layers: 2}\n  - prune: {as: again, layers: 3}", "\"again\""},
+        {score, "{layers: 1}\n  - prune: {as: again, drop: run, keep_layers: [1]}", "keep_layers"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_pruning(f, cases[i].score, cases[i].prune);
+        program_expect(2, cases[i].words, "run %s --device cpu --dry-run", f->yaml);
+        program_expect(2, "while looking ahead at stage", "run %s --device cpu", f->yaml);
+    }
+    program_expect(0, "", "store ls --store %s/.espalier", f->directory);
+    struct outcome o = program_run("store ls --store %s/.espalier", f->directory);
+    assert_null(strstr(builder_text(&o.out), "init"));
+    outcome_release(&o);
+}
+
+/* What is foreseen is no more than what would be found. */
+static void pruning_that_works_is_not_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char score[] =
+        "  - score: {data: text, samples: 4, micro: 2, length: 32, blocks: [2], energy: true, metric: flap}\n";
+    static const char *const works[] = {
+        "{by: random, by_depth: random, hidden: 8, ffn: 8, layers: 2}",
+        "{keep_layers: [0, 2]}",
+        "{heads: 2, rank_heads: global, residual: paper, residual_pairs: global, ffn: 16, compensate: flap}",
+        "{layers: 1, drop: run, hidden: 12, rescale_norms: true}",
+        "{ffn: 16}\n  - init: {as: fresh, like: prune}\n  - prune: {as: again, by: random, ffn: 12}",
+        "{ffn: 16}\n  - apply: {passes: 'remove_layers{layers=1}'}\n  - prune: {as: last, by: random, ffn: 8}",
+    };
+    for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
+        bool needs_none = i < 2;
+        write_pruning(f, needs_none ? "" : score, works[i]);
+        json_decref(fixture_run(f, "--dry-run"));
+        struct outcome o = program_run("run %s --device cpu --quiet", f->yaml);
+        if (o.exit_status != 0)
+            assert_null(strstr(builder_text(&o.err), "looking ahead"));
+        outcome_release(&o);
+    }
+}
+
 static void until_stops_after_a_stage(void **state)
 {
     struct fixture *f = *state;
@@ -408,6 +479,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(what_changes_no_result_runs_nothing),
         FIXTURE_TEST(a_changed_text_runs_what_reads_it),
         FIXTURE_TEST(dry_run_explains_and_runs_nothing),
+        FIXTURE_TEST(pruning_that_cannot_work_is_foreseen),
+        FIXTURE_TEST(pruning_that_works_is_not_refused),
         FIXTURE_TEST(until_stops_after_a_stage),
         FIXTURE_TEST(lines_have_their_stable_names),
         FIXTURE_TEST(a_run_prints_a_table_for_people),

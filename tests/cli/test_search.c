@@ -7,25 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#define STAGES                                                                                \
-    "  - import: {model: teacher}\n"                                                          \
-    "  - score: {data: text, samples: 8, length: 48, micro: 8}\n"                             \
-    "  - prune\n"                                                                             \
-    "  - distill: {teacher: import, data: text, steps: 12, batch: 4, micro: 4, length: 48}\n" \
-    "  - evaluate: {data: text, length: 48}\n"
-
-static void write_search(const struct fixture *f, const char *rank, const char *stages)
-{
-    char text[16384], model[PATH_MAX];
-    assert_non_null(realpath("golden/tiny/model.onnx", model));
-    snprintf(text, sizeof text,
-             "espalier: 1\nname: toy\nseed: 3\ninputs:\n  teacher: {model: %s, tokenizer: bytes}\n"
-             "  text: {text: %s}\nsearch:\n  base: {model: teacher}\n"
-             "  grid: {layers: [2, 3], ffn: [24, 32, 40]}\n%sstages:\n%s",
-             model, f->text, rank, stages);
-    fixture_write_file(f, "p.yaml", text);
-}
-
 /* How many candidates a point ranks, checking that ranks ascend with losses; *tau is NaN where none is given.
  */
 static int candidates_at(const json_t *lines, int point, double *tau)
@@ -54,7 +35,7 @@ static void candidates_are_ranked_at_each_point(void **state)
 {
     struct fixture *f = *state;
     double tau;
-    write_search(f, "  rank: {points: [0, 4, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 4, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
     assert_true(isnan(tau));
@@ -68,7 +49,7 @@ static void the_worst_are_dropped_where_that_is_asked(void **state)
 {
     struct fixture *f = *state;
     double tau;
-    write_search(f, "  rank: {points: [0, 2, 4, 6], keep: 0.5}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 2, 4, 6], keep: 0.5}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
     assert_int_equal(candidates_at(lines, 2, &tau), 6); /* nobody is dropped before training */
@@ -81,7 +62,7 @@ static void a_ranking_that_has_settled_ends(void **state)
 {
     struct fixture *f = *state;
     double tau;
-    write_search(f, "  rank: {points: [0, 2, 4, 6], settled: -1}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 2, 4, 6], settled: -1}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 4, &tau), 6);
     assert_int_equal(candidates_at(lines, 6, &tau), 0);
@@ -92,7 +73,7 @@ static void a_ranking_that_has_settled_ends(void **state)
 static void a_candidate_is_what_a_pipeline_makes(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [5, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [5, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *lines = fixture_search(f, "one"), *run;
     double expected = NAN, found = NAN;
     for (size_t i = 0; i < json_array_size(lines); i++) {
@@ -130,7 +111,7 @@ static void a_candidate_is_what_a_pipeline_makes(void **state)
 static void a_killed_search_goes_on(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [3, 8, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [3, 8, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *alone = fixture_search(f, "alone");
     for (int i = 0; i < 2; i++) {
         struct process p;
@@ -161,7 +142,7 @@ static int count_text(const struct builder *text, const char *words)
 static void two_searches_share_the_work(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "  rank: {points: [0, 12]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 12]}\n", FIXTURE_SEARCH_STAGES);
     json_t *alone = fixture_search(f, "alone");
     struct process other;
     struct builder first = {0};
@@ -212,22 +193,45 @@ static void the_base_may_be_a_folder(void **state)
     outcome_release(&o);
 }
 
+/* By cross-entropy alone: with no teacher, or as one is made for others. */
+static void candidates_may_be_trained_without_a_teacher(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const kinds[] = {"train", "correct"};
+    for (size_t i = 0; i < 2; i++) {
+        char stages[1024];
+        double tau;
+        snprintf(stages, sizeof stages,
+                 "  - import: {model: teacher}\n"
+                 "  - score: {data: text, samples: 8, length: 48, micro: 8}\n  - prune\n"
+                 "  - %s: {data: text, steps: 4, batch: 4, micro: 4, length: 48}\n"
+                 "  - evaluate: {data: text, length: 48}\n",
+                 kinds[i]);
+        fixture_write_search(f, "  rank: {points: [0, 4]}\n", stages);
+        json_t *lines = fixture_search(f, "one");
+        assert_int_equal(candidates_at(lines, 0, &tau), 6);
+        assert_int_equal(candidates_at(lines, 4, &tau), 6);
+        assert_true(tau >= -1 && tau <= 1);
+        json_decref(lines);
+    }
+}
+
 static void stages_must_say_how_a_candidate_is_made(void **state)
 {
     struct fixture *f = *state;
-    write_search(f, "", "  - import: {model: teacher}\n");
+    fixture_write_search(f, "", "  - import: {model: teacher}\n");
     program_expect(2, "end with prune, train, correct or distill, then evaluate or answer",
                    "search %s --device cpu", f->yaml);
-    write_search(f, "  rank: {points: [0, 13]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [0, 13]}\n", FIXTURE_SEARCH_STAGES);
     program_expect(2, "rank.points: 13 is after the last of the 12 steps", "search %s --device cpu", f->yaml);
-    write_search(f, "  rank: {points: [4, 4]}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: [4, 4]}\n", FIXTURE_SEARCH_STAGES);
     program_expect(2, "expected ascending points, found 4 after 4", "search %s --device cpu", f->yaml);
-    write_search(
+    fixture_write_search(
         f, "",
         "  - import: {model: teacher}\n  - score: {data: text, samples: 8}\n  - prune: {hidden: 16}\n"
         "  - train: {data: text, steps: 4}\n  - evaluate: {data: text}\n");
     program_expect(2, "hidden: the search gives the sizes", "search %s --device cpu", f->yaml);
-    write_search(f, "  rank: {points: 4}\n", STAGES);
+    fixture_write_search(f, "  rank: {points: 4}\n", FIXTURE_SEARCH_STAGES);
     program_expect(0, "", "search %s --device cpu --list", f->yaml);
 }
 
@@ -241,14 +245,14 @@ static void teachers_stand_before_prune(void **state)
                       wanted[] = "a teacher is to stand before prune";
     char stages[1024];
     snprintf(stages, sizeof stages, "%s  - evaluate: {data: text, length: 48, teacher: prune}\n", start);
-    write_search(f, "", stages);
+    fixture_write_search(f, "", stages);
     program_expect(2, wanted, "search %s --device cpu", f->yaml);
     snprintf(stages, sizeof stages,
              "%s  - distill: {teacher: prune, data: text, steps: 4}\n  - evaluate: {data: text}\n", start);
-    write_search(f, "  rank: {points: 4}\n", stages);
+    fixture_write_search(f, "  rank: {points: 4}\n", stages);
     program_expect(2, wanted, "search %s --device cpu", f->yaml);
     snprintf(stages, sizeof stages, "%s  - evaluate: {data: text, length: 48, teacher: import}\n", start);
-    write_search(f, "", stages);
+    fixture_write_search(f, "", stages);
     double tau;
     json_t *lines = fixture_search(f, "one");
     assert_int_equal(candidates_at(lines, 0, &tau), 6);
@@ -266,6 +270,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(two_searches_share_the_work),
         FIXTURE_TEST(the_example_ranks_its_shapes),
         FIXTURE_TEST(the_base_may_be_a_folder),
+        FIXTURE_TEST(candidates_may_be_trained_without_a_teacher),
         FIXTURE_TEST(stages_must_say_how_a_candidate_is_made),
         FIXTURE_TEST(teachers_stand_before_prune),
     };

@@ -20,7 +20,7 @@ static void write_items(const struct fixture *f)
         "{\"goal\": \"pear\", \"sol1\": \"grows\", \"sol2\": \"swor\", \"label\": 0}\n");
 }
 
-/* As write_search, with the task as input "items". */
+/* As fixture_write_search(), with the task as input "items". */
 static void write_search_with_task(const struct fixture *f, const char *rank, const char *stages)
 {
     char text[16384], model[PATH_MAX];

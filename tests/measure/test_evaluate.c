@@ -307,6 +307,22 @@ static void refuses_a_teacher_of_another_vocabulary(void **state)
 }
 
 /* No number may come out. */
+static void refuses_losses_that_overflow(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct trace trace = {0};
+    fixture_create(&f);
+    fixture_add_bias(f.model);
+    const struct tensor *bias = &VEC_LAST(&f.model->tensors);
+    ((float *)(uintptr_t)bias->view.base)[3] = INFINITY;
+    struct evaluate_options options = {.length = 64, .rows = 4};
+    struct evaluation result;
+    assert_fails(measure_evaluate(&result, f.executor, f.model, &f.corpus, f.tokenizer, &options, &trace),
+                 INVALID, &trace, "the loss of some tokens is not finite");
+    fixture_release(&f);
+}
+
 static void refuses_divergences_that_overflow(void **state)
 {
     (void)state;
@@ -349,6 +365,7 @@ int main(void)
         cmocka_unit_test(no_logits_of_all_tokens_exist),
         cmocka_unit_test(a_model_is_no_way_from_itself),
         cmocka_unit_test(refuses_a_teacher_of_another_vocabulary),
+        cmocka_unit_test(refuses_losses_that_overflow),
         cmocka_unit_test(refuses_divergences_that_overflow),
         cmocka_unit_test(errors_are_those_of_a_ratio),
         cmocka_unit_test(refuses_text_that_is_too_short),

@@ -83,13 +83,51 @@ static void rejects_bytes_that_are_no_text(void **state)
         assert_int_equal(read_text(f, bad[i]), INVALID);
 }
 
+/* libyaml counts characters, not bytes. */
+static void finds_tabs_behind_characters_of_several_bytes(void **state)
+{
+    struct fixture *f = *state;
+    assert_fails(read_text(f, "# \xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xb3\na:\n\t- b\n"), INVALID, &f->trace,
+                 "x.yaml:3:1: expected blanks, found a tab");
+    assert_fails(read_text(f, "\xef\xbb\xbf# \xc3\xa4\na:\n\t- b\n"), INVALID, &f->trace,
+                 "x.yaml:3:1: expected blanks, found a tab");
+    f->trace = (struct trace){0};
+    assert_int_equal(read_text(f, "# \xc3\xa4\xc3\xb6\nb:\t @x\n"), INVALID);
+    assert_null(strstr(f->trace.text, "tab")); /* it is the "@" that cannot be there */
+}
+
+/* The 100 bytes that are shown end before a character of which they would have a part. */
+static void long_texts_are_cut_between_characters(void **state)
+{
+    struct fixture *f = *state;
+    char text[160];
+    for (size_t before = 97; before <= 101; before++) {
+        memset(text, 'x', sizeof text);
+        memcpy(text + before, "\xe2\x82\xac", 3);
+        memcpy(text + before + 3, "yyyyy\n", 7);
+        assert_ok(read_text(f, text), &f->trace);
+        char expected[160];
+        size_t shown = before == 97 ? 100 : before > 100 ? 100 : before;
+        snprintf(expected, sizeof expected, "found \"%.*s...\"", (int)shown, text);
+        f->trace = (struct trace){0};
+        assert_fails(yaml_fail_expected(&f->trace, "x.yaml", f->root, "", "a map"), INVALID, &f->trace,
+                     expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(keeps_order_kind_and_place),        FIXTURE_TEST(finds_nothing_in_what_is_no_map),
-        FIXTURE_TEST(texts_may_hold_nul_and_any_length), FIXTURE_TEST(rejects_aliases_however_deep),
-        FIXTURE_TEST(rejects_keys_that_are_no_words),    FIXTURE_TEST(rejects_a_key_that_stands_twice),
-        FIXTURE_TEST(takes_64_levels_and_no_more),       FIXTURE_TEST(rejects_bytes_that_are_no_text),
+        FIXTURE_TEST(keeps_order_kind_and_place),
+        FIXTURE_TEST(finds_nothing_in_what_is_no_map),
+        FIXTURE_TEST(texts_may_hold_nul_and_any_length),
+        FIXTURE_TEST(rejects_aliases_however_deep),
+        FIXTURE_TEST(rejects_keys_that_are_no_words),
+        FIXTURE_TEST(rejects_a_key_that_stands_twice),
+        FIXTURE_TEST(takes_64_levels_and_no_more),
+        FIXTURE_TEST(rejects_bytes_that_are_no_text),
+        FIXTURE_TEST(finds_tabs_behind_characters_of_several_bytes),
+        FIXTURE_TEST(long_texts_are_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,8 +314,37 @@ static void teachers_of_a_route_have_matrices_of_their_own(void **state)
     assert_true(numbers[0] != numbers[1]);
     trainer_destroy(trainer);
     spec.step.routes[2].states.count = 1;
-    assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace, "as many losses of states");
+    assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace, "the same losses of states");
     graph_destroy((struct graph *)(uintptr_t)other);
+}
+
+/* A place has one name and one weight in the logs: that of the first route. */
+static void routes_have_the_same_losses_at_each_place(void **state)
+{
+    struct fixture *f = *state;
+    static const struct state_pair others[][2] = {
+        {{STATE_KIND_keys, 0, 2, 0.5f}, {STATE_KIND_embedding, 0, 0, 0.25f}},
+        {{STATE_KIND_block, 1, 2, 0.5f}, {STATE_KIND_embedding, 0, 0, 0.25f}}};
+    static const struct objective objectives[] = {
+        {.kind = OBJECTIVE_forward_kl, .weight = 2},
+        {.kind = OBJECTIVE_forward_kl, .weight = 1, .temperature = 2},
+        {.kind = OBJECTIVE_reverse_kl, .weight = 1}};
+    for (size_t i = 0; i < 6; i++) {
+        struct trace trace = {0};
+        struct trainer *trainer;
+        struct trainer_spec spec = f->spec;
+        add_states(&spec, STATE_FIXED);
+        spec.step.route_count = 2;
+        struct step_route *second = &spec.step.routes[1];
+        if (i < 2)
+            second->states.pairs = others[i];
+        else if (i == 2)
+            second->states.distance = STATE_COSINE;
+        else
+            second->objectives = &objectives[i - 3];
+        assert_fails(trainer_create(&trainer, &spec, &trace), INVALID, &trace,
+                     i < 3 ? "the same losses of states" : "the same objectives");
+    }
 }
 
 /* Two tags with one teacher are that teacher. */
@@ -558,6 +587,7 @@ int main(void)
         ROUTE_TEST(gradients_of_routes_add_up),
         ROUTE_TEST(states_of_a_route_are_those_of_its_teacher),
         ROUTE_TEST(teachers_of_a_route_have_matrices_of_their_own),
+        ROUTE_TEST(routes_have_the_same_losses_at_each_place),
         ROUTE_TEST(a_teacher_of_two_tags_is_one),
         ROUTE_TEST(memory_of_a_shared_teacher_counts_once),
         ROUTE_TEST(memory_of_a_teacher_beside_counts_with_its_student),

@@ -1,6 +1,7 @@
 /* The loop: losses fall, a resumed run and a run split differently give the same bytes, interruption and
  * errors. */
 #include "backend-cpu/cpu.h"
+#include "ir/profile.h"
 #include "tests/train/model.h"
 #include "train/step_memory.h"
 #include <math.h>
@@ -268,6 +269,50 @@ static void drops_a_step_that_was_left_in_the_middle(void **state)
     close_fixture(&f);
 }
 
+/* Raises the flag when so many nodes have run, and counts those that run all the same. */
+struct raising_profile {
+    struct profile base;
+    int left, late;
+    volatile sig_atomic_t raised;
+};
+
+static void raise_at_node(struct profile *profile, const struct profile_span *span)
+{
+    struct raising_profile *p = (struct raising_profile *)profile;
+    (void)span;
+    p->late += p->raised;
+    p->raised = p->raised || --p->left <= 0;
+}
+
+/* A micro-batch of a large model takes minutes; weights change behind it only. */
+static void an_interruption_does_not_wait_for_a_micro_batch(void **state)
+{
+    (void)state;
+    size_t bytes, other_bytes;
+    for (int nodes = 1; nodes < 400; nodes += 57) {
+        struct fixture f;
+        struct trace trace = {0};
+        struct raising_profile profile = {.base = {.span = raise_at_node}, .left = nodes};
+        open_fixture(&f, ce, 1);
+        float *whole = train(&f, &bytes);
+        f.executor->profile = &profile.base;
+        struct trainer *trainer = create(&f);
+        struct trainer_hooks hooks = {.interrupted = &profile.raised};
+        assert_fails(trainer_run(trainer, &hooks, &trace), INTERRUPTED, &trace, "interrupted after");
+        uint32_t done = trainer_position(trainer);
+        assert_true(profile.raised && profile.late < 60); /* what is left of a sweep is told behind it */
+        struct trainer_hooks none = {0};
+        assert_ok(trainer_run(trainer, &none, &trace), &trace);
+        assert_true(trainer_position(trainer) > done);
+        float *other = save_states(trainer, &other_bytes);
+        assert_memory_equal(whole, other, bytes);
+        trainer_destroy(trainer);
+        free(whole);
+        free(other);
+        close_fixture(&f);
+    }
+}
+
 static void threads_do_not_change_bytes(void **state)
 {
     (void)state;
@@ -485,6 +530,7 @@ int main(void)
         cmocka_unit_test(resumes_small_second_moments),
         cmocka_unit_test(goes_on_after_an_interruption),
         cmocka_unit_test(drops_a_step_that_was_left_in_the_middle),
+        cmocka_unit_test(an_interruption_does_not_wait_for_a_micro_batch),
         cmocka_unit_test(threads_do_not_change_bytes),
         cmocka_unit_test(recomputing_does_not_change_bytes),
         cmocka_unit_test(recomputes_where_memory_is_short),
