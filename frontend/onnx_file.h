@@ -26,6 +26,7 @@ enum onnx_type {
     ONNX_DOUBLE = 11,
     ONNX_UINT32 = 12,
     ONNX_UINT64 = 13,
+    ONNX_COMPLEX128 = 15,
     ONNX_BFLOAT16 = 16,
 };
 const char *onnx_type_name(int32_t type); /* "FLOAT"; "type 42" is "an unknown type" */

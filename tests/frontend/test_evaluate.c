@@ -250,6 +250,26 @@ static void remembers_the_angles_of_cosines(void **state)
     arena_release(&b.arena);
 }
 
+static void refuses_casts_to_what_it_cannot_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t type;
+        const char *words;
+    } cases[] = {{8, "a cast to STRING is not supported"},
+                 {14, "a cast to COMPLEX64 is not supported"},
+                 {15, "a cast to COMPLEX128 is not supported; torch.onnx's older exporter"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bench b;
+        bench_create(&b);
+        input(&b, ONNX_INT64, DIMS(2), VALUES(1, 2));
+        attribute(&b, "to", cases[i].type);
+        trace = (struct trace){0};
+        assert_fails(evaluate_Cast(&b.e), UNSUPPORTED, &trace, cases[i].words);
+        arena_release(&b.arena);
+    }
+}
+
 static void refuses_sizes_that_overflow(void **state)
 {
     (void)state;
@@ -277,6 +297,7 @@ int main(void)
         cmocka_unit_test(cuts_triangles),
         cmocka_unit_test(counts_reduces_and_multiplies),
         cmocka_unit_test(remembers_the_angles_of_cosines),
+        cmocka_unit_test(refuses_casts_to_what_it_cannot_hold),
         cmocka_unit_test(refuses_sizes_that_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
