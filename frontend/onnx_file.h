@@ -44,6 +44,7 @@ struct onnx_data {
     const uint8_t *bytes;
     size_t size;
     const struct mapping *mapping;
+    bool is_literal; /* of a Constant node, which no training changed */
 };
 
 struct onnx_file {
