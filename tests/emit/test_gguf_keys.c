@@ -5,6 +5,7 @@
 #include "tests/emit/model.h"
 #include "tests/frontend/hf_models.h"
 #include "tests/support/evaluate.h"
+#include <jansson.h>
 #include <math.h>
 
 static struct trace trace;
@@ -292,12 +293,107 @@ static void so_many_layers_have_a_scale_of_their_own(void **state)
     }
 }
 
+/* ---- the tokenizer ---- */
+
+static void write_tokenizer(struct subject *s, const char *pre)
+{
+    struct builder json = {0};
+    struct emitted emitted = {0};
+    subject_create(s, "llama", "llama", "llama");
+    builder_printf(
+        &json,
+        "{\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true}],\"pre_tokenizer\":%s,"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"<s>\":0,\"a\":1,\"b\":2,\"ab\":3},\"merges\":[\"a b\"]}}",
+        pre);
+    struct emit_gguf_options options = {
+        .bos = 0, .eos = -1, .tokenizer_json = {builder_text(&json), json.length}};
+    assert_ok(emit_gguf(&emitted, s->path, s->model.graph, &options, &trace), &trace);
+    emitted_release(&emitted);
+    builder_release(&json);
+}
+
+static json_t *read_tokenizer(const struct subject *s)
+{
+    struct imported_model again;
+    trace = (struct trace){0};
+    assert_ok(frontend_import(&again, s->path, NULL, &trace), &trace);
+    json_t *root = json_loadb(again.tokenizer.data, again.tokenizer.length, 0, NULL);
+    assert_non_null(root);
+    imported_model_release(&again);
+    return root;
+}
+
+#define SPLIT(pattern) \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern "\"},\"behavior\":\"Isolated\",\"invert\":false}"
+#define BYTES "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false}"
+#define WORDS "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
+#define LLAMA3                                                                                                        \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| ?[^\\\\s\\\\p{L}\\\\p{N}]+[" \
+    "\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define STEPS(steps) "{\"type\":\"Sequence\",\"pretokenizers\":[" steps "]}"
+
+/* Steps as published tokenizer.json files have them. */
+static void steps_of_pretokenizers_come_back(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        STEPS(WORDS),
+        STEPS("{\"type\":\"Digits\",\"individual_digits\":true}," WORDS),
+        STEPS("{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}," WORDS
+              ",{\"type\":\"Digits\",\"individual_digits\":false}," SPLIT("[0-9][0-9][0-9]")),
+        STEPS(SPLIT(" ?[^(\\\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+") "," BYTES),
+        STEPS(SPLIT("\\\\p{N}{1,3}") "," SPLIT("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+") "," SPLIT(
+            "[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\\\r\\\\n\\\\p{L}\\\\p{P}\\\\p{S}]?["
+            "\\\\p{L}\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES),
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct subject s;
+        json_t *expected = json_loads(cases[i], 0, NULL);
+        assert_non_null(expected);
+        write_tokenizer(&s, cases[i]);
+        json_t *root = read_tokenizer(&s);
+        if (!json_equal(json_object_get(root, "pre_tokenizer"), expected))
+            fail_msg("case %zu: the steps are others", i);
+        json_decref(root);
+        json_decref(expected);
+        subject_release(&s);
+    }
+}
+
+/* What readers do to text of a file that names no pre-tokenizer, and whether they put its first token in
+ * front. */
+static void what_is_not_said_is_as_readers_take_it(void **state)
+{
+    (void)state;
+    struct subject s;
+    write_tokenizer(&s, STEPS(WORDS));
+    rename_key(&s, "tokenizer.ggml.pre", "general.filler.pre");
+    json_t *root = read_tokenizer(&s);
+    const json_t *steps = json_object_get(json_object_get(root, "pre_tokenizer"), "pretokenizers");
+    assert_int_equal(json_array_size(steps), 5);
+    const json_t *pattern = json_object_get(json_array_get(steps, 0), "pattern");
+    assert_string_equal(json_string_value(json_object_get(pattern, "Regex")), "[\\p{P}\\$\\+<=>\\^~\\|]+");
+    json_decref(root);
+    subject_release(&s);
+    for (int i = 0; i < 2; i++) { /* LLaMA 3's do */
+        write_tokenizer(&s, i ? STEPS(SPLIT(LLAMA3) "," BYTES) : STEPS(WORDS));
+        rename_key(&s, "tokenizer.ggml.add_bos_token", "general.filler.add_bos_token");
+        root = read_tokenizer(&s);
+        const json_t *processor = json_object_get(root, "post_processor");
+        assert_int_equal(json_is_object(processor), i);
+        json_decref(root);
+        subject_release(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_window_of_0_is_none),
         cmocka_unit_test(slopes_that_are_not_said_are_none),
         cmocka_unit_test(so_many_layers_have_a_scale_of_their_own),
+        cmocka_unit_test(steps_of_pretokenizers_come_back),
+        cmocka_unit_test(what_is_not_said_is_as_readers_take_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
