@@ -199,13 +199,14 @@ static struct pretokenizer_parts read_pretokenizer(const struct writer *w)
     return parts;
 }
 
-static const char *name_pretokenizer(const struct writer *w, const struct pretokenizer_parts *parts)
+static const struct gguf_pretokenizer *find_pretokenizer(const struct writer *w,
+                                                         const struct pretokenizer_parts *parts)
 {
     if (w->merge_count == 0)
-        return gguf_pretokenizers[0].name;
+        return &gguf_pretokenizers[0];
     for (size_t i = 0; i < gguf_pretokenizer_count && !parts->other; i++)
         if (gguf_steps_equal(gguf_pretokenizers[i].steps, parts->steps))
-            return gguf_pretokenizers[i].name;
+            return &gguf_pretokenizers[i];
     return NULL;
 }
 
@@ -241,12 +242,14 @@ static enum status check_normalizer(const struct writer *w)
 
 static enum status add_byte_level(struct writer *w, const struct pretokenizer_parts *parts)
 {
-    const char *name = name_pretokenizer(w, parts);
-    if (!name)
+    const struct gguf_pretokenizer *pre = find_pretokenizer(w, parts);
+    if (!pre)
         return refuse_pretokenizer(w);
+    if (pre->otherwise)
+        log_note("note: readers of GGUF files %s, otherwise than this tokenizer", pre->otherwise);
     TRY(check_normalizer(w));
     gguf_add_text(w->gguf, "tokenizer.ggml.model", STR("gpt2"));
-    gguf_add_text(w->gguf, "tokenizer.ggml.pre", str_from(name));
+    gguf_add_text(w->gguf, "tokenizer.ggml.pre", str_from(pre->name));
     struct str *lines = ARENA_ARRAY(&w->arena, struct str, w->merge_count);
     for (size_t i = 0; i < w->merge_count; i++)
         lines[i] = joined(w, joined(w, w->merges[i].left, STR(" ")), w->merges[i].right);

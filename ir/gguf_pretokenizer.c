@@ -3,7 +3,7 @@
 #include <string.h>
 
 const struct gguf_pretokenizer gguf_pretokenizers[] = {
-#define GGUF_PRETOKENIZER(name, whole, bos, ...) {name, whole, bos, {__VA_ARGS__}},
+#define GGUF_PRETOKENIZER(name, whole, bos, otherwise, ...) {name, whole, bos, otherwise, {__VA_ARGS__}},
 #include "ir/gguf_pretokenizers.def"
 };
 const size_t gguf_pretokenizer_count = sizeof gguf_pretokenizers / sizeof *gguf_pretokenizers;

@@ -27,6 +27,7 @@ struct gguf_pretokenizer {
     const char *name;
     bool is_whole;                               /* pieces that are tokens are taken before any merge */
     bool puts_bos;                               /* a text gets its first token where the file does not say */
+    const char *otherwise;                       /* what readers do otherwise than these steps, or NULL */
     struct gguf_step steps[GGUF_MOST_STEPS + 1]; /* up to STEP_END */
 };
 
