@@ -220,6 +220,18 @@ static void counts_reduces_and_multiplies(void **state)
     assert_ok(evaluate_MatMul(&b.e), &trace);
     expect(&b, DIMS(2, 2, 1), VALUES(3, 7, 2, 6));
     bench_create(&b);
+    input(&b, ONNX_INT64, DIMS(2, 3), VALUES(0, 7, 0, 8, 0, 9));
+    assert_ok(evaluate_NonZero(&b.e), &trace);
+    expect(&b, DIMS(2, 3), VALUES(0, 1, 1, 1, 0, 2));
+    bench_create(&b);
+    input(&b, ONNX_INT64, DIMS(2), VALUES(0, 0));
+    assert_ok(evaluate_NonZero(&b.e), &trace);
+    expect(&b, DIMS(1, 0), VALUES(0));
+    bench_create(&b);
+    input(&b, ONNX_INT64, 0, NULL, VALUES(1));
+    assert_fails(evaluate_NonZero(&b.e), UNSUPPORTED, &trace, "a number has no axes");
+    arena_release(&b.arena);
+    bench_create(&b);
     input(&b, ONNX_INT64, DIMS(2, 3), VALUES(1, 2, 3, 4, 5, 6));
     input(&b, ONNX_INT64, 0, NULL, VALUES(1));
     assert_ok(evaluate_CumSum(&b.e), &trace);
