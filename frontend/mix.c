@@ -235,8 +235,9 @@ enum status mix_sum(struct rule *rule, const struct import_value *x, const struc
     return mix_finish(rule, &a, &view);
 }
 
-/* Do the parts have heads, channels, and an axis behind those, along which they are joined? */
-static bool are_stacked(struct import_value *const *parts, uint32_t count)
+/* Do the parts have heads, channels, and an axis behind those, along which they are joined? Without heads
+ * what looks like channels may be heads of pairs, which is the same thing where it is all channels. */
+static bool are_stacked(const struct rule *rule, struct import_value *const *parts, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct view *view = &parts[i]->view;
@@ -246,7 +247,7 @@ static bool are_stacked(struct import_value *const *parts, uint32_t count)
             return false;
         for (uint32_t a = 0; a < view_start(view, view->rank - 2); a++)
             has_heads |= view->atoms[a].kind == ATOM_STATIC;
-        if (!has_heads)
+        if (!has_heads && channels->size * channels->stride == rule_get(rule, parts[i])->size)
             return false;
     }
     return true;
@@ -291,7 +292,7 @@ static enum status stack(struct rule *rule, struct import_value *const *parts, u
 
 enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count)
 {
-    if (are_stacked(parts, count))
+    if (are_stacked(rule, parts, count))
         return stack(rule, parts, count);
     struct mix whole = {0};
     struct view view = {0};
