@@ -9,7 +9,7 @@ first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's bui
 com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
 both is named by OPTIMUM in the environment, one with an older onnxruntime-genai (0.11, which that transformers fits) by GENAI. LLAMA there names the program
 that tools/llama_logits.c becomes. What has been measured is kept in FILE, row by row and column by column, and not measured again with the same versions,
-configuration and program, or, with --any-build, whatever the program: a run may do some rows or columns and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+configuration and program, or, with --any-build, whatever the program: a run may do some rows or columns and print all (what is exported in another way has to be deleted there). Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
 the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
@@ -171,19 +171,22 @@ def build(saved, path):
 
 OPTIMUM = """import sys
 sys.path.insert(0, sys.argv[1])
-from optimum.exporters.onnx import main_export
+from optimum.exporters.onnx import main_export, onnx_export_from_model
 from optimum.exporters.onnx.model_configs import MistralOnnxConfig
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
+saved, out, kind, task = sys.argv[2:]
 more = {}
-if sys.argv[4] == "starcoder2":  # of which optimum knows nothing; its documentation says to give it a description
-    more["custom_onnx_configs"] = {"model": MistralOnnxConfig(AutoConfig.from_pretrained(sys.argv[2]), task="text-generation", use_past=True,
+if kind == "starcoder2":  # of which optimum knows nothing; its documentation says to give it a description
+    more["custom_onnx_configs"] = {"model": MistralOnnxConfig(AutoConfig.from_pretrained(saved), task="text-generation", use_past=True,
                                                               use_past_in_inputs=True)}
-elif sys.argv[4] == "gemma2":  # other kinds of attention leave its soft caps out
-    more["model_kwargs"] = {"attn_implementation": "eager"}
-main_export(sys.argv[2], sys.argv[3], task=sys.argv[5], do_validation=False, **more)
+if kind == "gemma2":  # other kinds of attention leave its soft caps out
+    model = AutoModelForCausalLM.from_pretrained(saved, attn_implementation="eager")
+    onnx_export_from_model(model=model, output=out, task=task, do_validation=False)
+else:
+    main_export(saved, out, task=task, do_validation=False, **more)
 """
 OPTIMUM_NOTES = {"starcoder2": "optimum does not know it, and was given its description of Mistral",
-                 "gemma2": "with attn_implementation=eager: optimum leaves soft caps out otherwise"}
+                 "gemma2": "loaded with attn_implementation=eager: optimum leaves soft caps out otherwise"}
 
 
 def export_optimum(saved, path, kind):
