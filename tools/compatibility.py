@@ -98,7 +98,7 @@ BUILT = {
     "phi3": ("phi3", dict(WIDE, original_max_position_embeddings=64, pad_token_id=0)),
     "gemma": ("gemma", dict(WIDE, head_dim=32)),
     "gemma2": ("gemma2", dict(PARTS, attn_logit_softcapping=1.5, final_logit_softcapping=2.0)),
-    "gemma3": ("gemma3_text", dict(PARTS, num_hidden_layers=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    "gemma3": ("gemma3_text", dict(PARTS, num_hidden_layers=6)),  # the builder knows every sixth layer as a whole one
     "nemotron": ("nemotron", dict(WIDE, head_dim=32)),
     "olmo": ("olmo", WIDE),
     "phi": ("phi", WIDE),
