@@ -417,7 +417,7 @@ def row(name, exporter, folder, kept):
     try:
         notes = export(model, exporter, path, saved)
     except Exception as problem:  # of the exporter: a row that says so
-        return {"imports": ["not exported", [str(problem).split("\n")[0][:200] or type(problem).__name__]]}
+        return {"imports": ["not exported", [str(problem).split("\n")[0].split(" Please refer")[0][:200] or type(problem).__name__]]}
     try:
         shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
     except RuntimeError as problem:
