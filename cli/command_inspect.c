@@ -148,7 +148,7 @@ enum status command_inspect(struct command *command, struct trace *trace)
 {
     struct model_source source;
     struct source_options options = command_source(command);
-    options.ties = TIES_SAMPLED;
+    options.use = IMPORT_TO_LOOK;
     if (scores_source_is(command->arguments[0], &options))
         return inspect_scores(command, &options, trace);
     TRY(model_source_open(&source, command->arguments[0], &options, trace));

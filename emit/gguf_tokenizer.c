@@ -2,6 +2,7 @@
 #include "emit/gguf_tokenizer.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "ir/gguf_pretokenizer.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
@@ -75,9 +76,16 @@ static enum status read_vocabulary(struct writer *w)
     return OK;
 }
 
+static bool strips(const json_t *token)
+{
+    return json_is_true(json_object_get(token, "lstrip")) || json_is_true(json_object_get(token, "rstrip")) ||
+           json_is_true(json_object_get(token, "single_word"));
+}
+
 static enum status read_added_tokens(struct writer *w)
 {
     const char *unknown = text_at(w->model, "unk_token");
+    bool any_strips = false;
     size_t i;
     json_t *token;
     json_array_foreach(json_object_get(w->root, "added_tokens"), i, token)
@@ -88,7 +96,11 @@ static enum status read_added_tokens(struct writer *w)
                                : is_special                  ? TOKEN_CONTROL
                                                              : TOKEN_USER;
         TRY(place_token(w, str_from(content), json_object_get(token, "id"), type));
+        any_strips |= strips(token);
     }
+    if (any_strips)
+        log_note("note: readers of GGUF files look for added tokens everywhere, and leave the blanks beside "
+                 "them (lstrip, rstrip and single_word cannot be said)");
     return OK;
 }
 
@@ -137,33 +149,42 @@ static struct str joined(struct writer *w, struct str a, struct str b)
 
 /* ---- over bytes ---- */
 
-static const struct known_pretokenizer {
-    const char *name, *split;
-    bool digits, own;
-} known_pretokenizers[] = {
-#define GGUF_PRETOKENIZER(name, split, digits, own, whole) {name, split, digits, own},
-#include "ir/gguf_pretokenizers.def"
+struct pretokenizer_parts {
+    struct gguf_step steps[GGUF_MOST_STEPS + 1];
+    uint32_t count;
+    bool byte_level, other;
 };
 
-struct pretokenizer_parts {
-    const char *split;
-    bool digits, own, byte_level, other;
-};
+static bool is_text(const json_t *object, const char *key, const char *text)
+{
+    return strcmp(text_at(object, key), text) == 0;
+}
+
+/* STEP_END for any other. */
+static struct gguf_step step_of(const json_t *step)
+{
+    const char *pattern = text_at(json_object_get(step, "pattern"), "Regex");
+    if (is_text(step, "type", "ByteLevel") && !json_is_true(json_object_get(step, "add_prefix_space")))
+        return (struct gguf_step){json_is_false(json_object_get(step, "use_regex")) ? STEP_BYTES : STEP_WORDS,
+                                  NULL};
+    if (is_text(step, "type", "Digits"))
+        return (struct gguf_step){
+            json_is_true(json_object_get(step, "individual_digits")) ? STEP_DIGIT : STEP_DIGITS, NULL};
+    if (is_text(step, "type", "Punctuation") && is_text(step, "behavior", "Contiguous"))
+        return (struct gguf_step){STEP_PUNCTUATION, NULL};
+    if (is_text(step, "type", "Split") && *pattern && is_text(step, "behavior", "Isolated"))
+        return (struct gguf_step){STEP_SPLIT, pattern}; /* inverted it would be cut at the same places */
+    return (struct gguf_step){STEP_END, NULL};
+}
 
 static void read_step(struct pretokenizer_parts *parts, const json_t *step)
 {
-    const char *type = text_at(step, "type");
-    if (strcmp(type, "ByteLevel") == 0) {
-        parts->byte_level = true;
-        parts->own = !json_is_false(json_object_get(step, "use_regex"));
-        parts->other |= json_is_true(json_object_get(step, "add_prefix_space"));
-    } else if (strcmp(type, "Digits") == 0 && json_is_true(json_object_get(step, "individual_digits"))) {
-        parts->digits = true;
-    } else if (strcmp(type, "Split") == 0 && !parts->split) {
-        parts->split = text_at(json_object_get(step, "pattern"), "Regex");
-    } else {
+    struct gguf_step found = step_of(step);
+    parts->byte_level |= is_text(step, "type", "ByteLevel");
+    if (found.kind == STEP_END || parts->count == GGUF_MOST_STEPS)
         parts->other = true;
-    }
+    else
+        parts->steps[parts->count++] = found;
 }
 
 static struct pretokenizer_parts read_pretokenizer(const struct writer *w)
@@ -178,17 +199,30 @@ static struct pretokenizer_parts read_pretokenizer(const struct writer *w)
     return parts;
 }
 
-static const char *name_pretokenizer(const struct writer *w, const struct pretokenizer_parts *parts)
+static const struct gguf_pretokenizer *find_pretokenizer(const struct writer *w,
+                                                         const struct pretokenizer_parts *parts)
 {
     if (w->merge_count == 0)
-        return known_pretokenizers[0].name;
-    for (size_t i = 0; i < sizeof known_pretokenizers / sizeof *known_pretokenizers && !parts->other; i++) {
-        const struct known_pretokenizer *k = &known_pretokenizers[i];
-        bool is_same_split = k->split ? parts->split && strcmp(k->split, parts->split) == 0 : !parts->split;
-        if (is_same_split && k->digits == parts->digits && k->own == parts->own)
-            return k->name;
-    }
+        return &gguf_pretokenizers[0];
+    for (size_t i = 0; i < gguf_pretokenizer_count && !parts->other; i++)
+        if (gguf_steps_equal(gguf_pretokenizers[i].steps, parts->steps))
+            return &gguf_pretokenizers[i];
     return NULL;
+}
+
+/* Each name once for each sequence of steps. */
+static enum status refuse_pretokenizer(struct writer *w)
+{
+    struct builder names = {0};
+    for (size_t i = 0; i < gguf_pretokenizer_count; i++)
+        if (i == 0 || !gguf_steps_equal(gguf_pretokenizers[i].steps, gguf_pretokenizers[i - 1].steps))
+            builder_printf(&names, "%s%s", i > 0 ? ", " : "", gguf_pretokenizers[i].name);
+    enum status status = status_fail(
+        w->trace, UNSUPPORTED,
+        "GGUF export: readers of GGUF files have no name for the pre-tokenizer of tokenizer.json; known are %s",
+        builder_text(&names));
+    builder_release(&names);
+    return status;
 }
 
 /* Readers do nothing to the text. Composed characters are what people write, so a file without that step is
@@ -208,15 +242,14 @@ static enum status check_normalizer(const struct writer *w)
 
 static enum status add_byte_level(struct writer *w, const struct pretokenizer_parts *parts)
 {
-    const char *name = name_pretokenizer(w, parts);
-    if (!name)
-        return status_fail(
-            w->trace, UNSUPPORTED,
-            "GGUF export: readers of GGUF files have no name for the pre-tokenizer of "
-            "tokenizer.json; known are those of GPT-2, SmolLM, LLaMA 3, Qwen 2 and Mistral NeMo");
+    const struct gguf_pretokenizer *pre = find_pretokenizer(w, parts);
+    if (!pre)
+        return refuse_pretokenizer(w);
+    if (pre->otherwise)
+        log_note("note: readers of GGUF files %s, otherwise than this tokenizer", pre->otherwise);
     TRY(check_normalizer(w));
     gguf_add_text(w->gguf, "tokenizer.ggml.model", STR("gpt2"));
-    gguf_add_text(w->gguf, "tokenizer.ggml.pre", str_from(name));
+    gguf_add_text(w->gguf, "tokenizer.ggml.pre", str_from(pre->name));
     struct str *lines = ARENA_ARRAY(&w->arena, struct str, w->merge_count);
     for (size_t i = 0; i < w->merge_count; i++)
         lines[i] = joined(w, joined(w, w->merges[i].left, STR(" ")), w->merges[i].right);
@@ -248,6 +281,9 @@ static bool read_marking(const struct writer *w, bool *adds_space)
     }
     if (strcmp(text_at(pre, "type"), "Metaspace") == 0) {
         const char *scheme = text_at(pre, "prepend_scheme");
+        if (strcmp(scheme, "never") != 0)
+            log_note("note: readers of GGUF files put a blank in front of every text and behind every added "
+                     "token, also where one is there or the tokenizer puts none");
         *adds_space |= strcmp(scheme, "never") != 0;
         return is_known && !json_is_true(json_object_get(pre, "split"));
     }
@@ -300,6 +336,10 @@ static enum status add_characters(struct writer *w)
             w->trace, UNSUPPORTED,
             "GGUF export: a tokenizer over characters whose normaliser or pre-tokenizer does more "
             "than to write blanks as U+2581");
+    if (!json_is_true(json_object_get(w->model, "byte_fallback")))
+        return status_fail(w->trace, UNSUPPORTED,
+                           "GGUF export: a tokenizer over characters without byte_fallback; readers of GGUF "
+                           "files write characters that have no token as bytes");
     float *scores = ARENA_ARRAY(&w->arena, float, w->count);
     TRY(score_pieces(w, scores));
     gguf_add_text(w->gguf, "tokenizer.ggml.model", STR("llama"));

@@ -331,9 +331,7 @@ static double usual_scale(const struct hf_architecture *a, const struct parts *p
         return 1;
     if (a->fields.has_query_scalar)
         return (double)p->scale;
-    if (a->defaults.odd_layers > 0 && p->layers.count == a->defaults.odd_layers)
-        return 1 / sqrt((double)(p->hidden / p->heads));
-    return 0;
+    return hf_defaults_scale(&a->defaults, p->layers.count, p->hidden, p->heads);
 }
 
 enum status hf_form_choose(struct hf_form *out, const struct parts *parts, struct hf_table table,

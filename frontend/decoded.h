@@ -19,4 +19,26 @@ enum status decoded_map(const struct mapping **out, struct decoded *d, struct im
                         struct trace *trace) MUST_CHECK;
 void decoded_close(struct decoded *d); /* accepts zeroed memory */
 
+/* ---- what is not decoded, because the graph is only looked at ---- */
+
+enum { UNDECODED_PARTS = 3 };
+
+/* A weight whose elements read as 0, and the bytes that say what they are. */
+struct undecoded {
+    const uint8_t *base; /* of its views */
+    const void *rule;    /* by which they would be decoded; with its parameter, and the parts, all of it */
+    int64_t parameter;
+    struct str parts[UNDECODED_PARTS];
+};
+
+/* Is a weight of so many elements left as it is? */
+bool decoded_is_left_out(const struct imported_model *model, uint64_t count);
+/* Room for so many elements, which takes none on the disk. */
+enum status decoded_skip(struct decoded *d, uint64_t count, struct trace *trace) MUST_CHECK;
+void decoded_add_left_out(struct imported_model *model, const struct undecoded *undecoded);
+/* NULL where the elements are there. */
+const struct undecoded *decoded_find_left_out(const struct imported_model *model,
+                                              const struct tensor_view *view);
+bool undecoded_equal(const struct undecoded *a, const struct undecoded *b);
+
 #endif

@@ -43,7 +43,7 @@ static bool rows_equal(const struct tensor_view *a, const struct tensor_view *b)
     return true;
 }
 
-static bool have_one_shape(const struct tensor_view *a, const struct tensor_view *b)
+bool weights_have_one_shape(const struct tensor_view *a, const struct tensor_view *b)
 {
     assert(a->rank >= 1 && a->rank <= 2);
     return a->dtype == b->dtype && a->rank == b->rank &&
@@ -58,7 +58,7 @@ static bool are_one(const struct tensor_view *a, const struct tensor_view *b)
 
 bool weights_equal(const struct tensor_view *a, const struct tensor_view *b)
 {
-    if (!have_one_shape(a, b))
+    if (!weights_have_one_shape(a, b))
         return false;
     if (are_one(a, b))
         return true;
@@ -75,7 +75,7 @@ bool weights_equal(const struct tensor_view *a, const struct tensor_view *b)
 bool weights_look_equal(bool *is_certain, const struct tensor_view *a, const struct tensor_view *b)
 {
     int64_t rows = a->dims[0], columns = columns_of(a);
-    *is_certain = !have_one_shape(a, b) || are_one(a, b) || tensor_view_count(a) <= SAMPLED_SIZE;
+    *is_certain = !weights_have_one_shape(a, b) || are_one(a, b) || tensor_view_count(a) <= SAMPLED_SIZE;
     if (*is_certain)
         return weights_equal(a, b);
     for (int64_t i = 0; i < SAMPLES; i++) {

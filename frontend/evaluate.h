@@ -27,6 +27,7 @@ struct evaluation {
 #include "frontend/pointwise.def"
 
 EVALUATE(Constant);
+EVALUATE(NonZero);
 EVALUATE(ConstantOfShape);
 EVALUATE(Shape);
 EVALUATE(Size);

@@ -120,9 +120,14 @@ enum status evaluate_Where(struct evaluation *e)
 
 static enum status cast_to(struct evaluation *e, int32_t type)
 {
+    /* The file says complex, and is no valid model: Mul has none. What was meant is not for a reader to say.
+     */
+    static const char complex[] = "; torch.onnx's older exporter writes it for bfloat16 by mistake, and "
+                                  "onnxruntime refuses such a file, too (dynamo=True writes a right one)";
     const struct array *x = e->inputs[0];
     if (onnx_type_size(type) == 0)
-        return status_fail(e->trace, UNSUPPORTED, "a cast to %s is not supported", onnx_type_name(type));
+        return status_fail(e->trace, UNSUPPORTED, "a cast to %s is not supported%s", onnx_type_name(type),
+                           type == ONNX_COMPLEX128 ? complex : "");
     TRY(array_create(&e->outputs[0], e->room, type, x->rank, x->dims, e->trace));
     for (int64_t i = 0; i < x->count; i++)
         e->outputs[0]->data[i] = array_round(x->data[i], type);

@@ -46,6 +46,28 @@ enum status evaluate_Constant(struct evaluation *e)
     return OK;
 }
 
+/* [axes, elements that are not zero]: where they are, in order. */
+enum status evaluate_NonZero(struct evaluation *e)
+{
+    int64_t index[ONNX_MAX_RANK] = {0}, dims[2], found = 0;
+    TRY(need_inputs(e, 1));
+    const struct array *x = e->inputs[0];
+    if (x->rank == 0)
+        return status_fail(e->trace, UNSUPPORTED, "a number has no axes to find places on");
+    for (int64_t i = 0; i < x->count; i++)
+        found += x->data[i] != 0;
+    dims[0] = x->rank;
+    dims[1] = found;
+    TRY(array_create(&e->outputs[0], e->room, ONNX_INT64, 2, dims, e->trace));
+    for (int64_t i = 0, at = 0; i < x->count; i++) {
+        for (uint32_t axis = 0; x->data[i] != 0 && axis < x->rank; axis++)
+            e->outputs[0]->data[axis * found + at] = (double)index[axis];
+        at += x->data[i] != 0;
+        array_next(index, x->rank, x->dims);
+    }
+    return OK;
+}
+
 enum status evaluate_ConstantOfShape(struct evaluation *e)
 {
     int64_t dims[ONNX_MAX_RANK];

@@ -26,10 +26,10 @@ static enum status import(struct imported_model *out, struct onnx_file *file, co
 enum status frontend_import_onnx(struct imported_model *out, const char *path,
                                  const struct import_options *options, struct trace *trace)
 {
-    static const struct import_options usual = {IMPORT_TRUSTED, TIES_COMPARED};
+    static const struct import_options usual = {IMPORT_TRUSTED, IMPORT_TO_RUN};
     struct onnx_file file = {0};
     options = options ? options : &usual;
-    *out = (struct imported_model){.ties = options->ties};
+    *out = (struct imported_model){.use = options->use};
     enum status status = import(out, &file, path, options, trace);
     onnx_file_release(&file);
     if (status != OK) {

@@ -30,13 +30,13 @@ enum import_trust {
     IMPORT_UNTRUSTED, /* also refuses data files that have several hard links */
 };
 
-/* A head may be a copy of the embedding; telling reads both to their ends, unless only some places are
- * compared, for whom a look is enough. */
-enum import_ties { TIES_COMPARED, TIES_SAMPLED };
+/* What the graph is for. For a look at its shapes, a head is held against the embedding table in some places
+ * only, and large quantised weights are not decoded: all their elements are 0. */
+enum import_use { IMPORT_TO_RUN, IMPORT_TO_LOOK };
 
 struct import_options {
     enum import_trust trust;
-    enum import_ties ties;
+    enum import_use use;
 };
 
 struct imported_model {
@@ -46,8 +46,9 @@ struct imported_model {
     VEC(struct mapping *) files;   /* the model's own file, then its data files; each mapped once */
     VEC(struct mapping *) decoded; /* quantised weights as floats, in files without a name */
     VEC(struct str) data_files;    /* locations of the data files, relative to the folder of `path` */
-    struct str tokenizer;  /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
-    enum import_ties ties; /* of the options */
+    struct str tokenizer; /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
+    VEC(struct undecoded *) undecoded; /* what of them was left out for a look (frontend/decoded.h) */
+    enum import_use use;               /* of the options */
     VEC(struct str) notes; /* what the user should know: "the head is the embedding table" */
 };
 

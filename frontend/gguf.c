@@ -62,7 +62,7 @@ enum status frontend_import_gguf(struct imported_model *out, const char *path,
                                  const struct import_options *options, struct trace *trace)
 {
     const struct mapping *file;
-    *out = (struct imported_model){.ties = options ? options->ties : TIES_COMPARED};
+    *out = (struct imported_model){.use = options ? options->use : IMPORT_TO_RUN};
     enum status status = data_file_map_main(&file, out, path, trace);
     if (status == OK)
         status = gguf_build(out, file, trace);

@@ -1,7 +1,6 @@
 /* See frontend/gguf_config.h. */
 #include "frontend/gguf_config.h"
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 /* Keys of an architecture that do not change the logits of a prompt. */
@@ -140,10 +139,11 @@ static enum status read_windows(struct gguf_config_reader *r, struct decoder_con
     int64_t period = a->defaults.window_pattern;
     if (!a->fields.window)
         return OK;
-    if (find(r, a->fields.window) || a->defaults.window_size > 0)
-        TRY(read_size(r, &c->window, a->fields.window, a->defaults.window_size));
-    if (c->window > INT32_MAX)
-        return status_fail(r->trace, INVALID, "%s.%s is %" PRId64, a->name, a->fields.window, c->window);
+    struct gguf_entry *entry = find(r, a->fields.window);
+    c->window = a->defaults.window_size;
+    if (entry && (!gguf_integer(entry, &c->window) || c->window > INT32_MAX)) /* 0: none */
+        return status_fail(r->trace, entry->is_array ? UNSUPPORTED : INVALID,
+                           "%s.%s: expected one integer from 0 to %d", a->name, a->fields.window, INT32_MAX);
     if (a->fields.layers != LAYERS_PERIODIC)
         return OK;
     TRY(read_size(r, &period, "attention.sliding_window_pattern", period));
@@ -166,21 +166,30 @@ static void set_bare_layers(struct gguf_config_reader *r, struct decoder_config 
 
 /* ---- the whole ---- */
 
+/* Left out it means 0: readers take nothing off with the distance then. */
+static enum status check_slopes(struct gguf_config_reader *r)
+{
+    const struct hf_architecture *a = r->architecture;
+    struct gguf_entry *entry = find(r, a->fields.slopes);
+    double range = 0;
+    if (entry && !gguf_real(entry, &range))
+        return status_fail(r->trace, INVALID, "%s.%s: expected a number", a->name, a->fields.slopes);
+    if (range != SLOPES_RANGE)
+        return status_fail(r->trace, UNSUPPORTED, "%s.%s is %s%g, expected %d", a->name, a->fields.slopes,
+                           entry ? "" : "missing, which means ", range, SLOPES_RANGE);
+    return OK;
+}
+
 static enum status read_scores(struct gguf_config_reader *r, struct decoder_config *c)
 {
     const struct hf_architecture *a = r->architecture;
-    double range = SLOPES_RANGE;
     if (a->fields.caps == CAPS_BOTH)
         TRY(read_real(r, &c->softcap, "attn_logit_softcapping", a->defaults.softcap));
     if (a->fields.caps == CAPS_BOTH || (a->fields.caps == CAPS_LOGITS && find(r, "final_logit_softcapping")))
         TRY(read_real(r, &c->logit_softcap, "final_logit_softcapping", a->defaults.logit_softcap));
     if (a->fields.slopes)
-        TRY(read_real(r, &range, a->fields.slopes, range));
-    if (range != SLOPES_RANGE)
-        return status_fail(r->trace, UNSUPPORTED, "%s.%s is %g, expected %d", a->name, a->fields.slopes,
-                           range, SLOPES_RANGE);
-    if (c->layers == a->defaults.odd_layers)
-        c->scale = 1 / sqrt((double)(c->hidden / c->heads));
+        TRY(check_slopes(r));
+    c->scale = hf_defaults_scale(&a->defaults, c->layers, c->hidden, c->heads);
     return OK;
 }
 

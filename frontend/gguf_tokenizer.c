@@ -3,6 +3,7 @@
  * out with a note. What a file does not say is as llama.cpp takes it. */
 #include "frontend/gguf.h"
 #include "frontend/gguf_pieces.h"
+#include "ir/gguf_pretokenizer.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -10,17 +11,9 @@
 
 enum { TOKEN_UNKNOWN = 2, TOKEN_CONTROL = 3, TOKEN_USER = 4 }; /* of tokenizer.ggml.token_type */
 
-static const struct known {
-    const char *name, *split;
-    bool digits, own, whole;
-} known_pretokenizers[] = {
-#define GGUF_PRETOKENIZER(name, split, digits, own, whole) {name, split, digits, own, whole},
-#include "ir/gguf_pretokenizers.def"
-};
-
 struct parts {
     struct gguf_file *file;
-    const struct known *pre;
+    const struct gguf_pretokenizer *pre;
     bool is_pieces; /* over characters: `scores`, else `pre` and `merges` */
     const struct gguf_entry *tokens, *types, *merges, *scores;
 };
@@ -41,11 +34,11 @@ static bool has_flag(struct gguf_file *file, const char *key, bool fallback)
 
 static const char *find_byte_level(struct parts *p)
 {
-    struct str pre = STR("gpt-2");
+    struct str pre = STR("default");
     has_text(p->file, "tokenizer.ggml.pre", &pre);
-    for (size_t i = 0; i < sizeof known_pretokenizers / sizeof *known_pretokenizers; i++)
-        if (str_is(pre, known_pretokenizers[i].name))
-            p->pre = &known_pretokenizers[i];
+    for (size_t i = 0; i < gguf_pretokenizer_count; i++)
+        if (str_is(pre, gguf_pretokenizers[i].name))
+            p->pre = &gguf_pretokenizers[i];
     p->merges = gguf_find(p->file, "tokenizer.ggml.merges");
     if (!p->pre)
         return "its pre-tokenizer (tokenizer.ggml.pre) is not known";
@@ -151,7 +144,7 @@ static json_t *make_model(const struct parts *p, json_t *vocabulary, json_t *mer
     return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
                      "unk_token", make_unknown(p), "continuing_subword_prefix", "end_of_word_suffix",
                      "fuse_unk", p->is_pieces, "byte_fallback", p->is_pieces, "ignore_merges",
-                     !p->is_pieces && p->pre->whole, "vocab", vocabulary, "merges", merges);
+                     !p->is_pieces && p->pre->is_whole, "vocab", vocabulary, "merges", merges);
 }
 
 /* ---- what is done to the text before and to the tokens behind ---- */
@@ -181,29 +174,45 @@ static json_t *make_decoder(const struct parts *p)
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", steps);
 }
 
+static json_t *make_step(const struct gguf_step *step)
+{
+    switch (step->kind) {
+    case STEP_BYTES:
+    case STEP_WORDS:
+        return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+                         1, "use_regex", step->kind == STEP_WORDS);
+    case STEP_DIGIT:
+    case STEP_DIGITS:
+        return json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", step->kind == STEP_DIGIT);
+    case STEP_PUNCTUATION:
+        return json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", "Contiguous");
+    case STEP_SPLIT:
+        return json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", step->pattern,
+                         "behavior", "Isolated", "invert", 0);
+    case STEP_END:
+        break;
+    }
+    return NULL;
+}
+
 static json_t *make_pretokenizer(const struct parts *p)
 {
-    const struct known *pre = p->pre;
     if (p->is_pieces)
         return json_null();
     json_t *steps = json_array();
-    if (pre->digits)
-        json_array_append_new(steps, json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", 1));
-    if (pre->split)
-        json_array_append_new(steps, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern",
-                                               "Regex", pre->split, "behavior", "Isolated", "invert", 0));
-    json_array_append_new(steps, json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0,
-                                           "trim_offsets", 1, "use_regex", pre->own));
+    for (const struct gguf_step *step = p->pre->steps; step->kind != STEP_END; step++)
+        json_array_append_new(steps, make_step(step));
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
 }
 
-/* The token that is put in front of a text; before pieces, also where the file does not say. */
+/* The token that is put in front of a text; before pieces and some others also where the file does not say.
+ */
 static json_t *make_processor(const struct parts *p)
 {
     const struct gguf_entry *entry = gguf_find(p->file, "tokenizer.ggml.bos_token_id");
     int64_t id;
     struct str text;
-    if (!has_flag(p->file, "tokenizer.ggml.add_bos_token", p->is_pieces) || !entry ||
+    if (!has_flag(p->file, "tokenizer.ggml.add_bos_token", p->is_pieces || p->pre->puts_bos) || !entry ||
         !gguf_integer(entry, &id) || !find_token(p, id, &text))
         return json_null();
     char *name = copy_text(text);

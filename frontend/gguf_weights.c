@@ -19,14 +19,24 @@ static enum status decode(struct decoded *d, float *piece, const struct gguf_ten
     return OK;
 }
 
-static enum status decode_all(struct decoded *d, const struct gguf_file *file, struct trace *trace)
+static uint64_t element_count(const struct gguf_tensor *tensor)
+{
+    return tensor->size / tensor->quantised->bytes * tensor->quantised->elements;
+}
+
+static enum status decode_all(struct decoded *d, const struct imported_model *model,
+                              const struct gguf_file *file, struct trace *trace)
 {
     struct arena scratch = {0};
     float *piece = ARENA_ARRAY(&scratch, float, PIECE);
     enum status status = decoded_open(d, trace);
-    for (uint32_t i = 0; status == OK && i < file->tensors.count; i++)
-        if (file->tensors.items[i].quantised)
-            status = decode(d, piece, &file->tensors.items[i], trace);
+    for (uint32_t i = 0; status == OK && i < file->tensors.count; i++) {
+        const struct gguf_tensor *tensor = &file->tensors.items[i];
+        if (tensor->quantised)
+            status = decoded_is_left_out(model, element_count(tensor))
+                         ? decoded_skip(d, element_count(tensor), trace)
+                         : decode(d, piece, tensor, trace);
+    }
     arena_release(&scratch);
     return status;
 }
@@ -36,7 +46,7 @@ static enum status map_decoded(const struct mapping **out, struct imported_model
                                const struct gguf_file *file, struct trace *trace)
 {
     struct decoded d = {0};
-    enum status status = decode_all(&d, file, trace);
+    enum status status = decode_all(&d, model, file, trace);
     if (status == OK)
         status = decoded_map(out, &d, model, trace);
     decoded_close(&d);
@@ -53,8 +63,9 @@ static void note_types(struct imported_model *model, const struct gguf_file *fil
             builder_printf(&list, "%s%s", list.length > 0 ? ", " : "", q->name);
     }
     if (list.length > 0)
-        *VEC_PUSH(&model->arena, &model->notes) = str_from(
-            arena_printf(&model->arena, "weights stored as %s were decoded to f32", builder_text(&list)));
+        *VEC_PUSH(&model->arena, &model->notes) =
+            str_from(arena_printf(&model->arena, "weights stored as %s %s decoded to f32",
+                                  builder_text(&list), model->use == IMPORT_TO_LOOK ? "would be" : "were"));
     builder_release(&list);
 }
 
@@ -82,8 +93,13 @@ enum status gguf_add_weights(struct weight_set *set, struct imported_model *mode
         const uint8_t *data = tensor->quantised ? decoded->data + at : tensor->data;
         size_t size = tensor->size;
         if (tensor->quantised) {
-            size = tensor->size / tensor->quantised->bytes * tensor->quantised->elements * sizeof(float);
+            size = element_count(tensor) * sizeof(float);
             at += size;
+            if (decoded_is_left_out(model, element_count(tensor)))
+                decoded_add_left_out(
+                    model, &(struct undecoded){.base = data,
+                                               .rule = tensor->quantised,
+                                               .parts = {{(const char *)tensor->data, tensor->size}}});
         }
         memcpy(weight.dims, tensor->dims, tensor->rank * sizeof *tensor->dims);
         TRY(tensor_view_dense(&weight.view, source, data, size, tensor->dtype, tensor->rank, tensor->dims,

@@ -194,11 +194,11 @@ static enum status read_folder(struct folder *f)
 enum status frontend_import_hf(struct imported_model *out, const char *directory,
                                const struct import_options *options, struct trace *trace)
 {
-    static const struct import_options usual = {IMPORT_TRUSTED, TIES_COMPARED};
+    static const struct import_options usual = {IMPORT_TRUSTED, IMPORT_TO_RUN};
     char *path = path_join(directory, "config.json");
     struct folder f = {.model = out, .options = options ? options : &usual, .path = path, .trace = trace};
     f.weights.arena = &f.arena;
-    *out = (struct imported_model){.ties = f.options->ties};
+    *out = (struct imported_model){.use = f.options->use};
     enum status status = read_folder(&f);
     arena_release(&f.arena);
     if (status != OK) {

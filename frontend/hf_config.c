@@ -55,6 +55,7 @@ static const struct field model_fields[] = {
 #define LOCAL_FIELD(name, kind, member)
 #define ATTENTION_FIELD(name, kind, member)
 #define HF_IGNORED(name) {name, FIELD_IGNORED, 0},
+#define HF_OWN(model_type, name, value)
 #include "frontend/hf_fields.def"
 };
 
@@ -64,6 +65,7 @@ static const struct field rotary_fields[] = {
 #define LOCAL_FIELD(name, kind, member)
 #define ATTENTION_FIELD(name, kind, member)
 #define HF_IGNORED(name)
+#define HF_OWN(model_type, name, value)
 #include "frontend/hf_fields.def"
 };
 
@@ -73,6 +75,7 @@ static const struct field local_fields[] = {
 #define LOCAL_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
 #define ATTENTION_FIELD(name, kind, member)
 #define HF_IGNORED(name)
+#define HF_OWN(model_type, name, value)
 #include "frontend/hf_fields.def"
 };
 
@@ -82,6 +85,20 @@ static const struct field attention_fields[] = {
 #define LOCAL_FIELD(name, kind, member)
 #define ATTENTION_FIELD(name, kind, member) {name, FIELD_##kind, offsetof(struct fields, member)},
 #define HF_IGNORED(name) {name, FIELD_IGNORED, 0},
+#define HF_OWN(model_type, name, value)
+#include "frontend/hf_fields.def"
+};
+
+/* Fields that are read over with one architecture only. */
+static const struct own_field {
+    const char *model_type, *name, *value; /* value: the text that it must be; NULL: any */
+} own_fields[] = {
+#define HF_FIELD(name, kind, member)
+#define ROTARY_FIELD(name, kind, member)
+#define LOCAL_FIELD(name, kind, member)
+#define ATTENTION_FIELD(name, kind, member)
+#define HF_IGNORED(name)
+#define HF_OWN(model_type, name, value) {model_type, name, value},
 #include "frontend/hf_fields.def"
 };
 
@@ -106,6 +123,17 @@ static const struct field *find_field(struct field_list list, const char *name)
         if (strcmp(list.items[i].name, name) == 0)
             return &list.items[i];
     return NULL;
+}
+
+static bool is_own(const struct hf_architecture *a, const char *name, const json_t *value)
+{
+    for (size_t i = 0; i < sizeof own_fields / sizeof *own_fields; i++) {
+        const struct own_field *own = &own_fields[i];
+        if (strcmp(own->model_type, a->model_type) == 0 && strcmp(own->name, name) == 0 &&
+            (!own->value || (json_is_string(value) && strcmp(json_string_value(value), own->value) == 0)))
+            return true;
+    }
+    return false;
 }
 
 static bool is_unset(const json_t *value)
@@ -161,15 +189,15 @@ static enum status refuse_value(const char *name, enum field_kind kind, const js
     return status;
 }
 
-static enum status read_fields(struct fields *out, struct field_list list, const json_t *object,
-                               struct trace *trace)
+static enum status read_fields(struct fields *out, const struct hf_architecture *a, struct field_list list,
+                               const json_t *object, struct trace *trace)
 {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, name, value)
     {
         const struct field *field = find_field(list, name);
-        if (!field && !is_unset(value))
+        if (!field && !is_unset(value) && !is_own(a, name, value))
             return status_fail(
                 trace, UNSUPPORTED,
                 "the field \"%.100s\" is not understood, and may change what the model computes", name);
@@ -187,7 +215,7 @@ static enum status read_fields(struct fields *out, struct field_list list, const
         else if (field->kind == FIELD_ATTENTION)
             inner = (struct field_list){attention_fields, sizeof attention_fields / sizeof *attention_fields};
         if (inner.count > 0)
-            TRY_WITH(trace, read_fields(out, inner, value, trace), "while reading the field \"%s\"", name);
+            TRY_WITH(trace, read_fields(out, a, inner, value, trace), "while reading the field \"%s\"", name);
     }
     return OK;
 }
@@ -428,8 +456,8 @@ static enum status read_root(struct decoder_config *out, struct imported_model *
     const struct hf_architecture *architecture;
     TRY(find_architecture(&architecture, root, trace));
     struct fields fields = fields_of(&architecture->defaults);
-    TRY(read_fields(&fields, (struct field_list){model_fields, sizeof model_fields / sizeof *model_fields},
-                    root, trace));
+    const struct field_list all = {model_fields, sizeof model_fields / sizeof *model_fields};
+    TRY(read_fields(&fields, architecture, all, root, trace));
     return set_all(out, &fields, architecture, model, trace);
 }
 

@@ -208,6 +208,7 @@ static enum status store_constant(struct rule *rule, bool *done)
         return OK;
     struct onnx_data *data = ARENA_NEW(rule->im->arena, struct onnx_data);
     TRY(onnx_data_locate(data, rule->im->file, value->t, rule->trace));
+    data->is_literal = true;
     rule->outputs[0] = (struct import_value){.kind = VALUE_CONCRETE, .data = data};
     rule->outputs[0].has_weight = onnx_data_view(&rule->outputs[0].weight, data);
     *done = true;

@@ -130,6 +130,9 @@ bool rule_narrow(struct rule *rule, struct import_value *out, const struct impor
                  int64_t whole);
 /* Channels [first, first + count) of each of the heads of `head` channels of a term; TERM_NONE as above. */
 uint32_t rule_take_channels(struct rule *rule, uint32_t term, int64_t head, int64_t first, int64_t count);
+/* The listed channels of each of its heads, in that order. */
+uint32_t rule_order_channels(struct rule *rule, uint32_t term, int64_t head, const int64_t *channels,
+                             int64_t count);
 
 /* Does `row` have one element where `x` has a row of channels (of a head)? frontend/rules_norm.c */
 bool rule_is_row_of(const struct import_value *row, const struct import_value *x);

@@ -2,6 +2,7 @@
  * (the linear layer of queries, keys, values, gate or up) is built where it is used: two that happen to be
  * equal stay two weights. */
 #include "frontend/lower.h"
+#include "frontend/decoded.h"
 #include "ir/build.h"
 #include "ir/text.h"
 #include <assert.h>
@@ -99,9 +100,13 @@ static struct attribute integer(enum attribute_key key, int64_t value)
 bool import_weights_equal(struct importer *im, uint32_t a, uint32_t b)
 {
     const struct tensor_view *x = &im->weights.items[a], *y = &im->weights.items[b];
+    const struct undecoded *left = decoded_find_left_out(im->model, x),
+                           *right = decoded_find_left_out(im->model, y);
     bool is_certain, are_equal;
-    if (im->model->ties == TIES_COMPARED)
+    if (im->model->use == IMPORT_TO_RUN)
         return weights_equal(x, y);
+    if (left || right)
+        return left && right && weights_have_one_shape(x, y) && undecoded_equal(left, right);
     are_equal = weights_look_equal(&is_certain, x, y);
     if (!is_certain)
         import_note(

@@ -27,6 +27,7 @@ bool roles_gated(const struct term_set *terms, uint32_t term, uint32_t *gate, ui
 uint32_t roles_mlp_layer(const struct roles *roles, uint32_t term);
 bool roles_is_activation(enum term_kind kind);
 
+bool weights_have_one_shape(const struct tensor_view *a, const struct tensor_view *b); /* and type */
 /* Are all elements of two weights the same bytes? */
 bool weights_equal(const struct tensor_view *a, const struct tensor_view *b);
 /* Where they are large only some of them are compared: *is_certain says whether the answer is that of

@@ -1,5 +1,6 @@
 /* Building mixes. */
 #include "frontend/mix.h"
+#include <inttypes.h>
 #include <string.h>
 
 /* Channels of a head: the smallest stride of the static atoms before the last axis; all channels when there
@@ -29,8 +30,8 @@ enum status mix_from(struct rule *rule, const struct import_value *value, struct
     const struct atom single = {ATOM_STATIC, 1, 1},
                       *found = in->rank > 0 ? view_atom(in, in->rank - 1) : NULL;
     const struct atom *channel = is_single ? &single : found;
-    if (!channel || channel->kind != ATOM_STATIC || channel->stride != 1)
-        return rule_refuse(rule, "the last axis is not a run of neighbouring channels of a head");
+    if (!channel || channel->kind != ATOM_STATIC)
+        return rule_refuse(rule, "the last axis is not a run of channels of a head");
     if (channel->size > MIX_MAX_CHANNELS)
         return rule_refuse(rule, "a head of more than %d channels", MIX_MAX_CHANNELS);
     int64_t head = head_size(in, t->size), heads = 1;
@@ -48,18 +49,27 @@ enum status mix_from(struct rule *rule, const struct import_value *value, struct
         }
     }
     view_open_axis(view);
-    view_append(view, *channel);
-    if (head * heads != t->size || in->offset + channel->size > head)
+    view_append(view, (struct atom){ATOM_STATIC, channel->size, 1});
+    if (head * heads != t->size || in->offset + (channel->size - 1) * channel->stride >= head)
         return rule_refuse(rule, "a part of the channels of %s is not the same part of every head",
                            term_kind_name(t->kind));
     const struct mix *inner = t->kind == TERM_MIX ? rule->im->mixes.items[t->index] : NULL;
-    *mix = (struct mix){inner ? inner->x : x, inner ? inner->head : head, heads, channel->size, NULL};
+    /* Pairs of channels that were joined before may be many to a head. */
+    int64_t blocks = inner ? head / inner->count : 1;
+    if (inner && inner->count * blocks != head)
+        return rule_refuse(rule, "heads of %" PRId64 " channels are read as heads of %" PRId64, inner->count,
+                           head);
+    *mix =
+        (struct mix){inner ? inner->x : x, inner ? inner->head * blocks : head, heads, channel->size, NULL};
     mix->entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)mix->count);
     for (int64_t j = 0; j < mix->count; j++) {
-        struct mix_part own = {in->offset + j, 1, MIX_NO_TABLE, 0};
-        mix->entries[j] = inner ? inner->entries[in->offset + j] : (struct mix_entry){1, {own}};
-        for (uint32_t p = 0; p < mix->entries[j].count; p++)
+        int64_t place = in->offset + j * channel->stride;
+        struct mix_part own = {place, 1, MIX_NO_TABLE, 0};
+        mix->entries[j] = inner ? inner->entries[place % inner->count] : (struct mix_entry){1, {own}};
+        for (uint32_t p = 0; p < mix->entries[j].count; p++) {
             mix->entries[j].parts[p].factor *= factor;
+            mix->entries[j].parts[p].source += inner ? place / inner->count * inner->head : 0;
+        }
     }
     return OK;
 }
@@ -82,6 +92,16 @@ static int64_t turned_channels(const struct mix *mix)
     return turned;
 }
 
+/* Is each channel in front a sum of its own and the one beside it, two by two? */
+static bool turns_neighbours(const struct mix *mix, int64_t turned)
+{
+    for (int64_t j = 0; j < turned; j++)
+        for (uint32_t p = 0; p < 2; p++)
+            if (mix->entries[j].parts[p].source / 2 != j / 2)
+                return false;
+    return turned > 2 && turned % 2 == 0;
+}
+
 static enum status set_rope(struct rule *rule, const struct mix *mix, int64_t turned, const struct view *view)
 {
     struct importer *im = rule->im;
@@ -99,7 +119,7 @@ enum status mix_finish(struct rule *rule, const struct mix *mix, const struct vi
     struct importer *im = rule->im;
     struct term term = {.kind = TERM_MIX, .size = mix->heads * mix->count, .index = im->mixes.count};
     int64_t turned = turned_channels(mix);
-    if (turned > 0)
+    if (turned > 0 && !turns_neighbours(mix, turned))
         return set_rope(rule, mix, turned, view);
     struct mix *kept = ARENA_NEW(im->arena, struct mix);
     *kept = *mix;
@@ -108,9 +128,28 @@ enum status mix_finish(struct rule *rule, const struct mix *mix, const struct vi
     return OK;
 }
 
-enum status mix_settle(struct rule *rule, struct import_value *value)
+/* Channels in the order in which halves are rotated: of those in front the even ones, the odd ones, the rest.
+ * The mix is that of x with its channels in that order. */
+static void reorder(struct rule *rule, struct mix *mix, int64_t turned, int64_t *channels)
+{
+    struct mix_entry *entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)mix->count);
+    int64_t half = turned / 2;
+    for (int64_t j = 0; j < mix->count; j++) {
+        int64_t from = j < half ? 2 * j : j < turned ? 2 * (j - half) + 1 : j;
+        channels[j] += from - j;
+        entries[j] = mix->entries[from];
+        for (uint32_t p = 0; j < turned && p < entries[j].count; p++) {
+            int64_t *source = &entries[j].parts[p].source;
+            *source = *source / 2 + *source % 2 * half;
+        }
+    }
+    mix->entries = entries;
+}
+
+enum status mix_settle(struct rule *rule, struct import_value *value, int64_t *reordered)
 {
     double scale = 1;
+    *reordered = 0;
     uint32_t number = term_strip_scale(&rule->im->terms, value->term, &scale);
     const struct term *t = term_get(&rule->im->terms, number);
     if (t->kind != TERM_MIX)
@@ -127,12 +166,19 @@ enum status mix_settle(struct rule *rule, struct import_value *value)
             entries[j].parts[p].source -= first;
     }
     part.entries = entries;
-    uint32_t x = first + part.count <= part.head
-                     ? rule_take_channels(rule, part.x, part.head, first, part.count)
-                     : TERM_NONE;
+    bool is_inside = first + part.count <= part.head;
+    int64_t wide = part.head, *channels = ARENA_ARRAY(rule->im->arena, int64_t, (size_t)part.count);
+    for (int64_t j = 0; j < part.count; j++)
+        channels[j] = first + j;
     part.head = part.count;
     int64_t turned = turned_channels(&part);
-    if (x == TERM_NONE || turned == 0)
+    if (is_inside && turns_neighbours(&part, turned)) {
+        reorder(rule, &part, turned, channels);
+        *reordered = turned;
+    }
+    uint32_t x =
+        is_inside && turned > 0 ? rule_order_channels(rule, part.x, wide, channels, part.count) : TERM_NONE;
+    if (x == TERM_NONE)
         return rule_refuse(
             rule, "a part of a rotary embedding is read that is neither whole heads nor neighbouring "
                   "channels of each head of a linear layer");
@@ -189,8 +235,65 @@ enum status mix_sum(struct rule *rule, const struct import_value *x, const struc
     return mix_finish(rule, &a, &view);
 }
 
+/* Do the parts have heads, channels, and an axis behind those, along which they are joined? Without heads
+ * what looks like channels may be heads of pairs, which is the same thing where it is all channels. */
+static bool are_stacked(const struct rule *rule, struct import_value *const *parts, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct view *view = &parts[i]->view;
+        const struct atom *channels = view->rank > 1 ? view_atom(view, view->rank - 2) : NULL;
+        bool has_heads = false;
+        if (!channels || channels->kind != ATOM_STATIC || view_count(view, view->rank - 1) != 0)
+            return false;
+        for (uint32_t a = 0; a < view_start(view, view->rank - 2); a++)
+            has_heads |= view->atoms[a].kind == ATOM_STATIC;
+        if (!has_heads && channels->size * channels->stride == rule_get(rule, parts[i])->size)
+            return false;
+    }
+    return true;
+}
+
+/* One channel of each part in turn. */
+static enum status stack(struct rule *rule, struct import_value *const *parts, uint32_t count)
+{
+    struct mix whole = {0}, part;
+    struct view view = {0}, own;
+    for (uint32_t i = 0; i < count; i++) {
+        struct import_value flat = *parts[i];
+        if (!view_remove(&flat.view, flat.view.rank - 1))
+            return rule_refuse(rule, "the last axis of part %u is no axis of one element", i);
+        TRY_WITH(rule->trace, mix_from(rule, &flat, &part, &own), "where activations are stacked");
+        if (i == 0) {
+            whole = part;
+            whole.count *= count;
+            whole.entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)whole.count);
+            view = own;
+        }
+        if (!fits(&whole, &part) || part.count * count != whole.count || !view_equal(&view, &own))
+            return rule_refuse(rule, "parts of different values are stacked");
+        for (int64_t j = 0; j < part.count; j++)
+            whole.entries[j * count + i] = part.entries[j];
+    }
+    if (whole.count > whole.head)
+        return rule_refuse(rule, "a stack has more channels than a head of what it is made of");
+    struct view final = {0};
+    for (uint32_t axis = 0; axis < view.rank; axis++) {
+        view_open_axis(&final);
+        for (uint32_t i = view_start(&view, axis); i < view.ends[axis]; i++) {
+            struct atom atom = view.atoms[i];
+            atom.stride *= atom.kind == ATOM_STATIC ? count : 1;
+            view_append(&final, atom);
+        }
+    }
+    view_open_axis(&final);
+    view_append(&final, (struct atom){ATOM_STATIC, count, 1});
+    return mix_finish(rule, &whole, &final);
+}
+
 enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count)
 {
+    if (are_stacked(rule, parts, count))
+        return stack(rule, parts, count);
     struct mix whole = {0};
     struct view view = {0};
     int64_t last = 1; /* channels of a head of the last part */

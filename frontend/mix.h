@@ -3,7 +3,8 @@
  * concatenations build such mixes in any order; as soon as one is x * cos + rotate(x) * sin in both halves of
  * the head, it becomes a TERM_ROPE. Channels behind those may stay as they are (a partial rotary embedding).
  * A mix of a part of each head of x (queries, keys and values of a head packed side by side) waits until
- * attention reads it. */
+ * attention reads it, and so does one that rotates neighbouring channels: scores are the same when queries
+ * and keys have their channels in the same other order, in which halves of a head are rotated. */
 #ifndef FRONTEND_MIX_H
 #define FRONTEND_MIX_H
 
@@ -39,9 +40,10 @@ enum status mix_finish(struct rule *rule, const struct mix *mix, const struct vi
 /* Sums and concatenates activations, at least one of them a mix or a part of a head. */
 enum status mix_sum(struct rule *rule, const struct import_value *x, const struct import_value *y) MUST_CHECK;
 enum status mix_concat(struct rule *rule, struct import_value *const *parts, uint32_t count) MUST_CHECK;
-/* A mix that attention reads, of a part of each head: the rotary embedding of those channels alone. Other
- * values are left as they are. */
-enum status mix_settle(struct rule *rule, struct import_value *value) MUST_CHECK;
+/* A mix that attention reads: the rotary embedding of its channels alone. *reordered: so many channels in
+ * front of each head have another order now, those of even numbers first. Other values are left as they are.
+ */
+enum status mix_settle(struct rule *rule, struct import_value *value, int64_t *reordered) MUST_CHECK;
 /* The frequencies of a finished mix, whose first `turned` channels are rotated (frontend/rotary.c).
  * UNSUPPORTED says what is not a rotary embedding. */
 enum status rotary_recognise(struct rule *rule, const struct mix *mix, int64_t turned, uint32_t *frequencies,

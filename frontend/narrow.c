@@ -4,7 +4,7 @@
 
 enum { NARROW_MAX_CHANNELS = 1 << 20, NARROW_MAX_TOTAL = 1 << 26 };
 
-/* Channels to keep, ascending. */
+/* Channels to keep, in this order. */
 struct channels {
     int64_t count;
     uint32_t *items; /* on the model's arena: views keep them */
@@ -24,7 +24,10 @@ static bool make_room(struct rule *rule, struct channels *keep, int64_t size)
 
 static bool is_run(const struct channels *keep)
 {
-    return keep->items[keep->count - 1] - keep->items[0] + 1 == keep->count;
+    for (int64_t i = 1; i < keep->count; i++)
+        if (keep->items[i] != keep->items[0] + i)
+            return false;
+    return true;
 }
 
 static uint32_t take_weight(struct rule *rule, uint32_t weight, const struct channels *keep)
@@ -67,14 +70,23 @@ static uint32_t take(struct rule *rule, uint32_t number, const struct channels *
 
 uint32_t rule_take_channels(struct rule *rule, uint32_t term, int64_t head, int64_t first, int64_t count)
 {
-    int64_t heads = term_get(&rule->im->terms, term)->size / head;
-    struct channels keep = {.count = heads * count};
+    int64_t *channels = ARENA_ARRAY(rule->im->arena, int64_t, (size_t)count);
     if (first == 0 && count == head)
         return term;
+    for (int64_t j = 0; j < count; j++)
+        channels[j] = first + j;
+    return rule_order_channels(rule, term, head, channels, count);
+}
+
+uint32_t rule_order_channels(struct rule *rule, uint32_t term, int64_t head, const int64_t *channels,
+                             int64_t count)
+{
+    int64_t heads = term_get(&rule->im->terms, term)->size / head;
+    struct channels keep = {.count = heads * count};
     if (!has_linear(&rule->im->terms, term) || !make_room(rule, &keep, heads * head))
         return TERM_NONE;
     for (int64_t i = 0; i < keep.count; i++)
-        keep.items[i] = (uint32_t)(i / count * head + first + i % count);
+        keep.items[i] = (uint32_t)(i / count * head + channels[i % count]);
     return take(rule, term, &keep);
 }
 

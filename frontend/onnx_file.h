@@ -27,6 +27,7 @@ enum onnx_type {
     ONNX_DOUBLE = 11,
     ONNX_UINT32 = 12,
     ONNX_UINT64 = 13,
+    ONNX_COMPLEX128 = 15,
     ONNX_BFLOAT16 = 16,
 };
 const char *onnx_type_name(int32_t type); /* "FLOAT"; "type 42" is "an unknown type" */
@@ -44,6 +45,7 @@ struct onnx_data {
     const uint8_t *bytes;
     size_t size;
     const struct mapping *mapping;
+    bool is_literal; /* of a Constant node, which no training changed */
 };
 
 struct onnx_file {

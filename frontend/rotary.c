@@ -283,11 +283,11 @@ static enum status pair_channels(struct rule *rule, const struct mix *mix, int64
         struct pair second;
         if (!find_pair(&pairs[j], rule->im, &mix->entries[j], j, j + half, -1) ||
             !find_pair(&second, rule->im, &mix->entries[j + half], j + half, j, 1))
-            return rule_refuse(rule,
-                               "channel %" PRId64
-                               " is not rotated with the channel half a head away (interleaved "
-                               "pairs and other rotations are not supported)",
-                               j);
+            return rule_refuse(
+                rule,
+                "channel %" PRId64
+                " is not rotated with the channel half a head away, nor are neighbours two by two",
+                j);
         bool angles = pairs[j].cosine->angles[0] && second.cosine->angles[0] && pairs[j].sine->angles[0] &&
                       second.sine->angles[0];
         if (second.factor != pairs[j].factor || second.factor != pairs[0].factor ||

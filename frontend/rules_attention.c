@@ -112,18 +112,23 @@ static int64_t channels_of(const struct view *view, uint32_t axis)
 }
 
 /* Queries or keys with no other channels than their view shows. */
-static enum status settle(struct rule *rule, struct import_value *value)
+static enum status settle(struct rule *rule, struct import_value *value, int64_t *reordered)
 {
     struct import_value wide = *value;
     rule_narrow(rule, value, &wide, 1);
-    return mix_settle(rule, value);
+    return mix_settle(rule, value, reordered);
 }
 
 enum status rule_scores(struct rule *rule)
 {
     struct import_value queries = *rule->inputs[0], keys = *rule->inputs[1], *q = &queries, *k = &keys;
-    TRY(settle(rule, q));
-    TRY(settle(rule, k));
+    int64_t reordered[2];
+    TRY(settle(rule, q, &reordered[0]));
+    TRY(settle(rule, k, &reordered[1]));
+    if (reordered[0] != reordered[1])
+        return rule_refuse(
+            rule, "neighbouring channels are rotated, %" PRId64 " of each query and %" PRId64 " of each key",
+            reordered[0], reordered[1]);
     uint32_t m = q->view.rank, n = k->view.rank;
     if (m < 3 || n < 3 || !view_axis_is(&q->view, m - 2, ATOM_SEQUENCE) ||
         channels_of(&q->view, m - 1) == 0 || !view_axis_is(&k->view, n - 1, ATOM_SEQUENCE) ||

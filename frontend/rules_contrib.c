@@ -103,7 +103,7 @@ static enum status check_attributes(struct rule *rule)
     static const struct {
         const char *name;
         int64_t usual;
-    } attributes[] = {{"rotary_interleaved", 0}, {"smooth_softmax", 0}, {"qk_output", 0}};
+    } attributes[] = {{"smooth_softmax", 0}, {"qk_output", 0}};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         int64_t found = onnx_integer(rule->node, attributes[i].name, attributes[i].usual);
         if (found != attributes[i].usual)
@@ -188,6 +188,7 @@ enum status rule_GroupQueryAttention(struct rule *rule)
     TRY(take_operands(rule, &o, heads, groups));
     if (onnx_integer(rule->node, "do_rotary", 0) != 0) {
         struct rotary_caches caches = {.cosines = GQA_COSINES, .sines = GQA_SINES};
+        caches.turns_neighbours = onnx_integer(rule->node, "rotary_interleaved", 0) != 0;
         TRY(rotary_positions(rule, caches.ids));
         TRY(rotary_apply(rule, &o.q, &caches));
         o.q = rule->outputs[0];

@@ -242,12 +242,12 @@ enum status rule_Slice(struct rule *rule)
             continue;
         if (s->axis == t->axis && s->count == 0 && t->count == 0)
             return set_empty(rule, &shape, s->axis);
-        if (s->axis != t->axis || s->start != t->start || s->count != t->count || s->step != 1 ||
-            t->step != 1 || !view_slice(&view, s->axis, s->start, s->count))
+        if (s->axis != t->axis || s->start != t->start || s->count != t->count || s->step != t->step ||
+            !view_slice_steps(&view, s->axis, s->start, s->count, s->step))
             return rule_refuse(
                 rule,
-                "axis %u is not sliced into neighbouring channels (only whole batches and sequences "
-                "and runs of channels are supported)",
+                "axis %u is not sliced into channels that follow one another (only whole batches and "
+                "sequences and runs of channels, or every n-th of them, are supported)",
                 s->axis);
     }
     set_channels(rule, 0, rule->inputs[0]->term, &view);

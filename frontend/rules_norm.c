@@ -159,6 +159,19 @@ static enum status fused(struct rule *rule, enum term_kind inner, double epsilon
     return OK;
 }
 
+/* Exporters write a Constant node of zeros where a layer norm has no bias. */
+static bool is_made_up(struct rule *rule, uint32_t slot)
+{
+    struct import_value *value = rule->inputs[slot];
+    if (!rule_is_concrete(rule, slot) || !value->data || !value->data->is_literal ||
+        import_materialise(rule->im, value, NULL) != OK)
+        return false;
+    for (int64_t i = 0; i < value->at[0]->count; i++)
+        if (value->at[0]->data[i] != 0)
+            return false;
+    return true;
+}
+
 static enum status add_bias(struct rule *rule)
 {
     struct import_value norm = rule->outputs[0];
@@ -172,7 +185,7 @@ static enum status add_bias(struct rule *rule)
 enum status rule_norm(struct rule *rule, bool is_centred, double epsilon)
 {
     TRY(fused(rule, is_centred ? TERM_CENTRED : TERM_RMSNORM, epsilon));
-    return rule->input_count > 2 && rule->inputs[2] ? add_bias(rule) : OK;
+    return rule->input_count > 2 && rule->inputs[2] && !is_made_up(rule, 2) ? add_bias(rule) : OK;
 }
 
 enum status rule_RMSNormalization(struct rule *rule)

@@ -38,7 +38,7 @@ static void note(struct rule *rule, const char *what)
     for (uint32_t i = 0; i < model->notes.count; i++)
         if (str_starts_with(model->notes.items[i], what))
             return;
-    import_note(rule->im, "%s were decoded to f32", what);
+    import_note(rule->im, "%s %s decoded to f32", what, model->use == IMPORT_TO_LOOK ? "would be" : "were");
 }
 
 /* Rows of floats as a weight [rows, columns]. */
@@ -48,14 +48,40 @@ struct rows {
     float *row;
 };
 
-static enum status finish(struct rule *rule, struct rows *r, struct import_value *out)
+/* `left`: what it is that was not decoded, or NULL. */
+static enum status finish(struct rule *rule, struct rows *r, struct undecoded *left, struct import_value *out)
 {
     const struct mapping *mapping = NULL;
     const int64_t dims[2] = {r->rows, r->columns};
     TRY(decoded_map(&mapping, &r->file, rule->im->model, rule->trace));
     *out = (struct import_value){.kind = VALUE_CONCRETE, .has_weight = true};
+    if (left) {
+        left->base = mapping->data;
+        decoded_add_left_out(rule->im->model, left);
+    }
     return tensor_view_dense(&out->weight, mapping, mapping->data, mapping->size, DTYPE_F32, 2, dims,
                              rule->trace);
+}
+
+/* ---- what is left as it is (frontend/decoded.h) ---- */
+
+static const char by_blocks[] = "blocks along rows", by_scales[] = "DequantizeLinear";
+
+static bool is_left_out(const struct rule *rule, const struct rows *r, const struct tensor_view *scales)
+{
+    uint64_t count = (uint64_t)r->rows * (uint64_t)r->columns; /* each is at most MOST_AXIS, or in memory */
+    return tensor_view_is_dense(scales) && decoded_is_left_out(rule->im->model, count);
+}
+
+static struct str bytes_of(const uint8_t *bytes, int64_t count)
+{
+    return (struct str){(const char *)bytes, bytes ? (size_t)count : 0};
+}
+
+static struct str scales_of(const struct tensor_view *scales)
+{
+    const uint8_t *first = scales->base + (size_t)scales->offset * dtype_size(scales->dtype);
+    return bytes_of(first, (int64_t)tensor_view_bytes(scales));
 }
 
 /* ---- blocks along rows: MatMulNBits ---- */
@@ -125,6 +151,15 @@ static enum status decode_blocks(struct rule *rule, const struct blocks *b, stru
     return OK;
 }
 
+static struct undecoded blocks_as_they_are(const struct blocks *b, const struct rows *r)
+{
+    int64_t bytes = b->count * (b->block * b->bits / 8), zeros = (b->count * b->bits + 7) / 8;
+    return (struct undecoded){.rule = by_blocks,
+                              .parameter = b->block << 8 | b->bits << 4 | b->scales.dtype,
+                              .parts = {bytes_of(b->bytes, r->rows * bytes), scales_of(&b->scales),
+                                        bytes_of(b->zeros, r->rows * zeros)}};
+}
+
 static enum status decode_weight(struct rule *rule, const struct blocks *blocks, struct rows *r,
                                  struct import_value *out)
 {
@@ -133,10 +168,13 @@ static enum status decode_weight(struct rule *rule, const struct blocks *blocks,
     r->row = ARENA_ARRAY(&scratch, float, (size_t)r->columns);
     b.row_scales = ARENA_ARRAY(&scratch, float, (size_t)b.count);
     enum status status = decoded_open(&r->file, rule->trace);
+    bool is_left = is_left_out(rule, r, &b.scales);
+    struct undecoded left = is_left ? blocks_as_they_are(&b, r) : (struct undecoded){0};
     if (status == OK)
-        status = decode_blocks(rule, &b, r);
+        status = is_left ? decoded_skip(&r->file, (uint64_t)(r->rows * r->columns), rule->trace)
+                         : decode_blocks(rule, &b, r);
     if (status == OK)
-        status = finish(rule, r, out);
+        status = finish(rule, r, is_left ? &left : NULL, out);
     decoded_close(&r->file);
     arena_release(&scratch);
     note(rule, b.bits == 4 ? "weights of 4 bits in blocks" : "weights of 8 bits in blocks");
@@ -262,6 +300,17 @@ static enum status decode_linear(struct rule *rule, const uint8_t *bytes, const 
     return status;
 }
 
+static struct undecoded linear_as_it_is(const struct rule *rule, const uint8_t *bytes,
+                                        const struct linear_scales *s, const struct rows *r)
+{
+    int64_t count = tensor_view_count(&s->scales), axis = onnx_integer(rule->node, "axis", 1),
+            block = onnx_integer(rule->node, "block_size", 0);
+    return (struct undecoded){
+        .rule = by_scales,
+        .parameter = block << 16 | (axis & 3) << 12 | s->type << 4 | s->scales.dtype,
+        .parts = {bytes_of(bytes, r->rows * r->columns), scales_of(&s->scales), bytes_of(s->zeros, count)}};
+}
+
 enum status rule_DequantizeLinear(struct rule *rule)
 {
     struct linear_scales s = {0};
@@ -278,10 +327,13 @@ enum status rule_DequantizeLinear(struct rule *rule)
             rule, "its scales and zero points are not stored, or do not fit [%" PRId64 ", %" PRId64 "]",
             r.rows, r.columns);
     enum status status = decoded_open(&r.file, rule->trace);
+    bool is_left = is_left_out(rule, &r, &s.scales);
+    struct undecoded left = is_left ? linear_as_it_is(rule, bytes, &s, &r) : (struct undecoded){0};
     if (status == OK)
-        status = decode_linear(rule, bytes, &s, &r);
+        status = is_left ? decoded_skip(&r.file, (uint64_t)(r.rows * r.columns), rule->trace)
+                         : decode_linear(rule, bytes, &s, &r);
     if (status == OK)
-        status = finish(rule, &r, &rule->outputs[0]);
+        status = finish(rule, &r, is_left ? &left : NULL, &rule->outputs[0]);
     decoded_close(&r.file);
     note(rule, "weights of 8 bits");
     return status;

@@ -83,18 +83,21 @@ enum status rotary_apply(struct rule *rule, const struct import_value *x, const 
     struct mix_entry *own = mix.entries;
     mix.entries = ARENA_ARRAY(rule->im->arena, struct mix_entry, (size_t)mix.count);
     for (int64_t j = 0; j < mix.count; j++) {
-        bool is_low = j < half;
+        bool is_low = caches->turns_neighbours ? j % 2 == 0 : j < half;
+        int64_t away = caches->turns_neighbours ? 1 : half;
         mix.entries[j] = own[j];
         if (j >= 2 * half)
             continue;
-        const struct mix_entry *a = &own[j], *b = &own[is_low ? j + half : j - half];
+        const struct mix_entry *a = &own[j], *b = &own[is_low ? j + away : j - away];
         if (a->count != 1 || b->count != 1 || a->parts[0].table != MIX_NO_TABLE ||
             b->parts[0].table != MIX_NO_TABLE)
             return rule_refuse(rule, "what is rotated is rotated in part already");
         mix.entries[j] = (struct mix_entry){2, {a->parts[0], b->parts[0]}};
         mix.entries[j].parts[0].table = cosine;
         mix.entries[j].parts[1].table = sine;
-        mix.entries[j].parts[0].column = mix.entries[j].parts[1].column = is_low ? j : j - half;
+        mix.entries[j].parts[0].column = mix.entries[j].parts[1].column = caches->turns_neighbours ? j / 2
+                                                                          : is_low                 ? j
+                                                                                                   : j - half;
         mix.entries[j].parts[1].factor *= is_low ? -1 : 1;
     }
     return mix_finish(rule, &mix, &view);
@@ -127,7 +130,7 @@ static enum status read_ids(struct rule *rule, uint32_t slot, const struct array
 }
 
 /* Heads side by side are an axis of their own while they are rotated. */
-static enum status embed(struct rule *rule, const struct rotary_caches *caches)
+static enum status embed(struct rule *rule, struct rotary_caches *caches)
 {
     struct import_value x = *rule->inputs[0];
     int64_t heads = onnx_integer(rule->node, "num_heads", 0), columns;
@@ -135,8 +138,7 @@ static enum status embed(struct rule *rule, const struct rotary_caches *caches)
     TRY(count_columns(rule, caches->cosines, &columns));
     if (is_wide && heads == 0)
         heads = columns > 0 ? view_shape(&x.view).dims[0][2] / (2 * columns) : 0;
-    if (onnx_integer(rule->node, "interleaved", 0) != 0)
-        return rule_refuse(rule, "neighbouring channels are rotated together, only halves are supported");
+    caches->turns_neighbours = onnx_integer(rule->node, "interleaved", 0) != 0;
     if (is_wide ? !rule_split_heads(&x, heads) : x.view.rank != 4)
         return rule_refuse(rule,
                            "its first input is not [batch, sequence, %" PRId64

@@ -8,6 +8,7 @@ struct rotary_caches {
     uint32_t cosines, sines; /* inputs, [positions, half] */
     const struct array
         *ids[PROBES]; /* positions [batch, sequence]; NULL: the tables are [batch, sequence, half] */
+    bool turns_neighbours;
 };
 
 /* Rotates x [batch, heads, sequence, channels]; output 0 has the same axes. */

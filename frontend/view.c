@@ -276,9 +276,15 @@ bool view_expand(struct view *out, const struct view *in, const struct shape *sh
 
 bool view_slice(struct view *view, uint32_t axis, int64_t start, int64_t count)
 {
+    return view_slice_steps(view, axis, start, count, 1);
+}
+
+bool view_slice_steps(struct view *view, uint32_t axis, int64_t start, int64_t count, int64_t step)
+{
     uint32_t at = view_start(view, axis);
     const struct atom *atom = view_atom(view, axis);
-    if (!atom || atom->kind != ATOM_STATIC || start < 0 || count < 1 || start + count > atom->size)
+    if (!atom || atom->kind != ATOM_STATIC || start < 0 || count < 1 || step < 1 || start >= atom->size ||
+        count - 1 > (atom->size - 1 - start) / step)
         return false;
     struct view old = *view;
     view->offset += start * atom->stride;
@@ -289,7 +295,7 @@ bool view_slice(struct view *view, uint32_t axis, int64_t start, int64_t count)
             continue;
         }
         view_open_axis(view);
-        view_append(view, (struct atom){ATOM_STATIC, count, old.atoms[at].stride});
+        view_append(view, (struct atom){ATOM_STATIC, count, count > 1 ? old.atoms[at].stride * step : 1});
     }
     return true;
 }

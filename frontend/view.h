@@ -64,5 +64,7 @@ bool view_remove(struct view *view, uint32_t axis); /* false when it is not empt
 bool view_expand(struct view *out, const struct view *in, const struct shape *shape);
 /* Elements start .. start + count - 1 of a static axis. False when the axis is not static, or repeats. */
 bool view_slice(struct view *view, uint32_t axis, int64_t start, int64_t count);
+/* The same of every step-th element: start, start + step, ... */
+bool view_slice_steps(struct view *view, uint32_t axis, int64_t start, int64_t count, int64_t step);
 
 #endif

@@ -1,5 +1,6 @@
 /* See ir/hf_architecture.h. */
 #include "ir/hf_architecture.h"
+#include <math.h>
 
 // clang-format off
 #define FORM(...) {__VA_ARGS__}
@@ -33,3 +34,9 @@ const char *const hf_size_names[][HF_SIZE_FIELDS] = {
     [SIZES_GGUF] = {"embedding_length", "block_count", "attention.head_count", "feed_forward_length",
                     "context_length", NULL},
 };
+
+double hf_defaults_scale(const struct hf_defaults *defaults, int64_t layers, int64_t hidden, int64_t heads)
+{
+    bool is_odd = defaults->odd_layers > 0 && layers == defaults->odd_layers;
+    return is_odd ? 1 / sqrt((double)(hidden / heads)) : 0;
+}

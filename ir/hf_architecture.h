@@ -90,6 +90,9 @@ struct hf_architecture {
 extern const struct hf_architecture hf_architectures[];
 extern const size_t hf_architecture_count;
 
+/* The scale of the scores that readers take for granted of so many layers; 0: the size of a head says it. */
+double hf_defaults_scale(const struct hf_defaults *defaults, int64_t layers, int64_t hidden, int64_t heads);
+
 /* Those of GGUF files (ir/gguf_architectures.def), model_type NULL. */
 extern const struct hf_architecture gguf_architectures[];
 extern const size_t gguf_architecture_count;

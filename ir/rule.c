@@ -418,7 +418,10 @@ enum status rule_apply(struct graph *graph, struct node *node, struct rule_resul
         const struct pattern *p = &rule.results[r];
         results[r] = (struct rule_result){.dtype = DTYPE_F32, .rank = p->has_rest ? s.rest_rank : 0};
         memcpy(results[r].axes, s.rest, results[r].rank * sizeof *s.rest);
-        assert(results[r].rank + p->count <= VALUE_MAX_RANK);
+        if (results[r].rank + p->count > VALUE_MAX_RANK)
+            return status_fail(trace, INVALID,
+                               "%s: result %" PRIu32 " would have %" PRIu32 " axes, at most %d", op->name, r,
+                               results[r].rank + p->count, VALUE_MAX_RANK);
         for (uint32_t a = 0; a < p->count; a++) {
             uint32_t term = make_term(&s, p->axes[a]);
             if (term == DIM_NONE)

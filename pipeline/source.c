@@ -28,7 +28,7 @@ enum status model_import_input(struct imported_model *out, const struct input_en
 static enum status open_import(struct model_source *out, const char *path,
                                const struct source_options *options, struct trace *trace)
 {
-    struct import_options import = {.trust = options->trust, .ties = options->ties};
+    struct import_options import = {.trust = options->trust, .use = options->use};
     TRY(frontend_import(&out->imported, path, &import, trace));
     out->graph = out->imported.graph;
     out->tokenizer = out->imported.tokenizer;

@@ -21,7 +21,7 @@ struct source_options {
     const char *store;    /* NULL: ".espalier" beside the pipeline file, or here */
     const char *numerics; /* of a pipeline's stage; NULL: as its file says */
     enum import_trust trust;
-    enum import_ties ties;
+    enum import_use use;
 };
 
 /* Imports the model of an input, with the trust that the input's settings give it. */

@@ -358,6 +358,7 @@ RECORDED = {
     "wordends": FAMILIES["GPT-1, ends of words"],
     "byteends": FAMILIES["CLIP, ends of words over bytes"],
     "continued": FAMILIES["continued words with ends"],
+    "prefixed": FAMILIES["continued words"],
     "charsmap": ("prepend", "small", FAMILIES["SentencePiece's normal form"][2], {}, []),
     "trimmed": ("prepend", *FAMILIES["SentencePiece's own rules"][1:4], STRIPPING[:-1]),
 }

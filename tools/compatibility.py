@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Makes docs/compatibility.md: small random models of many families, made by transformers, exported by torch, imported.
 
-    tools/compatibility.py [--rows FILE] [--exporters NAME,NAME] [FAMILY...] > docs/compatibility.md
+    tools/compatibility.py [--rows FILE [--any-build]] [--exporters NAME,NAME] [FAMILY...] > docs/compatibility.md
 
 Needs torch, transformers, onnx, onnxscript, onnxruntime and onnxruntime-genai in the Python that runs it, and out/espalier.
 Not part of any test: what it prints is what was seen with the versions that it names. Exporters are torch.onnx's two, the
 first of them followed by onnxruntime's optimiser (ort), onnxruntime-genai's builder, which both write fused operators of
 com.microsoft, and Hugging Face's optimum, which wants an older transformers: the folder in which `pip install --target` has put
-both is named by OPTIMUM in the environment. LLAMA there names the program that tools/llama_logits.c becomes. Rows are kept in FILE, so that a run may do some and print all. Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
+both is named by OPTIMUM in the environment, one with an older onnxruntime-genai (0.11, which that transformers fits) by GENAI. LLAMA there names the program
+that tools/llama_logits.c becomes. What has been measured is kept in FILE, row by row and column by column, and not measured again with the same versions,
+configuration and program, or, with --any-build, whatever the program: a run may do some rows or columns and print all (what is exported in another way has to be deleted there). Each row: is the file imported; which classes of each layer can be pruned, and of the model; by how much do logits differ in
 onnxruntime between the original and what `espalier export` writes as ONNX, at batches and lengths that the exporter did not see;
 the same for the file with fused operators;
 the twin's loss from onnxruntime's; logits of cut neurons and heads from those of zeroed ones; whether the folder that
@@ -18,6 +20,8 @@ by how much logits differ between transformers, all tokens at once, and the ONNX
 token by token and in parts, two sequences, also with padding on the left of one (names of inputs and outputs must be those of a source with a cache);
 and the same of the cut model, against its ONNX file without a cache. A cell that says no or failed has a remark.
 """
+import glob
+import hashlib
 import inspect
 import json
 import os
@@ -77,11 +81,17 @@ FAMILIES = {  # row: model type, configuration
     "nemotron": ("nemotron", dict(GROUPED, head_dim=8)),
     "stablelm": ("stablelm", GROUPED),
     "starcoder2": ("starcoder2", dict(GROUPED, sliding_window=None)),
+    # Of architectures that no folder is written for.
+    "cohere": ("cohere", GROUPED),
+    "ernie4_5": ("ernie4_5", dict(GROUPED, head_dim=8)),
+    "glm": ("glm", dict(GROUPED, head_dim=8, pad_token_id=0)),
+    "granite": ("granite", GROUPED),
 }
 
 
 # What onnxruntime-genai's builder knows; its attention wants heads of 16 or more channels.
 WIDE = dict(PLAIN, hidden_size=64, num_attention_heads=2, num_key_value_heads=1)
+PARTS = dict(WIDE, head_dim=32, query_pre_attn_scalar=32, sliding_window=8)
 BUILT = {
     "llama": ("llama", WIDE),
     "mistral": ("mistral", dict(WIDE, head_dim=32, sliding_window=None)),
@@ -90,7 +100,14 @@ BUILT = {
     "qwen3": ("qwen3", dict(WIDE, head_dim=32, bos_token_id=0, eos_token_id=0)),
     "phi3": ("phi3", dict(WIDE, original_max_position_embeddings=64, pad_token_id=0)),
     "gemma": ("gemma", dict(WIDE, head_dim=32)),
+    "gemma2": ("gemma2", dict(PARTS, attn_logit_softcapping=1.5, final_logit_softcapping=2.0)),
+    "gemma3": ("gemma3_text", dict(PARTS, num_hidden_layers=6)),  # the builder knows every sixth layer as a whole one
     "nemotron": ("nemotron", dict(WIDE, head_dim=32)),
+    "olmo": ("olmo", WIDE),
+    "phi": ("phi", WIDE),
+    "smollm3": ("smollm3", dict(WIDE, num_hidden_layers=4, pad_token_id=0)),
+    "ernie4_5": ("ernie4_5", dict(WIDE, head_dim=32)),
+    "granite": ("granite", WIDE),
 }
 HEAD_SIZE = 32
 # What onnxruntime's optimiser is tried on, after torch.onnx: it fuses norms, activations and rotary embedding.
@@ -123,45 +140,85 @@ class Model(torch.nn.Module):
         return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **more).logits
 
 
+def last_line(text):
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
+def older_builder():
+    return os.pathsep.join([os.environ["GENAI"], os.environ["OPTIMUM"]])
+
+
 def build(saved, path):
-    """onnxruntime-genai's model builder, which wants a tokenizer in the folder."""
+    """onnxruntime-genai's model builder, which wants a tokenizer in the folder; a note says that it was the older one."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({"a": 0}, []))
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(saved)
+    config = os.path.join(saved, "tokenizer_config.json")
+    given = json.load(open(config))
+    with open(config, "w") as file:  # an older transformers does not know the newer class
+        json.dump(dict(given, tokenizer_class="PreTrainedTokenizerFast"), file)
     folder = os.path.dirname(path)
-    subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", saved, "-i", saved, "-o",
-                    os.path.join(folder, "built"), "-p", "fp32", "-e", "cpu", "-c", os.path.join(folder, "cache")],
-                   check=True, capture_output=True)
-    model = onnx.load(os.path.join(folder, "built", "model.onnx"))
-    onnx.save(model, path)  # data inside
+    ways = [{}] + ([{"PYTHONPATH": older_builder()}] if "GENAI" in os.environ and "OPTIMUM" in os.environ else [])
+    for more in ways:
+        out = os.path.join(folder, "built")
+        shutil.rmtree(out, ignore_errors=True)
+        done = subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-m", saved, "-i", saved, "-o", out, "-p", "fp32",
+                               "-e", "cpu", "-c", os.path.join(folder, "cache")], capture_output=True, text=True, env={**os.environ, **more})
+        if done.returncode == 0:
+            break
+        first = first if more else last_line(done.stderr)
+    else:
+        raise ValueError(first)
+    onnx.save(onnx.load(os.path.join(folder, "built", "model.onnx")), path)  # data inside
+    return ["by the older builder, where the newer fails with " + first] if more else []
 
 
 OPTIMUM = """import sys
 sys.path.insert(0, sys.argv[1])
-from optimum.exporters.onnx import main_export
-main_export(sys.argv[2], sys.argv[3], task="text-generation-with-past", do_validation=False)
+from optimum.exporters.onnx import main_export, onnx_export_from_model
+from optimum.exporters.onnx.model_configs import MistralOnnxConfig
+from transformers import AutoConfig, AutoModelForCausalLM
+saved, out, kind, task = sys.argv[2:]
+more = {}
+if kind == "starcoder2":  # of which optimum knows nothing; its documentation says to give it a description
+    more["custom_onnx_configs"] = {"model": MistralOnnxConfig(AutoConfig.from_pretrained(saved), task="text-generation", use_past=True,
+                                                              use_past_in_inputs=True)}
+if kind == "gemma2":  # other kinds of attention leave its soft caps out
+    model = AutoModelForCausalLM.from_pretrained(saved, attn_implementation="eager")
+    onnx_export_from_model(model=model, output=out, task=task, do_validation=False)
+else:
+    main_export(saved, out, task=task, do_validation=False, **more)
 """
+OPTIMUM_NOTES = {"starcoder2": "optimum does not know it, and was given its description of Mistral",
+                 "gemma2": "loaded with attn_implementation=eager: optimum leaves soft caps out otherwise"}
 
 
-def export_optimum(saved, path):
-    """With key-value cache inputs, as users have it."""
-    folder = os.path.join(os.path.dirname(path), "optimum")
-    done = subprocess.run([sys.executable, "-c", OPTIMUM, os.environ["OPTIMUM"], saved, folder], capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(done.stderr.strip().splitlines()[-1])
+def export_optimum(saved, path, kind):
+    """With key-value cache inputs, as users have it, where optimum can."""
+    folder, notes = os.path.join(os.path.dirname(path), "optimum"), []
+    for task in ("text-generation-with-past", "text-generation"):
+        done = subprocess.run([sys.executable, "-c", OPTIMUM, os.environ["OPTIMUM"], saved, folder, kind, task], capture_output=True, text=True)
+        if done.returncode == 0:
+            break
+        notes.append("without a cache: with one, optimum fails with " + last_line(done.stderr))
+    else:
+        raise ValueError(last_line(done.stderr))
     onnx.save(onnx.load(os.path.join(folder, "model.onnx")), path)
+    return notes + ([OPTIMUM_NOTES[kind]] if kind in OPTIMUM_NOTES else [])
 
 
 def export(model, exporter, path, saved):
+    """Writes the file; what should be known of how."""
     if exporter == "genai":
         return build(saved, path)
     if exporter == "ort":
         export(model, "legacy", path, saved)
         fused = optimizer.optimize_model(path, model_type="gpt2", num_heads=4, hidden_size=32, opt_level=0)
-        return fused.save_model_to_file(path)
+        fused.save_model_to_file(path)
+        return []
     ids = torch.randint(0, VOCABULARY, (2, 6))
     arguments = [ids, torch.ones_like(ids), torch.arange(6).repeat(2, 1)][:len(model.names)]
     if exporter == "optimum":
-        return export_optimum(saved, path)
+        return export_optimum(saved, path, model.inner.config.model_type)
     common = dict(input_names=model.names, output_names=["logits"])
     if exporter == "legacy":
         axes = {name: {0: "batch", 1: "sequence"} for name in model.names + ["logits"]}
@@ -170,17 +227,19 @@ def export(model, exporter, path, saved):
         sizes = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("sequence", min=1, max=63)}
         shapes = {name: sizes for name in model.names}
         torch.onnx.export(model, tuple(arguments), path, dynamic_shapes=shapes, dynamo=True, verbose=False, **common)
+    return []
 
 
 def logits(path, ids):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     feed = {}
+    windowed = any("past_sliding_length" in item.shape for item in session.get_inputs())  # buffers of which seqlens_k says how much is used
     for item in session.get_inputs():
         value = {"attention_mask": np.ones_like(ids), "position_ids": np.tile(np.arange(ids.shape[1]), (len(ids), 1))}
         feed[item.name] = value.get(item.name, ids).astype(np.int64)
         if item.name.startswith("past_key_values"):
             size = item.shape[3] if isinstance(item.shape[3], int) else HEAD_SIZE
-            feed[item.name] = np.zeros((len(ids), item.shape[1], 0, size), np.float32)
+            feed[item.name] = np.zeros((len(ids), item.shape[1], 64 if windowed else 0, size), np.float32)
     return session.run(["logits"], feed)[0].astype(np.float64)
 
 
@@ -287,7 +346,7 @@ def llama_difference(path, whole, folder):
         return "not run"
     out = os.path.join(folder, "llama.gguf")
     espalier("export", path, "--to", "gguf", "-o", out)
-    random, worst = np.random.default_rng(0), 0
+    random, worst, others = np.random.default_rng(0), 0, []
     for length in (1, 7, 40):
         ids = random.integers(0, VOCABULARY, (1, length))
         given = np.int32([length]).tobytes() + ids.astype(np.int32).tobytes()
@@ -296,9 +355,9 @@ def llama_difference(path, whole, folder):
             raise RuntimeError("llama.cpp: " + (done.stderr.decode().strip().splitlines() or ["status %d" % done.returncode])[0])
         found, expected = np.frombuffer(done.stdout, np.float32).reshape(length, -1).astype(np.float64), logits(whole, ids)[0]
         worst = max(worst, np.abs(found - expected).max())
-        if worst < 0.01 and not (found.argmax(-1) == expected.argmax(-1)).all():
-            raise RuntimeError("llama.cpp chooses another token")
-    return worst
+        chosen = np.take_along_axis(expected, found.argmax(-1)[:, None], -1)[:, 0]
+        others.append((expected.max(-1) - chosen).max())
+    return worst, ["llama.cpp chooses another token, whose logit is %.1e less" % max(others)] if max(others) > 0 and worst < 0.01 else []
 
 
 def classes_of(shape):
@@ -422,27 +481,39 @@ COLUMNS = ["imports", "classes", "loss of the twin", "cut against zeroed", "ONNX
            "GGUF, read", "llama.cpp", "cut, llama.cpp", "cache", "cut, cache"]
 
 
+def is_run(path):
+    try:
+        return logits(path, np.zeros((1, 3), np.int64)) is not None
+    except Exception:
+        return False
+
+
+MAKERS = ["ONNX", "cut against zeroed"]  # which write the files that others read
+
+
 def short(problem):
     """The end of a long refusal says why."""
     return str(problem).split("The nearest is ")[-1].split("; these are")[0]
 
 
-def row(name, exporter, folder):
+def row(name, exporter, folder, kept):
+    """The cells and the notes of each, of columns that `kept` does not have."""
     path, again = os.path.join(folder, "model.onnx"), os.path.join(folder, "again.onnx")
     kind, settings = (BUILT if exporter == "genai" else FAMILIES)[name]
     model, saved = Model(kind, settings), os.path.join(folder, "saved")
     model.inner.save_pretrained(saved)
     try:
-        export(model, exporter, path, saved)
+        notes = export(model, exporter, path, saved)
     except Exception as problem:  # of the exporter: a row that says so
-        return ["not exported"] + [""] * (len(COLUMNS) - 1), [str(problem).split("\n")[0][:200] or type(problem).__name__]
+        return {"imports": ["not exported", [str(problem).split("\n")[0].split(" Please refer")[0][:200] or type(problem).__name__]]}
     try:
         shape = json.loads(espalier("inspect", path, "--json").splitlines()[-1])
     except RuntimeError as problem:
-        return ["no"] + [""] * (len(COLUMNS) - 1), [str(problem)]
-    notes, found, cut = [], {}, os.path.join(folder, "cut.onnx")
+        return {"imports": ["no", notes + [str(problem) + ("" if is_run(path) else "; onnxruntime does not run it either")]]}
+    cut = os.path.join(folder, "cut.onnx")
     if shape["refused"]:
         notes.append("cannot be pruned: " + ", ".join(item["name"] for item in shape["refused"]))
+    found = {"imports": ["yes", notes], "classes": [classes_of(shape), []]}
     measures = {"ONNX": lambda: (espalier("export", path, "--to", "onnx", "-o", again), difference(path, again))[1],
                 "fused ONNX": lambda: fused_difference(path, again, folder),
                 "loss of the twin": lambda: loss_difference(path, folder),
@@ -457,47 +528,62 @@ def row(name, exporter, folder):
                 "cache": lambda: cached_difference(path, folder, whole_of_model(model)),
                 "cut, cache": lambda: cached_difference(cut, folder, whole_of_file(cut))}
     for column, measure in measures.items():
+        if column in kept and column not in MAKERS:
+            continue
         try:
             value = measure()
-            found[column] = value if isinstance(value, str) else "%.1e" % value
+            value, remarks = value if isinstance(value, tuple) else (value, [])
+            found[column] = [value if isinstance(value, str) else "%.1e" % value, remarks]
         except Exception as problem:
-            found[column] = "no" if isinstance(problem, RuntimeError) else "failed"
-            if short(problem) not in notes:
-                notes.append(short(problem) if isinstance(problem, RuntimeError) else str(problem).split("\n")[0])
-    return ["yes", classes_of(shape)] + [found[column] for column in COLUMNS[2:]], notes
+            is_ours = isinstance(problem, RuntimeError)
+            found[column] = ["no" if is_ours else "failed", [short(problem) if is_ours else str(problem).split("\n")[0]]]
+    return found
 
 
 EXPORTERS = ["legacy", "dynamo", "ort", "genai", "optimum"]
 
 
 def arguments():
-    names, options = [], {"--rows": None, "--exporters": None}
+    names, options = [], {"--rows": None, "--exporters": None, "--any-build": False}
     given = iter(sys.argv[1:])
     for word in given:
         if word in options:
-            options[word] = next(given)
+            options[word] = True if word == "--any-build" else next(given)
         else:
             names.append(word)
     exporters = (options["--exporters"] or ",".join(EXPORTERS)).split(",")
     if "OPTIMUM" not in os.environ:
         exporters = [name for name in exporters if name != "optimum"]
-    return names or list(FAMILIES), exporters, options["--rows"]
+    return names or list(FAMILIES), exporters, options["--rows"], options["--any-build"]
+
+
+def versions():
+    found = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
+    for folder in ("OPTIMUM", "GENAI"):
+        installed = glob.glob(os.path.join(os.environ[folder], "*.dist-info")) if folder in os.environ else []
+        found += [os.path.basename(path).removesuffix(".dist-info").replace("-", " ") for path in sorted(installed)
+                  if re.match("optimum|onnxruntime_genai|transformers", os.path.basename(path))]
+    return found + (["llama.cpp " + llama_version()] if "LLAMA" in os.environ else [])
+
+
+def key_of(name, exporter, is_any_build):
+    """Of what a row's cells depend on."""
+    program = "" if is_any_build else hashlib.sha256(open(ESPALIER, "rb").read()).hexdigest()
+    return json.dumps([versions(), exporter, (BUILT if exporter == "genai" else FAMILIES)[name], program])
 
 
 def print_table(rows, out):
     remarks = []
-    versions = ["%s %s" % (m.__name__, m.__version__) for m in (torch, transformers, onnx, onnxruntime, onnxruntime_genai)]
-    versions += ["llama.cpp " + llama_version()] if "LLAMA" in os.environ else []
     print("# What imports, and what takes the exports\n\nMade by `tools/compatibility.py` (its head says what the columns are) with %s. "
           "Models are small and have random weights; numbers are differences of logits, or of losses. Remarks are numbered below.\n"
-          % ", ".join(versions), file=out)
+          % ", ".join(versions()), file=out)
     head = ["model", "exporter", *COLUMNS, "remarks"]
     lines = [head, ["---"] * len(head)]
-    for (name, exporter), (cells, notes) in sorted(rows.items(), key=lambda r: (list(FAMILIES).index(r[0][0]), EXPORTERS.index(r[0][1]))):
-        for text in notes:
-            if text not in remarks:
-                remarks.append(text)
-        cells = cells + ["not run" if cells[0] == "yes" else ""] * (len(COLUMNS) - len(cells))  # rows of before a column was
+    for (name, exporter), found in sorted(rows.items(), key=lambda r: (list(FAMILIES).index(r[0][0]), EXPORTERS.index(r[0][1]))):
+        missing = ["not run" if found.get("imports", [""])[0] == "yes" else "", []]  # of before a column was
+        cells = [found.get(column, missing)[0] for column in COLUMNS]
+        notes = list(dict.fromkeys(text for column in COLUMNS for text in found.get(column, ["", []])[1]))
+        remarks += [text for text in notes if text not in remarks]
         lines.append([name, exporter, *cells, ", ".join(str(remarks.index(text) + 1) for text in notes)])
     for cells in lines:
         print("| %s |" % " | ".join(cell.replace("|", "\\|") for cell in cells), file=out)
@@ -506,23 +592,32 @@ def print_table(rows, out):
         print("%d. %s" % (number, text), file=out)
 
 
+def is_complete(found):
+    return bool(found) and (found["imports"][0] != "yes" or all(column in found for column in COLUMNS))
+
+
 def main():
     warnings.filterwarnings("ignore")
-    names, exporters, kept = arguments()
+    names, exporters, file_of_rows, is_any_build = arguments()
     sys.stdout, out = sys.stderr, sys.stdout  # exporters print
-    rows = {}
-    if kept and os.path.exists(kept):
-        rows = {(name, exporter): (cells, notes) for name, exporter, cells, notes in map(json.loads, open(kept))}
+    kept, rows = {}, {}
+    if file_of_rows and os.path.exists(file_of_rows):
+        for name, exporter, key, key_of_any, found in map(json.loads, open(file_of_rows)):
+            kept[name, exporter, key_of_any if is_any_build else key] = rows[name, exporter] = found
     for name in names:
         for exporter in exporters:
             if name not in {"genai": BUILT, "ort": OPTIMISED}.get(exporter, FAMILIES):
                 continue
+            found = kept.get((name, exporter, key_of(name, exporter, is_any_build)), {})
+            if is_complete(found):
+                rows[name, exporter] = found
+                continue
             with tempfile.TemporaryDirectory() as folder:
-                rows[name, exporter] = row(name, exporter, folder)
-            if kept:
-                with open(kept, "a") as file:
-                    print(json.dumps([name, exporter, *rows[name, exporter]]), file=file)
-            print(name, exporter, *rows[name, exporter], flush=True)
+                found = rows[name, exporter] = {**found, **row(name, exporter, folder, found)}
+            if file_of_rows:
+                with open(file_of_rows, "a") as file:
+                    print(json.dumps([name, exporter, key_of(name, exporter, False), key_of(name, exporter, True), found]), file=file)
+            print(name, exporter, found, flush=True)
     print_table(rows, out)
 
 

@@ -51,9 +51,10 @@ static void check_cases(const char *name)
 static void encodes_as_the_reference_library(void **state)
 {
     (void)state;
-    const char *names[] = {"bytelevel", "wholewords",  "digits",   "metaspace",  "prepend",    "unfused",
-                           "fused",     "punctuation", "nested",   "possessive", "whitespace", "words",
-                           "stripping", "trimmed",     "wordends", "byteends",   "continued",  "charsmap"};
+    const char *names[] = {"bytelevel",  "wholewords", "digits",      "metaspace", "prepend",
+                           "unfused",    "fused",      "punctuation", "nested",    "possessive",
+                           "whitespace", "words",      "stripping",   "trimmed",   "wordends",
+                           "byteends",   "continued",  "charsmap",    "prefixed"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         check_cases(names[i]);
 }
@@ -62,9 +63,9 @@ static void encodes_as_the_reference_library(void **state)
 static void decodes_affixes_as_spaces(void **state)
 {
     (void)state;
-    static const char *const names[] = {"wordends", "byteends", "continued"};
+    static const char *const names[] = {"wordends", "byteends", "continued", "prefixed"};
     static const char *const expected[] = {"needs tokenizers , and text ", "needs tokenizers , and text ",
-                                           "needs tokenizers , and text "};
+                                           "needs tokenizers , and text ", "needs tokenizers , and text"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct trace trace = {0};
         struct token_list ids = {0};

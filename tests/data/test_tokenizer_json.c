@@ -57,14 +57,27 @@ static void rejects_wrong_charsmaps(void **state)
     expect(INVALID, CHARSMAP("BAAAAA=="), "a map of 4 bytes with a trie of 4");
     expect(INVALID, CHARSMAP("AwAAAAAAAA=="), "a map of 7 bytes with a trie of 3");
     expect(INVALID, CHARSMAP("BAAAAAAAAAD/"), "not UTF-8");
-    struct tokenizer *t;
-    struct trace trace = {0};
-    struct token_list ids = {0};
-    const char *wild = CHARSMAP("BAAAAAD8//8A"); /* its one unit leads far out */
-    assert_ok(tokenizer_open_text(&t, str_from(wild), &trace), &trace);
-    assert_fails(tokenizer_encode(t, STR("a"), &ids, &trace), INVALID, &trace, "leads out of itself");
-    token_list_release(&ids);
-    tokenizer_close(t);
+}
+
+/* Tries that are followed for the text "a". */
+static void refuses_charsmaps_that_lead_out(void **state)
+{
+    (void)state;
+    static const char *const maps[] = {
+        CHARSMAP("BAAAAAD8//8A"),                 /* its one unit leads far out */
+        CHARSMAP("CAAAAACAAQBh/f9/eAA="),         /* that of the letter does */
+        CHARSMAP("DAAAAACAAQBhDQAA////f3gA"),     /* the leaf's text begins behind all texts */
+        CHARSMAP("DAAAAACAAQBhDQAAAQAAAMOpAA=="), /* and in the middle of a character */
+    };
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+        struct tokenizer *t;
+        struct trace trace = {0};
+        struct token_list ids = {0};
+        assert_ok(tokenizer_open_text(&t, str_from(maps[i]), &trace), &trace);
+        assert_fails(tokenizer_encode(t, STR("a"), &ids, &trace), INVALID, &trace, "leads out of itself");
+        token_list_release(&ids);
+        tokenizer_close(t);
+    }
 }
 
 static void rejects_wrong_merges(void **state)
@@ -268,6 +281,7 @@ int main(void)
         cmocka_unit_test(rejects_what_is_no_tokenizer),
         cmocka_unit_test(rejects_wrong_vocabularies),
         cmocka_unit_test(rejects_wrong_charsmaps),
+        cmocka_unit_test(refuses_charsmaps_that_lead_out),
         cmocka_unit_test(rejects_wrong_merges),
         cmocka_unit_test(rejects_model_options_it_does_not_follow),
         cmocka_unit_test(rejects_normalizers_it_does_not_know),

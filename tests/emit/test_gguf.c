@@ -432,6 +432,42 @@ static void digits_apart_are_known_by_name(void **state)
     free(file.bytes);
 }
 
+#define FALCON(first, second)                                                                                 \
+    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}," first \
+    "," second                                                                                                \
+    ",{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[0-9][0-9][0-9]\"},\"behavior\":\"Isolated\",\"invert\":false}]}"
+#define DIGITS "{\"type\":\"Digits\",\"individual_digits\":false}"
+
+/* The same steps in another order, or a cut that loses something, are something else. */
+static void steps_are_known_in_their_order(void **state)
+{
+    struct fixture *f = *state;
+    refuse_tokenizer(f, BYTES(FALCON(DIGITS, BYTE_LEVEL("true")), "[\"a b\"]"), UNSUPPORTED,
+                     "known are gpt-2, smollm, llama-bpe, qwen2");
+    graph_destroy(f->graph);
+    assert_int_equal(mkdir(f->directory, 0700), 0);
+    refuse_tokenizer(
+        f,
+        BYTES("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+              "\"\\\\p{N}{1,3}\"},\"behavior\":\"Removed\"}," BYTE_LEVEL("false") "]}",
+              "[\"a b\"]"),
+        UNSUPPORTED, "no name for the pre-tokenizer");
+    graph_destroy(f->graph);
+    assert_int_equal(mkdir(f->directory, 0700), 0);
+    struct file file = write_with_tokenizer(f, BYTES(FALCON(BYTE_LEVEL("true"), DIGITS), "[\"a b\"]"));
+    assert_text(&file, "tokenizer.ggml.pre", "falcon");
+    free(file.bytes);
+}
+
+static void characters_without_bytes_to_fall_back_on_are_refused(void **state)
+{
+    refuse_tokenizer(
+        *state,
+        "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"never\",\"split\":false},"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}",
+        UNSUPPORTED, "without byte_fallback");
+}
+
 static void an_unnamed_pretokenizer_is_refused_where_something_merges(void **state)
 {
     struct fixture *f = *state;
@@ -505,6 +541,8 @@ int main(void)
         TEST(merges_over_bytes_stand_with_a_blank),
         TEST(digits_apart_are_known_by_name),
         TEST(an_unnamed_pretokenizer_is_refused_where_something_merges),
+        TEST(steps_are_known_in_their_order),
+        TEST(characters_without_bytes_to_fall_back_on_are_refused),
         TEST(composing_is_left_out_and_other_steps_are_refused),
         TEST(a_cut_at_marked_blanks_does_nothing),
         TEST(a_token_beyond_the_vocabulary_is_refused),

@@ -135,6 +135,33 @@ static void name_the_field_that_does_not_fit(void **state)
            "8388608 heads");
 }
 
+/* What one architecture ignores may mean something to another, and only in words that are known. */
+static void read_over_fields_of_their_own_only(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"norm_type",       "attn_type",
+                                         "expansion_ratio", "learned_pos_emb",
+                                         "offset_alibi",    "original_max_position_embeddings"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char more[100];
+        snprintf(more, sizeof more, "\"%s\": 1, \"vocab_size\"", fields[i]);
+        refuse("llama", "\"vocab_size\"", more, UNSUPPORTED, fields[i]);
+    }
+    refuse("mpt", "low_precision_layernorm", "rmsnorm", UNSUPPORTED, "norm_type");
+    refuse("mpt", "multihead_attention", "multiquery_attention", UNSUPPORTED, "attn_type");
+    refuse("gemma2", "\"use_bidirectional_attention\": null", "\"use_bidirectional_attention\": true",
+           UNSUPPORTED, "use_bidirectional_attention");
+    struct import_fixture f;
+    struct trace trace = {0};
+    struct imported_model imported;
+    write_changed(&f, "mpt", "\"vocab_size\"", /* as people have it */
+                  "\"init_config\": {\"name\": \"kaiming_normal_\"}, \"verbose\": 0, "
+                  "\"tokenizer_name\": \"EleutherAI/gpt-neox-20b\", \"vocab_size\"");
+    assert_ok(frontend_import(&imported, f.directory, NULL, &trace), &trace);
+    imported_model_release(&imported);
+    import_fixture_release(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +170,7 @@ int main(void)
         cmocka_unit_test(are_all_tried),
         cmocka_unit_test(have_the_windows_that_the_configuration_says),
         cmocka_unit_test(name_the_field_that_does_not_fit),
+        cmocka_unit_test(read_over_fields_of_their_own_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

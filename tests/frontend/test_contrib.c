@@ -16,6 +16,8 @@ struct options {
     bool gelu;             /* the MLP has no gate */
     bool layer_norm;       /* the second norm subtracts the mean, and has biases */
     int64_t turned;        /* channels of a head that are rotated */
+    bool keys_differ;      /* only queries have neighbours rotated */
+    bool neighbours;       /* the same with neighbours rotated, which the weights make up for */
     const char *attribute; /* one that is not supported, or NULL */
     int64_t value;
     bool is_multi; /* as many key heads as query heads */
@@ -28,6 +30,25 @@ struct writer {
     struct options options;
     const char *cosines, *sines, *positions, *last, *length;
 };
+
+/* Channels [from] of the halves' order of queries and keys in that of neighbours. */
+static int64_t place_of(const struct writer *x, int64_t from)
+{
+    int64_t half = x->options.turned / 2, inside = from % SIZE;
+    bool is_moved = x->options.neighbours && inside < 2 * half;
+    return is_moved ? from - inside + inside % half * 2 + inside / half : from;
+}
+
+/* Of queries and keys: channels are columns. */
+static const char *query_weight(struct writer *x, const char *name, int64_t columns)
+{
+    int64_t dims[2] = {HIDDEN, columns};
+    float values[HIDDEN * HEADS * SIZE];
+    for (int64_t i = 0; i < HIDDEN * columns; i++)
+        values[i / columns * columns + place_of(x, i % columns)] = random_float(&x->random);
+    onnx_tensor(&x->w, name, ONNX_TEST_FLOAT, 2, dims, values, (size_t)(HIDDEN * columns) * sizeof *values);
+    return name;
+}
 
 static const char *weight(struct writer *x, const char *name, int64_t rows, int64_t columns)
 {
@@ -49,7 +70,8 @@ static const char *packed_weight(struct writer *x, const struct random *start)
     struct random random = *start;
     for (int64_t part = 0, first = 0; part < 3; first += sizes[part++])
         for (int64_t i = 0; i < HIDDEN * sizes[part]; i++)
-            values[i / sizes[part] * width + first + i % sizes[part]] = random_float(&random);
+            values[i / sizes[part] * width + first +
+                   (part < 2 ? place_of(x, i % sizes[part]) : i % sizes[part])] = random_float(&random);
     onnx_tensor(&x->w, "qkv", ONNX_TEST_FLOAT, 2, dims, values, sizeof values);
     return "qkv";
 }
@@ -101,6 +123,8 @@ static const char *rotate(struct writer *x, const char *y, int64_t heads)
 {
     struct onnx_writer *w = &x->w;
     onnx_attribute_int(w, "num_heads", heads);
+    if (x->options.neighbours && !(x->options.keys_differ && heads == GROUPS))
+        onnx_attribute_int(w, "interleaved", 1);
     if (x->options.turned != SIZE)
         onnx_attribute_int(w, "rotary_embedding_dim", x->options.turned);
     if (x->options.spelling == CONTRIB && contrib(x))
@@ -126,6 +150,8 @@ static const char *group_query_attention(struct writer *x, const char *q, const 
     onnx_attribute_float(w, "scale", (float)(1 / sqrt(SIZE)));
     onnx_attribute_float(w, "softcap", 0);
     onnx_attribute_int(w, "do_rotary", rotates);
+    if (rotates && x->options.neighbours)
+        onnx_attribute_int(w, "rotary_interleaved", 1);
     if (x->options.attribute)
         onnx_attribute_int(w, x->options.attribute, x->options.value);
     else
@@ -142,7 +168,7 @@ static const char *attention(struct writer *x, const char *n)
     const int64_t merged[3] = {0, 0, HEADS * SIZE}, order[4] = {0, 2, 1, 3};
     int64_t groups = x->options.is_multi ? HEADS : GROUPS;
     struct random start = x->random;
-    const char *q = weight(x, "q", HIDDEN, HEADS * SIZE), *k = weight(x, "k", HIDDEN, groups * SIZE),
+    const char *q = query_weight(x, "q", HEADS * SIZE), *k = query_weight(x, "k", groups * SIZE),
                *v = weight(x, "v", HIDDEN, groups * SIZE);
     if (x->options.spelling == CONTRIB_PACKED)
         return group_query_attention(x, onnx_op(w, "MatMul", n, packed_weight(x, &start), NULL), "", "",
@@ -283,9 +309,10 @@ static void spellings_are_one_graph(void **state)
         text_of(&first, &options);
         assert_non_null(strstr(builder_text(&first), options.turned == SIZE ? "rope" : "rope_part"));
         assert_non_null(strstr(builder_text(&first), "attention"));
-        for (int spelling = 1; spelling < SPELLINGS; spelling++) {
+        for (int n = 1; n < 2 * SPELLINGS; n++) {
             struct builder other = {0};
-            options.spelling = (enum spelling)spelling;
+            options.spelling = (enum spelling)(n % SPELLINGS);
+            options.neighbours = n >= SPELLINGS;
             text_of(&other, &options);
             assert_string_equal(builder_text(&first), builder_text(&other));
             builder_release(&other);
@@ -318,6 +345,13 @@ static void refuse(const struct options *options, const char *words)
     import_fixture_release(&f);
 }
 
+static void queries_and_keys_rotate_alike(void **state)
+{
+    (void)state;
+    struct options options = {.spelling = CONTRIB, .turned = SIZE, .neighbours = true, .keys_differ = true};
+    refuse(&options, "neighbouring channels are rotated, 6 of each query and 0 of each key");
+}
+
 static void fused_attention_may_have_a_window(void **state)
 {
     (void)state;
@@ -347,10 +381,8 @@ static void what_fused_attention_does_beyond_is_refused(void **state)
     options.attribute = "local_window_size";
     options.value = -4;
     refuse(&options, "local_window_size = -4");
-    options.attribute = "rotary_interleaved";
-    options.value = 1;
-    refuse(&options, "rotary_interleaved = 1");
     options.attribute = "smooth_softmax";
+    options.value = 1;
     refuse(&options, "smooth_softmax = 1");
     options.attribute = NULL;
     options.has_bias = true;
@@ -362,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spellings_are_one_graph),
         cmocka_unit_test(multi_head_attention_is_the_same),
+        cmocka_unit_test(queries_and_keys_rotate_alike),
         cmocka_unit_test(fused_attention_may_have_a_window),
         cmocka_unit_test(what_fused_attention_does_beyond_is_refused),
     };

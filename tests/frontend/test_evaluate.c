@@ -220,6 +220,18 @@ static void counts_reduces_and_multiplies(void **state)
     assert_ok(evaluate_MatMul(&b.e), &trace);
     expect(&b, DIMS(2, 2, 1), VALUES(3, 7, 2, 6));
     bench_create(&b);
+    input(&b, ONNX_INT64, DIMS(2, 3), VALUES(0, 7, 0, 8, 0, 9));
+    assert_ok(evaluate_NonZero(&b.e), &trace);
+    expect(&b, DIMS(2, 3), VALUES(0, 1, 1, 1, 0, 2));
+    bench_create(&b);
+    input(&b, ONNX_INT64, DIMS(2), VALUES(0, 0));
+    assert_ok(evaluate_NonZero(&b.e), &trace);
+    expect(&b, DIMS(1, 0), VALUES(0));
+    bench_create(&b);
+    input(&b, ONNX_INT64, 0, NULL, VALUES(1));
+    assert_fails(evaluate_NonZero(&b.e), UNSUPPORTED, &trace, "a number has no axes");
+    arena_release(&b.arena);
+    bench_create(&b);
     input(&b, ONNX_INT64, DIMS(2, 3), VALUES(1, 2, 3, 4, 5, 6));
     input(&b, ONNX_INT64, 0, NULL, VALUES(1));
     assert_ok(evaluate_CumSum(&b.e), &trace);
@@ -250,6 +262,26 @@ static void remembers_the_angles_of_cosines(void **state)
     arena_release(&b.arena);
 }
 
+static void refuses_casts_to_what_it_cannot_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t type;
+        const char *words;
+    } cases[] = {{8, "a cast to STRING is not supported"},
+                 {14, "a cast to COMPLEX64 is not supported"},
+                 {15, "a cast to COMPLEX128 is not supported; torch.onnx's older exporter"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bench b;
+        bench_create(&b);
+        input(&b, ONNX_INT64, DIMS(2), VALUES(1, 2));
+        attribute(&b, "to", cases[i].type);
+        trace = (struct trace){0};
+        assert_fails(evaluate_Cast(&b.e), UNSUPPORTED, &trace, cases[i].words);
+        arena_release(&b.arena);
+    }
+}
+
 static void refuses_sizes_that_overflow(void **state)
 {
     (void)state;
@@ -277,6 +309,7 @@ int main(void)
         cmocka_unit_test(cuts_triangles),
         cmocka_unit_test(counts_reduces_and_multiplies),
         cmocka_unit_test(remembers_the_angles_of_cosines),
+        cmocka_unit_test(refuses_casts_to_what_it_cannot_hold),
         cmocka_unit_test(refuses_sizes_that_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,6 +161,32 @@ static void imports_every_form_of_layer_norm(void **state)
 }
 
 /* weight + 1 is computed in the file. */
+/* As torch.onnx writes nn.LayerNorm(bias=False); zeros that are stored are a bias like any other. */
+static void biases_of_zeros_that_nobody_trained_are_none(void **state)
+{
+    (void)state;
+    static const struct {
+        bool is_constant, is_zero;
+    } cases[] = {{true, true}, {true, false}, {false, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct form s;
+        const int64_t count = HIDDEN;
+        float values[HIDDEN] = {0};
+        const char *bias = "bias";
+        form_create(&s, 17);
+        vector(&s, "weight", HIDDEN);
+        values[HIDDEN - 1] = cases[i].is_zero ? 0 : 1;
+        if (cases[i].is_constant) {
+            onnx_attribute_tensor(&s.w, "value", ONNX_TEST_FLOAT, 1, &count, values, sizeof values);
+            bias = onnx_op(&s.w, "Constant", NULL);
+        } else {
+            onnx_tensor(&s.w, bias, ONNX_TEST_FLOAT, 1, &count, values, sizeof values);
+        }
+        check_form(&s, layer_norm(&s, FUSED, "weight", bias),
+                   i == 0 ? "embed layernorm matmul_nt" : "embed layernorm add matmul_nt");
+    }
+}
+
 static void imports_norms_whose_weight_is_computed(void **state)
 {
     (void)state;
@@ -378,6 +404,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(imports_every_form_of_layer_norm),
+        cmocka_unit_test(biases_of_zeros_that_nobody_trained_are_none),
         cmocka_unit_test(imports_norms_whose_weight_is_computed),
         cmocka_unit_test(gives_a_norm_without_weight_one_of_ones),
         cmocka_unit_test(imports_norms_of_heads),

@@ -163,6 +163,18 @@ static void imports_every_form_of_rotary_embedding(void **state)
     CHECK(m->rotary = ROTARY_HALVES, m->head = 8);
 }
 
+/* Scores do not depend on the order of channels, so neighbours become halves. */
+static void neighbours_that_rotate_become_halves(void **state)
+{
+    (void)state;
+    CHECK(m->rotary = ROTARY_NEIGHBOURS);
+    CHECK(m->rotary = ROTARY_NEIGHBOURS, m->head = 8, m->bias = true, m->cache = true);
+    CHECK(m->rotary = ROTARY_NEIGHBOURS, m->packed = true, m->swapped = true);
+    CHECK(m->rotary = ROTARY_NEIGHBOURS, m->head = 2, m->linear = LINEAR_GEMM);
+    CHECK(m->rotary = ROTARY_NEIGHBOURS, m->kv_heads = 1, m->heads = 4);
+    CHECK(m->rotary = ROTARY_NEIGHBOURS, m->repeat = REPEAT_FIVE_AXES, m->merged_batch = true);
+}
+
 static void imports_every_form_of_causal_mask(void **state)
 {
     (void)state;
@@ -358,6 +370,7 @@ int main(void)
         cmocka_unit_test(imports_every_form_of_linear_layer),
         cmocka_unit_test(imports_every_form_of_norm),
         cmocka_unit_test(imports_every_form_of_rotary_embedding),
+        cmocka_unit_test(neighbours_that_rotate_become_halves),
         cmocka_unit_test(imports_every_form_of_causal_mask),
         cmocka_unit_test(imports_every_form_of_window),
         cmocka_unit_test(imports_every_form_of_scale),

@@ -155,6 +155,28 @@ static void slices_channels_of_every_head(void **state)
     assert_false(view_has_rows(&view, 12));
 }
 
+static void slices_every_other_channel(void **state)
+{
+    (void)state;
+    static int64_t found[MANY];
+    const struct shape heads = SHAPE(-2, -3, 4, 6);
+    const struct view rows = view_rows(CHANNELS);
+    struct view view, odd;
+    assert_true(view_reshape(&view, &rows, &heads));
+    odd = view;
+    assert_true(view_slice_steps(&odd, 3, 1, 3, 2));
+    enumerate(&odd, found);
+    for (int64_t h = 0; h < 4; h++)
+        for (int64_t d = 0; d < 3; d++)
+            assert_int_equal(found[h * 3 + d], h * 6 + 1 + 2 * d);
+    assert_false(view_slice_steps(&view, 3, 1, 4, 2)); /* beyond the end */
+    assert_false(view_slice_steps(&view, 3, 6, 1, 2));
+    assert_false(view_slice_steps(&view, 3, 5, 3, -2));
+    assert_false(view_slice_steps(&view, 3, 1, INT64_MAX, 2));
+    assert_true(view_slice_steps(&view, 3, 5, 1, INT64_MAX));
+    assert_false(view_slice_steps(&view, 1, 0, 1, 2)); /* of the sequence */
+}
+
 static void inserts_and_removes_axes(void **state)
 {
     (void)state;
@@ -192,6 +214,7 @@ int main(void)
         cmocka_unit_test(transposes_axes),
         cmocka_unit_test(repeats_heads_in_place),
         cmocka_unit_test(slices_channels_of_every_head),
+        cmocka_unit_test(slices_every_other_channel),
         cmocka_unit_test(inserts_and_removes_axes),
         cmocka_unit_test(refuses_expansions_that_are_no_constant),
     };

@@ -316,6 +316,62 @@ struct traced traced_rotary(struct tracer *t, struct traced x, float base)
     return y;
 }
 
+/* Two values of one shape, an element of each in turn along the last axis. */
+static const char *interleave(struct onnx_writer *w, const char *a, const char *b, uint32_t rank,
+                              const int64_t *shape)
+{
+    const char *axis = onnx_const_int(w, -1);
+    a = onnx_op(w, "Unsqueeze", a, axis, NULL);
+    b = onnx_op(w, "Unsqueeze", b, axis, NULL);
+    onnx_attribute_int(w, "axis", -1);
+    return onnx_op(w, "Reshape", onnx_op(w, "Concat", a, b, NULL), onnx_const_ints(w, rank, shape), NULL);
+}
+
+static const char *every_other(struct tracer *t, const char *x, int64_t start)
+{
+    struct onnx_writer *w = &t->writer;
+    return onnx_op(w, "Slice", x, onnx_const_int(w, start), onnx_const_int(w, INT64_MAX),
+                   onnx_const_int(w, 3), onnx_const_int(w, 2), NULL);
+}
+
+struct traced traced_neighbours(struct tracer *t, struct traced x, int64_t turned, float base)
+{
+    struct onnx_writer *w = &t->writer;
+    int64_t size = x.dims[3], half = turned / 2;
+    float *frequencies = ARENA_ARRAY(&t->arena, float, half);
+    const char *tables[2], *halves[2], *part = x.name;
+    for (int64_t i = 0; i < half; i++)
+        frequencies[i] = (float)pow((double)base, -2.0 * (double)i / (double)turned);
+    rotary_tables(t, half, frequencies, tables); /* of halves: the first has each angle once */
+    for (int i = 0; i < 2; i++) {
+        halves[i] = onnx_op(w, "Slice", tables[i], onnx_const_int(w, 0), onnx_const_int(w, half),
+                            onnx_const_int(w, 1), NULL);
+        tables[i] = interleave(w, halves[i], halves[i], 2, (const int64_t[]){0, -1});
+    }
+    if (turned < size)
+        part = onnx_op(w, "Slice", x.name, onnx_const_int(w, 0), onnx_const_int(w, turned),
+                       onnx_const_int(w, 3), NULL);
+    const char *odd = onnx_op(w, "Neg", every_other(t, part, 1), NULL), *even = every_other(t, part, 0);
+    const char *others = interleave(w, odd, even, 4, (const int64_t[]){0, 0, 0, -1});
+    const char *name = onnx_op(w, "Add", onnx_op(w, "Mul", part, tables[0], NULL),
+                               onnx_op(w, "Mul", others, tables[1], NULL), NULL);
+    if (turned < size) {
+        const char *rest = onnx_op(w, "Slice", x.name, onnx_const_int(w, turned), onnx_const_int(w, size),
+                                   onnx_const_int(w, 3), NULL);
+        onnx_attribute_int(w, "axis", -1);
+        name = onnx_op(w, "Concat", name, rest, NULL);
+    }
+    struct traced y = make(t, name, x.rank, x.dims);
+    for (int64_t i = 0; i < count_of(&x); i++) {
+        int64_t channel = i % size;
+        double angle =
+            channel < turned ? (double)(i / size % t->length) * (double)frequencies[channel / 2] : 0;
+        double other = channel >= turned ? 0 : channel % 2 == 0 ? -x.data[i + 1] : x.data[i - 1];
+        y.data[i] = x.data[i] * cos(angle) + other * sin(angle);
+    }
+    return y;
+}
+
 /* Which keys a query sees, [length, length]. */
 static const char *causal_condition(struct tracer *t, int64_t window)
 {

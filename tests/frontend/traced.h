@@ -55,6 +55,8 @@ struct traced traced_expand(struct tracer *t, struct traced x, int64_t axis, int
 struct traced traced_cap(struct tracer *t, struct traced x, float cap);
 /* Rotates channel i of x [..., length, size] with channel i + size / 2 by position * base^(-2i / size). */
 struct traced traced_rotary(struct tracer *t, struct traced x, float base);
+/* Rotates channels 2i and 2i + 1 of the first `turned` channels by position * base^(-2i / turned). */
+struct traced traced_neighbours(struct tracer *t, struct traced x, int64_t turned, float base);
 /* Softmax of scores [..., length, length] in which a position sees itself and those before: all, or `window`
  * in all when that is not 0. */
 struct traced traced_causal_softmax(struct tracer *t, struct traced scores, int64_t window);

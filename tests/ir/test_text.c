@@ -120,6 +120,8 @@ static void names_the_place_of_an_error(void **state)
         {"espalier-ir 1\ninterface mask # m\n", "expected a name"},
         {"espalier-ir 1\ninput %0: f32[b, s, d0:8] q\n%1: f32[b, s, d1:3] = head_norms %0 heads=3\n",
          "does not factor as the rule and the attributes say"},
+        {"espalier-ir 1\ninput %0: i32[b, c, d, s] tokens\ntensor %1: f32[d0:4, d1:32] -\n%2: f32[b, s, d1] = embed %1 %0\n",
+         "embed: result 0 would have 5 axes, at most 4"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct graph *g = NULL;

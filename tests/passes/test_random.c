@@ -17,7 +17,8 @@ enum { GRAPHS = 400, VOCABULARY = 11, MOST_TOKENS = 64, MOST_LISTED = 256 };
 
 struct recipe {
     int64_t layers, hidden, kv_heads, each, size, value_size, ffn;
-    int64_t heads; /* kv_heads * each */
+    int64_t heads;      /* kv_heads * each */
+    int64_t neighbours; /* channels that rotate with the one beside them; 0: halves rotate, if anything */
     bool tied, parallel, adversarial, rotary;
     float head_cap; /* of the logits; 0: none */
 };
@@ -139,10 +140,9 @@ static struct traced attention(struct decoder *d, struct traced x)
     struct tracer *t = &d->t;
     struct traced qkv[3], scores;
     project(d, x, qkv);
-    if (d->recipe.rotary) {
-        qkv[0] = traced_rotary(t, qkv[0], 100);
-        qkv[1] = traced_rotary(t, qkv[1], 100);
-    }
+    for (int i = 0; i < 2 && d->recipe.rotary; i++)
+        qkv[i] = d->recipe.neighbours ? traced_neighbours(t, qkv[i], d->recipe.neighbours, 100)
+                                      : traced_rotary(t, qkv[i], 100);
     qkv[1] = repeat(d, qkv[1]);
     qkv[2] = repeat(d, qkv[2]);
     bool is_merged = draw(d, 4) == 0;
@@ -243,6 +243,10 @@ static struct recipe random_recipe(struct random *random)
                        .ffn = 3 + random_below(random, 8)};
     r.rotary = random_below(random, 2);
     r.size += r.rotary && r.size % 2;
+    if (r.rotary && random_below(random, 2)) {
+        r.neighbours = 2 + 2 * random_below(random, 2);
+        r.size += r.size < r.neighbours ? 2 : 0;
+    }
     r.head_cap = random_below(random, 4) == 0 ? 1 + (float)random_below(random, 3) : 0;
     r.heads = r.kv_heads * r.each;
     r.value_size = random_below(random, 3) ? r.size : 1 + random_below(random, 5);

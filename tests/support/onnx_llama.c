@@ -1,5 +1,6 @@
 /* Emitting the family. */
 #include "tests/support/onnx_llama.h"
+#include "tests/support/onnx_neighbours.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,8 @@ struct onnx_llama onnx_llama_default(void)
 /* Of a sparse model, zeros that take no memory until somebody reads them. */
 static float *weight_of(const struct emitter *e, const char *part, int64_t count)
 {
-    return e->w->is_sparse ? calloc((size_t)count, sizeof(float)) : onnx_llama_weight(part, count);
+    float *values = e->w->is_sparse ? calloc((size_t)count, sizeof(float)) : onnx_llama_weight(part, count);
+    return neighbours_order_part(values, part, count, e->m);
 }
 
 static const char *op2(struct emitter *e, const char *op, const char *x, const char *y)
@@ -268,7 +270,9 @@ static void make_tables(struct emitter *e, const char *positions)
         e->sine = onnx_op(w, "Sin", angles, NULL);
         return;
     }
-    if (m->rotary != ROTARY_HALVES) {
+    if (m->rotary == ROTARY_NEIGHBOURS)
+        angles = neighbours_spread(w, angles, m->cache, half);
+    else if (m->rotary != ROTARY_HALVES) {
         onnx_attribute_int(w, "axis", -1);
         angles = onnx_op(w, "Concat", angles, angles, NULL);
     }
@@ -277,13 +281,16 @@ static void make_tables(struct emitter *e, const char *positions)
     e->sine = onnx_op(w, "Sin", angles, NULL);
 }
 
-static const char *rotate(struct emitter *e, const char *x)
+static const char *rotate(struct emitter *e, const char *x, int64_t heads)
 {
     struct onnx_writer *w = e->w;
     int64_t half = e->m->head / 2;
     const char *low, *high;
     if (e->m->rotary == ROTARY_FUSED)
         return onnx_op(w, "RotaryEmbedding", x, e->cosine, e->sine, NULL);
+    if (e->m->rotary == ROTARY_NEIGHBOURS)
+        return op2(e, "Add", op2(e, "Mul", x, e->cosine),
+                   op2(e, "Mul", neighbours_turn(w, x, heads, e->m->head), e->sine));
     if (e->m->rotary == ROTARY_SPLIT) {
         const char *outputs[2] = {onnx_new_name(w), onnx_new_name(w)}, *inputs[2] = {x, NULL};
         const int64_t parts[2] = {half, half};
@@ -504,8 +511,8 @@ static const char *attention(struct emitter *e, const char *x, int64_t layer)
     q = projections[0];
     k = projections[1];
     v = projections[2];
-    q = rotate(e, heads_of(e, q, m->heads));
-    k = with_past(e, rotate(e, heads_of(e, k, m->kv_heads)), layer, "key");
+    q = rotate(e, heads_of(e, q, m->heads), m->heads);
+    k = with_past(e, rotate(e, heads_of(e, k, m->kv_heads), m->kv_heads), layer, "key");
     v = with_past(e, heads_of(e, v, m->kv_heads), layer, "value");
     const char *o = transpose(e, attend(e, q, repeat(e, k), repeat(e, v)), 4, (const int64_t[]){0, 2, 1, 3});
     o = reshape(e, o, 3, (const char *[]){e->batch, e->sequence, onnx_const_int(w, -1)});

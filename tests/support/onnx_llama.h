@@ -15,7 +15,8 @@ enum rotary_form {
     ROTARY_TABLES,
     ROTARY_MATMUL,
     ROTARY_FUSED,
-    ROTARY_INVERSE
+    ROTARY_INVERSE,
+    ROTARY_NEIGHBOURS /* with rows of queries and keys in its order */
 };
 enum mask_form {
     MASK_TRIU_ADD,
