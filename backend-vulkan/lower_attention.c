@@ -7,8 +7,8 @@
 
 enum { TILE = 8, CHUNK = 128 }; /* rows and columns of a group, shaders/include/attention.glsl */
 /* Of the panel kernels, shaders/include/panel.glsl: what causality leaves out goes by so many queries and
- * keys; columns of a group; the constant that tells how operands lie. */
-enum { PANEL_TILE = 64, PANEL_WIDE = 16, PANEL_FOUR = 2 };
+ * keys; columns of a group. */
+enum { PANEL_TILE = 64, PANEL_WIDE = 16 };
 enum { PANEL_ELEMENTS = 1 << 22 }; /* of one panel, at most */
 
 /* From q [b, s, n * h], k [b, s, g * h], v [b, s, g * e], the first operands of all. */
@@ -104,8 +104,8 @@ static void launch_dots(struct lowering *l, struct push_attention p, struct span
                  p.planes * tiles(p.rows, tile->rows) * tiles(p.columns, tile->columns),
                  is_by_four(x, width) && is_by_four(y, width));
     struct launch *launch = &l->commands->launches.items[l->commands->launches.count - 1];
-    launch->constants[0] = tile->constants[0];
-    launch->constants[1] = tile->constants[1];
+    launch->constants[PANEL_TALL] = tile->constants[WIDE_TALL];
+    launch->constants[PANEL_QUADS] = tile->constants[WIDE_QUADS];
 }
 
 /* Rows of results from a panel with all keys; the factor is stats' z, or the scale. */

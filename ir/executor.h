@@ -63,6 +63,10 @@ struct executor_interface {
     void (*destroy)(struct executor *executor);
 };
 
+/* What matrix products round their operands to; sums are f32. Gradients need a scaled loss where that has a
+ * narrower range than f32 has (train/trainer.h). */
+enum operands { OPERANDS_F32, OPERANDS_BF16, OPERANDS_F16 };
+
 /* First member of every implementation. */
 struct executor {
     const struct executor_interface *interface;
@@ -71,6 +75,7 @@ struct executor {
     /* NULL, or told of every node that is run (ir/profile.h). Set before programs are compiled, by who owns
      * both. */
     struct profile *profile;
+    enum operands operands; /* OPERANDS_F32 unless under device numerics */
 };
 
 enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,
