@@ -35,6 +35,9 @@ enum status engine_open(struct engine *out, struct instance *instance, uint32_t 
         status = choose_arithmetic(out, options, trace);
     if (status == OK && options->variant)
         status = tuning_force(&out->tuning, options->variant, trace);
+    if (status == OK && out->tuning.arithmetic != ARITHMETIC_f32 && options->numerics != NUMERICS_DEVICE)
+        status = status_fail(trace, INVALID, "products by %s are for the device numerics, found %s",
+                             arithmetic_table[out->tuning.arithmetic].name, numerics_name(options->numerics));
     if (status != OK)
         engine_release(out);
     return status;

@@ -92,6 +92,17 @@ static struct schedule schedule_of(const struct stage_entry *e, uint32_t phase, 
     return schedule;
 }
 
+/* Absent unless given: they change nothing but under device numerics, and enter the key of nothing else. */
+static struct loss_scale_options loss_scale_of(const struct settings *s)
+{
+    struct loss_scale_options options = {0};
+    if (settings_has(s, "optimizer.loss_scale"))
+        options.first = (uint32_t)settings_integer(s, "optimizer.loss_scale");
+    if (settings_has(s, "optimizer.loss_scale_steps"))
+        options.steps = (uint32_t)settings_integer(s, "optimizer.loss_scale_steps");
+    return options;
+}
+
 static struct trainer_spec plain_spec(const struct stage_entry *e, uint32_t phase, double peak)
 {
     const struct settings *s = &e->settings;
@@ -107,7 +118,8 @@ static struct trainer_spec plain_spec(const struct stage_entry *e, uint32_t phas
                                            .beta2 = (float)settings_real(s, "optimizer.beta2"),
                                            .epsilon = (float)settings_real(s, "optimizer.epsilon"),
                                            .decay = (float)settings_real(s, "optimizer.decay"),
-                                           .max_norm = (float)settings_real(s, "optimizer.clip")}};
+                                           .max_norm = (float)settings_real(s, "optimizer.clip")},
+                                 .loss_scale = loss_scale_of(s)};
 }
 
 struct trainer_spec training_models_spec(const struct training_models *models, const struct stage_entry *e,

@@ -41,24 +41,14 @@ shared uint left[TALL * LINE];  /* rows of x */
 shared uint right[WIDE * LINE]; /* columns of w */
 shared float done[SUBGROUPS_DOWN * SUBGROUPS_ACROSS * OUTPUTS];
 
+uint narrow_pair(float first, float second)
+{
 #ifdef BF16
-/* To the nearest bfloat16, ties to even; what is not finite stays so. */
-uint narrow(float value)
-{
-    uint bits = gm_bits(value), rounded = (bits + 0x7fffu + (bits >> 16u & 1u)) >> 16u;
-    return (bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16u | 0x40u : rounded;
-}
-
-uint narrow_pair(float first, float second)
-{
-    return narrow(first) | narrow(second) << 16u;
-}
+    return gm_float_to_bf16(first) | gm_float_to_bf16(second) << 16u;
 #else
-uint narrow_pair(float first, float second)
-{
     return packHalf2x16(vec2(first, second));
-}
 #endif
+}
 
 /* Neighbouring lanes load what lies side by side: along k where that is dense, else along the lines. */
 void load_left(uint m, uint k0)
