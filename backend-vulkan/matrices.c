@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST_SIDE = 32 }; /* of a shape that fits the tiles of variants.def */
-
 struct extensions {
     VkExtensionProperties *items; /* owned */
     uint32_t count;
@@ -38,14 +36,19 @@ static uint64_t work_of(uint32_t rows, uint32_t columns, uint32_t depth)
     return (uint64_t)rows * columns * depth;
 }
 
-/* Products of two matrices of `type` added to f32, by a subgroup. Depths that kernels stage two words of 16
- * bits at a time are even. */
+static bool is_one_of(uint32_t side, uint32_t a, uint32_t b, uint32_t c)
+{
+    return side == a || side == b || side == c;
+}
+
+/* Products of two matrices of `type` added to f32, by a subgroup, of sides that divide the tiles of the
+ * kernels (shaders/device/). */
 static bool fits(const VkCooperativeMatrixPropertiesKHR *p, int type)
 {
     return (int)p->AType == type && (int)p->BType == type && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
            p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR &&
-           !p->saturatingAccumulation && p->MSize <= LARGEST_SIDE && p->NSize <= LARGEST_SIDE &&
-           p->KSize <= LARGEST_SIDE && p->KSize % 8 == 0;
+           !p->saturatingAccumulation && is_one_of(p->MSize, 8, 16, 16) && is_one_of(p->NSize, 8, 16, 16) &&
+           is_one_of(p->KSize, 8, 16, 32);
 }
 
 static struct matrix_shape choose(const VkCooperativeMatrixPropertiesKHR *all, uint32_t count, int type)

@@ -295,6 +295,17 @@ static enum status probe_rows(struct selftest *t)
     return OK;
 }
 
+static enum status probe_attention(struct selftest *t)
+{
+    const char *name = arithmetic_table[t->engine->tuning.arithmetic].name;
+    if (!arithmetic_has_matrices(t->engine->tuning.arithmetic))
+        return OK;
+    TRY(selftest_attention(&t->verdict->passed, t->engine, t->trace));
+    if (!t->verdict->passed)
+        snprintf(t->verdict->why, sizeof t->verdict->why, "attention by %s is wrong", name);
+    return OK;
+}
+
 typedef enum status selftest_part(struct selftest *);
 
 static enum status run_parts(struct selftest *t, selftest_part *const *parts, size_t count)
@@ -324,17 +335,17 @@ enum status selftest_run(struct selftest_verdict *out, struct engine *engine, st
 
 enum status selftest_settle(struct engine *engine, const struct vulkan_options *options, struct trace *trace)
 {
-    selftest_part *const part[] = {probe_arithmetic_of_products};
+    selftest_part *const parts[] = {probe_arithmetic_of_products, probe_attention};
     struct selftest_verdict verdict;
     struct selftest test = {.engine = engine, .verdict = &verdict, .trace = trace};
     while (engine->tuning.arithmetic != ARITHMETIC_f32) {
-        TRY(run_parts(&test, part, 1));
+        TRY(run_parts(&test, parts, 2));
         if (verdict.passed)
             return OK;
         if (options->arithmetic || options->variant)
             return status_fail(trace, DEVICE, "%s", verdict.why);
         enum arithmetic next = arithmetic_choose(&engine->device, engine->tuning.arithmetic);
-        log_note("%s: they are done by %s", verdict.why, arithmetic_table[next].name);
+        log_note("%s: %s takes its place", verdict.why, arithmetic_table[next].name);
         tuning_assume(&engine->tuning, &engine->device, next);
     }
     return OK;

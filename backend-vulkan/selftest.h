@@ -18,4 +18,7 @@ enum status selftest_run(struct selftest_verdict *out, struct engine *engine, st
 enum status selftest_settle(struct engine *engine, const struct vulkan_options *options,
                             struct trace *trace) MUST_CHECK;
 
+/* Whether attention by the engine's arithmetic, which has matrices, comes to what it does without. */
+enum status selftest_attention(bool *passed, struct engine *engine, struct trace *trace) MUST_CHECK;
+
 #endif

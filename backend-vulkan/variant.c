@@ -18,6 +18,11 @@ const struct variant_info variant_table[VARIANT_COUNT] = {
 #include "backend-vulkan/variants.def"
 };
 
+bool arithmetic_has_matrices(enum arithmetic arithmetic)
+{
+    return arithmetic == ARITHMETIC_matrix_f16 || arithmetic == ARITHMETIC_matrix_bf16;
+}
+
 bool arithmetic_find(enum arithmetic *out, const char *name)
 {
     for (uint32_t i = 0; i < ARITHMETIC_COUNT; i++)
@@ -61,16 +66,16 @@ enum variant variant_reference(enum arithmetic arithmetic)
     return v;
 }
 
-static uint32_t lanes_of(enum variant variant, const struct matrices *m)
+static uint32_t subgroups_of(enum variant variant)
 {
     const uint32_t *constants = variant_table[variant].constants;
-    return m->subgroup * constants[MATRIX_SUBGROUPS_DOWN] * constants[MATRIX_SUBGROUPS_ACROSS];
+    return constants[MATRIX_SUBGROUPS_DOWN] * constants[MATRIX_SUBGROUPS_ACROSS];
 }
 
 bool variant_is_possible(enum variant variant, const struct matrices *matrices)
 {
     const struct matrix_shape *shape = shape_of(variant_table[variant].arithmetic, matrices);
-    return !shape || (shape->rows > 0 && lanes_of(variant, matrices) <= DEVICE_INVOCATIONS);
+    return !shape || (shape->rows > 0 && subgroups_of(variant) * matrices->subgroup <= DEVICE_INVOCATIONS);
 }
 
 struct variant_tile variant_tile(enum variant variant, const struct matrices *matrices)
@@ -90,20 +95,25 @@ uint64_t variant_groups(enum variant variant, const struct matrices *matrices, u
     return (rows + tile.rows - 1) / tile.rows * ((columns + tile.columns - 1) / tile.columns);
 }
 
+void matrix_specialise(uint32_t constants[KERNEL_CONSTANTS], enum arithmetic arithmetic,
+                       const struct matrices *matrices, uint32_t subgroups)
+{
+    const struct matrix_shape *shape = shape_of(arithmetic, matrices);
+    constants[MATRIX_ROWS] = shape->rows;
+    constants[MATRIX_COLUMNS] = shape->columns;
+    constants[MATRIX_DEPTH] = shape->depth;
+    constants[MATRIX_LANES] = matrices->subgroup * subgroups;
+}
+
 void variant_specialise(uint32_t constants[KERNEL_CONSTANTS], enum variant variant,
                         const struct matrices *matrices, const struct push_matmul *shape)
 {
     const struct variant_info *v = &variant_table[variant];
-    const struct matrix_shape *matrix = shape_of(v->arithmetic, matrices);
     memcpy(constants, v->constants, sizeof v->constants);
     if (v->kernel == KERNEL_matmul_wide) {
         constants[WIDE_X_ALONG_K] = shape->x_step == 1 && shape->x_row != 1;
         constants[WIDE_W_ALONG_K] = shape->w_step == 1 && shape->w_column != 1;
     }
-    if (matrix) {
-        constants[MATRIX_ROWS] = matrix->rows;
-        constants[MATRIX_COLUMNS] = matrix->columns;
-        constants[MATRIX_DEPTH] = matrix->depth;
-        constants[MATRIX_LANES] = lanes_of(variant, matrices);
-    }
+    if (arithmetic_has_matrices(v->arithmetic))
+        matrix_specialise(constants, v->arithmetic, matrices, subgroups_of(variant));
 }

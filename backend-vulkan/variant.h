@@ -21,6 +21,8 @@ struct arithmetic_info {
 };
 extern const struct arithmetic_info arithmetic_table[ARITHMETIC_COUNT];
 
+/* Whether it multiplies cooperative matrices. */
+bool arithmetic_has_matrices(enum arithmetic arithmetic);
 bool arithmetic_find(enum arithmetic *out, const char *name);
 /* Whether the device has what its kernels need. */
 bool arithmetic_is_possible(enum arithmetic arithmetic, const struct matrices *matrices);
@@ -44,6 +46,10 @@ struct variant_info {
     float assumed[2]; /* cost of a term of an output: on a processor, on a graphics processor */
 };
 extern const struct variant_info variant_table[VARIANT_COUNT];
+
+/* The constants that all kernels with matrices share, for groups of so many subgroups. */
+void matrix_specialise(uint32_t constants[KERNEL_CONSTANTS], enum arithmetic arithmetic,
+                       const struct matrices *matrices, uint32_t subgroups);
 
 /* What the others of its arithmetic are compared with. */
 enum variant variant_reference(enum arithmetic arithmetic);

@@ -3,10 +3,11 @@
  *   spirv_exact IN OUT          checks IN, and writes it with every float operation decorated NoContraction
  *   spirv_exact --check FILE..  checks finished files: allowed, and as many decorations as float operations
  *   spirv_exact --constants FILE   lists the float constants, and the bit patterns that are cast to floats
- *   spirv_exact --device IN OUT    checks IN, a kernel of the `device` numerics, and writes it as it is
+ *   spirv_exact --device IN OUT    the same for a kernel of the device numerics
  *
- * Kernels of the device numerics may multiply cooperative matrices and round to 16 bits, and what they add
- * and multiply may be contracted: their bytes are promised on one device and driver only.
+ * Kernels of the device numerics may multiply cooperative matrices, round to 16 bits, multiply and add in one
+ * rounding, and have constants that were folded: their bytes are promised on one device and driver only. What
+ * else they compute is decorated too: drivers take (x + c) - c for x, and the scalar functions need it.
  *
  * A device may give other bits than C for anything but + - * of f32 and integer arithmetic, and for those too
  * unless the operation carries NoContraction. So there is one list of what is allowed; all else is refused by
@@ -110,8 +111,8 @@ static const struct opcode_range allowed_on_device[] = {
 /* Shader, Float16, GroupNonUniform, BFloat16TypeKHR, BFloat16CooperativeMatrixKHR, VulkanMemoryModel, CooperativeMatrixKHR. */
 static const uint16_t device_capabilities[] = {1, 9, 61, 5116, 5118, 5345, 6022};
 static const char *const device_extensions[] = {"SPV_KHR_bfloat16", "SPV_KHR_cooperative_matrix"};
-/* PackHalf2x16, UnpackHalf2x16. */
-static const uint8_t device_functions[] = {58, 62};
+/* Fma, PackHalf2x16, UnpackHalf2x16. */
+static const uint8_t device_functions[] = {50, 58, 62};
 
 /* GLSL.std.450: SAbs, SSign, UMin, SMin, UMax, SMax, UClamp, SClamp, FindILsb, FindSMsb, FindUMsb. */
 static const uint8_t allowed_functions[] = {5, 7, 38, 39, 41, 42, 44, 45, 73, 74, 75};
@@ -311,7 +312,7 @@ static void check_constant(struct module *module, size_t at)
     memcpy(&value, &word[3], sizeof value);
     if ((word[0] & 0xffff) == OP_SPEC_CONSTANT)
         refuse(module, at, "a specialisation constant is a float");
-    else if (word[3] != 0 && word[3] != FLOAT_ONE)
+    else if (module->kind == GOLDEN_KERNEL && word[3] != 0 && word[3] != FLOAT_ONE)
         refuse(module, at,
                "float constant %.9g: write it as gm_float(0x%08xu), and no arithmetic between constants",
                (double)value, word[3]);
@@ -476,14 +477,13 @@ static bool check_module(struct module *module)
     return module->refusals == 0;
 }
 
-/* The module with one NoContraction for every float operation that lacks it; one for a device as it is. */
+/* The module with one NoContraction for every float operation that lacks it. */
 static bool write_module(const struct module *module, FILE *file)
 {
     size_t rest = module->count - module->types_at;
     bool good = fwrite(module->words, 4, module->types_at, file) == module->types_at;
     for (size_t at = module->types_at; at < module->count; at += module->words[at] >> 16) {
-        if (module->kind == DEVICE_KERNEL || !is_float_operation(module->words[at] & 0xffff) ||
-            module->ids[module->words[at + 2]].decorations)
+        if (!is_float_operation(module->words[at] & 0xffff) || module->ids[module->words[at + 2]].decorations)
             continue;
         uint32_t decoration[3] = {3u << 16 | OP_DECORATE, module->words[at + 2], NO_CONTRACTION};
         good = good && fwrite(decoration, 4, 3, file) == 3;

@@ -5,50 +5,26 @@
 #version 450
 #pragma use_vulkan_memory_model
 #extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_cooperative_matrix : require
-#ifdef BF16
-#extension GL_EXT_bfloat16 : require
-#define NARROW bfloat16_t
-#else
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#define NARROW float16_t
-#endif
 #include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
+#include "shaders/include/matrix.glsl"
 
-layout(local_size_x_id = MATRIX_LANES) in;
 layout(constant_id = MATRIX_DOWN) const uint DOWN = 2u;
 layout(constant_id = MATRIX_ACROSS) const uint ACROSS = 2u;
 layout(constant_id = MATRIX_SUBGROUPS_DOWN) const uint SUBGROUPS_DOWN = 2u;
 layout(constant_id = MATRIX_SUBGROUPS_ACROSS) const uint SUBGROUPS_ACROSS = 2u;
-layout(constant_id = MATRIX_ROWS) const uint ROWS = 16u; /* of the device's matrices */
-layout(constant_id = MATRIX_COLUMNS) const uint COLUMNS = 16u;
-layout(constant_id = MATRIX_DEPTH) const uint DEPTH = 16u;
-layout(constant_id = MATRIX_LANES) const uint LANES = 128u;
 READS(0, float, x);
 READS(1, float, w);
 WRITES(2, float, y);
 
 const uint TALL = ROWS * DOWN * SUBGROUPS_DOWN, WIDE = COLUMNS * ACROSS * SUBGROUPS_ACROSS;
 const uint DEEP = 2u * DEPTH;         /* terms that are staged at once */
-const uint LINE = DEEP / 2u + 4u;     /* words of a staged line, two terms each; what pads it keeps banks apart */
-const uint OUTPUTS = ROWS * COLUMNS;
+const uint LINE = DEEP / 2u + PAD;    /* words of a staged line, two terms each */
 
 shared uint left[TALL * LINE];  /* rows of x */
 shared uint right[WIDE * LINE]; /* columns of w */
 shared float done[SUBGROUPS_DOWN * SUBGROUPS_ACROSS * OUTPUTS];
-
-uint narrow_pair(float first, float second)
-{
-#ifdef BF16
-    return gm_float_to_bf16(first) | gm_float_to_bf16(second) << 16u;
-#else
-    return packHalf2x16(vec2(first, second));
-#endif
-}
 
 /* Neighbouring lanes load what lies side by side: along k where that is dense, else along the lines. */
 void load_left(uint m, uint k0)
@@ -83,19 +59,19 @@ void main()
         return;
     uint down = gl_SubgroupID / SUBGROUPS_ACROSS * DOWN * ROWS,
          side = gl_SubgroupID % SUBGROUPS_ACROSS * ACROSS * COLUMNS; /* this subgroup's first row and column */
-    coopmat<float, gl_ScopeSubgroup, ROWS, COLUMNS, gl_MatrixUseAccumulator> sums[DOWN * ACROSS];
+    SUMS sums[DOWN * ACROSS];
     for (uint i = 0u; i < DOWN * ACROSS; i++)
-        sums[i] = coopmat<float, gl_ScopeSubgroup, ROWS, COLUMNS, gl_MatrixUseAccumulator>(0.0);
+        sums[i] = SUMS(0.0);
     for (uint k0 = 0u; k0 < depth; k0 += DEEP) {
         load_left(m, k0);
         load_right(n, k0);
         barrier();
         for (uint k = 0u; k < DEEP / 2u; k += DEPTH / 2u) {
-            coopmat<NARROW, gl_ScopeSubgroup, ROWS, DEPTH, gl_MatrixUseA> a[DOWN];
+            LEFT a[DOWN];
             for (uint i = 0u; i < DOWN; i++)
                 coopMatLoad(a[i], left, (down + i * ROWS) * LINE + k, LINE, gl_CooperativeMatrixLayoutRowMajor);
             for (uint j = 0u; j < ACROSS; j++) {
-                coopmat<NARROW, gl_ScopeSubgroup, DEPTH, COLUMNS, gl_MatrixUseB> b;
+                RIGHT b;
                 coopMatLoad(b, right, (side + j * COLUMNS) * LINE + k, LINE, gl_CooperativeMatrixLayoutColumnMajor);
                 for (uint i = 0u; i < DOWN; i++)
                     sums[i * ACROSS + j] = coopMatMulAdd(a[i], b, sums[i * ACROSS + j]);

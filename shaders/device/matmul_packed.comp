@@ -59,8 +59,8 @@ void main()
             for (uint i = 0u; i < DOWN; i++) {
                 vec2 u = unpackHalf2x16(left[pair * TALL + down + 16u * i]);
                 for (uint j = 0u; j < ACROSS; j++) {
-                    s[i][j] = s[i][j] + u.x * v[j].x;
-                    s[i][j] = s[i][j] + u.y * v[j].y;
+                    s[i][j] = fma(u.x, v[j].x, s[i][j]);
+                    s[i][j] = fma(u.y, v[j].y, s[i][j]);
                 }
             }
         }

@@ -29,4 +29,8 @@
 #define MATRIX_DEPTH 6
 #define MATRIX_LANES 7
 
+/* attention_matrix_*: with the last four of matmul_matrix_* */
+#define ATTENTION_OUT 0
+#define ATTENTION_SUBGROUPS 1
+
 #endif

@@ -7,7 +7,6 @@ layout(local_size_x = 64) in;
 
 #define LANES 64u
 /* Below every score: where a maximum starts. */
-#define LOWEST gm_float(0xff7fffffu)
 
 shared float reduce_lanes[LANES];
 
