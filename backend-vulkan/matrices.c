@@ -162,7 +162,9 @@ const char *matrices_describe(const struct matrices *m, struct arena *arena)
 {
     const char *text = add_shape("", "f16", m->f16, arena);
     text = add_shape(text, "bf16", m->bf16, arena);
-    return *text ? arena_printf(arena, "%ssubgroups of %" PRIu32, text, m->subgroup) : "none";
+    return *text ? arena_printf(arena, "%ssubgroups of %" PRIu32 "%s", text, m->subgroup,
+                                m->has_second ? " (NV_cooperative_matrix2 is there and not used)" : "")
+                 : "none";
 }
 
 /* ---- opening ---- */
