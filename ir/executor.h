@@ -55,7 +55,8 @@ struct executor_interface {
                                void *data, struct trace *trace);
     enum status (*compile)(struct program **out, struct executor *executor, const struct program_spec *spec,
                            struct trace *trace);
-    /* DEVICE when the device is lost; NOT_FINITE naming the op when a result is not (where checking is on). */
+    /* DEVICE when the device is lost; NOT_FINITE naming the op when a result is not (where checking is on).
+     */
     enum status (*run)(struct executor *executor, struct program *program, struct trace *trace);
     void (*program_destroy)(struct executor *executor, struct program *program);
     struct executor_counters (*counters)(const struct executor *executor);
