@@ -8,14 +8,15 @@
 #include <string.h>
 
 /* How it multiplies under device numerics. */
-static const char *find_products(struct instance *instance, uint32_t index, struct trace *trace)
+static const char *find_products(struct instance *instance, uint32_t index)
 {
+    struct trace trace = {0};
     struct vulkan_options options = {.numerics = NUMERICS_DEVICE};
     struct engine engine;
     const char *name = "";
-    enum status status = engine_open(&engine, instance, index, &options, trace);
+    enum status status = engine_open(&engine, instance, index, &options, &trace);
     if (status == OK)
-        status = selftest_settle(&engine, &options, trace);
+        status = selftest_settle(&engine, &options, &trace);
     if (status == OK)
         name = arithmetic_table[engine.tuning.arithmetic].name;
     engine_release(&engine);
@@ -40,7 +41,6 @@ static void judge(struct instance *instance, uint32_t index, const char *cache,
     const char *why = status == OK ? verdict.why : trace.text;
     info->why = arena_copy_string(arena, why, strcspn(why, "\n"));
     engine_release(&engine);
-    info->products = info->passed ? find_products(instance, index, &trace) : "";
 }
 
 enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count, const char *cache,
@@ -56,6 +56,8 @@ enum status vulkan_devices_list(struct vulkan_device_info **out, uint32_t *count
         matrices_find(&matrices, instance.handle, instance.devices[i]);
         (*out)[i].matrices = matrices_describe(&matrices, arena);
         judge(&instance, i, cache, &(*out)[i], arena);
+        if ((*out)[i].passed)
+            (*out)[i].products = find_products(&instance, i);
     }
     instance_release(&instance);
     return OK;

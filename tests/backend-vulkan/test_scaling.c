@@ -26,9 +26,13 @@ static enum status note(void *payload, const struct trainer_report *report, stru
     return OK;
 }
 
-static void open_run(struct run *run, struct executor *executor, struct loss_scale_options scale)
+enum with { WITHOUT_STATES, WITH_STATES };
+
+static void open_run_with(struct run *run, struct executor *executor, struct loss_scale_options scale,
+                          enum with with)
 {
     struct trace trace = {0};
+    static const struct state_pair pairs[] = {{STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}};
     *run = (struct run){.student = model_build(model_arch(), 1),
                         .teacher = model_build(model_arch(), 500),
                         .data = {.vocab = 67, .micros = 2}};
@@ -37,7 +41,15 @@ static void open_run(struct run *run, struct executor *executor, struct loss_sca
     spec.step.routes[0].teachers = teachers;
     spec.step.routes[0].teacher_count = 1;
     spec.loss_scale = scale;
+    if (with == WITH_STATES)
+        spec.step.routes[0].states = (struct state_losses){
+            .pairs = pairs, .count = 2, .relation_heads = 2, .distance = STATE_MSE, .scale = STATE_DYNAMIC};
     assert_ok(trainer_create(&run->trainer, &spec, &trace), &trace);
+}
+
+static void open_run(struct run *run, struct executor *executor, struct loss_scale_options scale)
+{
+    open_run_with(run, executor, scale, WITHOUT_STATES);
 }
 
 static void go(struct run *run, uint32_t stop)
@@ -136,6 +148,38 @@ static void check_close_to_golden(const char *arithmetic)
     close_run(&again);
     executor_destroy(cpu);
     fixture_close(half);
+}
+
+/* With operands that lose nothing, as the twin's, a scale changes nothing but what is flushed below 2^-51:
+ * neither the losses that are told nor the weights, also where losses of states are scaled like the
+ * divergence. */
+static void a_scale_alone_changes_next_to_nothing(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct executor *cpu;
+    struct run plain, scaled;
+    size_t count;
+    assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
+    open_run_with(&plain, cpu, (struct loss_scale_options){0}, WITH_STATES);
+    float *first = read_states(&plain, &count);
+    go(&plain, 0);
+    float *expected = read_states(&plain, &count);
+    cpu->operands = OPERANDS_F16;
+    open_run_with(&scaled, cpu, (struct loss_scale_options){0}, WITH_STATES);
+    go(&scaled, 0);
+    assert_int_equal(scaled.scales[0], LOSS_SCALE_FIRST);
+    float *got = read_states(&scaled, &count);
+    for (int i = 0; i < STEPS; i++)
+        assert_true(fabs((double)scaled.losses[i] - (double)plain.losses[i]) <=
+                    1e-6 * (double)plain.losses[i]);
+    assert_true(distance(got, expected, first, count) < 1e-5);
+    free(first);
+    free(expected);
+    free(got);
+    close_run(&plain);
+    close_run(&scaled);
+    executor_destroy(cpu);
 }
 
 static void training_with_packed_halves_is_close_to_golden(void **state)
@@ -260,6 +304,7 @@ static void an_overflow_of_the_model_itself_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scale_alone_changes_next_to_nothing),
         cmocka_unit_test(training_with_packed_halves_is_close_to_golden),
         cmocka_unit_test(training_with_matrices_is_close_to_golden),
         cmocka_unit_test(a_scale_that_overflows_is_halved),
