@@ -351,7 +351,7 @@ static enum status check_teachers(const struct planner *p)
 static enum status check_scale(const struct planner *p)
 {
     const struct settings *s = &p->stage->settings;
-    int64_t scale = settings_has(s, "optimizer.loss_scale") ? settings_integer(s, "optimizer.loss_scale") : 1;
+    int64_t scale = settings_integer(s, "optimizer.loss_scale");
     if ((scale & (scale - 1)) == 0)
         return OK;
     return settings_fail(s, "optimizer.loss_scale", p->trace, "expected a power of two, found %lld",
