@@ -107,6 +107,8 @@ static enum cpu_isa fastest(enum numerics numerics)
 enum status isa_find_kernels(struct isa_kernels *out, enum cpu_isa isa, enum numerics numerics,
                              struct trace *trace)
 {
+    if (numerics == NUMERICS_DEVICE)
+        return status_fail(trace, INVALID, "the twin does not compute under numerics device");
     if (isa == CPU_ISA_BEST)
         isa = fastest(numerics);
     if (isa == CPU_ISA_BEST)

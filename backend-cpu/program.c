@@ -313,7 +313,7 @@ enum status step_check(const struct cpu_step *step, const struct kernel_fault *f
                            "%s: element %" PRId64 " is %" PRId64 ", expected one of 0 .. %" PRId64,
                            step->label, fault->position, fault->found, fault->limit - 1);
     if (bad)
-        return status_fail(trace, INVALID,
+        return status_fail(trace, NOT_FINITE,
                            "non-finite value in result of %s: %" PRId64 " of %" PRId64
                            " elements of result %" PRIu32,
                            step->label, bad, step->call.results[result].count, result);

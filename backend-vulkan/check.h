@@ -27,7 +27,8 @@ void checks_start(struct checks *checks);
 void checks_add_ids(struct checks *checks, struct span ids, uint64_t limit);
 void checks_add_finite(struct checks *checks, struct span result, uint32_t number);
 
-/* After a run: INVALID naming the node of the first check that failed, and what it found. */
+/* After a run: the node of the first check that failed, and what it found: NOT_FINITE for results, INVALID
+ * for ids. */
 enum status checks_report(const struct checks *checks, struct memory *memory, struct trace *trace) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* Opening a device with the baseline and nothing more. */
+/* Opening a device with the baseline, and for the device numerics with what its matrices need. */
 #include "backend-vulkan/device.h"
 #include <inttypes.h>
 
@@ -75,13 +75,20 @@ static enum status create_device(struct device *d, struct trace *trace)
         .queueCount = 1,
         .pQueuePriorities = &priority,
     };
+    struct matrix_features matrix;
+    matrix_features_make(&matrix, &d->matrices);
     VkPhysicalDeviceVulkan12Features twelve = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                               .pNext = matrix.chain,
+                                               .shaderFloat16 = d->matrices.f16.rows > 0,
+                                               .vulkanMemoryModel = matrix.chain != NULL,
                                                .timelineSemaphore = VK_TRUE};
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
         .pNext = &twelve,
         .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue,
+        .enabledExtensionCount = matrix.extension_count,
+        .ppEnabledExtensionNames = matrix.extensions,
     };
     return vulkan_status(vkCreateDevice(d->physical, &info, NULL, &d->handle), "opening the device", trace);
 }
@@ -109,10 +116,13 @@ static enum status create_objects(struct device *d, struct trace *trace)
                          "creating a command buffer", trace);
 }
 
-enum status device_open(struct device *out, struct instance *instance, uint32_t index, struct trace *trace)
+enum status device_open(struct device *out, struct instance *instance, uint32_t index, enum numerics numerics,
+                        struct trace *trace)
 {
     *out = (struct device){.instance = instance, .physical = instance->devices[index]};
     enum status status = examine(out, trace);
+    if (status == OK && numerics == NUMERICS_DEVICE)
+        matrices_find(&out->matrices, instance->handle, out->physical);
     if (status == OK)
         status = create_device(out, trace);
     if (status == OK)

@@ -4,6 +4,8 @@
 
 #include "backend-vulkan/instance.h"
 #include <signal.h>
+#include "backend-vulkan/matrices.h"
+#include "ir/numerics.h"
 
 /* What the baseline needs of a device. */
 enum { DEVICE_BINDINGS = 10, DEVICE_SHARED_BYTES = 32768, DEVICE_INVOCATIONS = 256, DEVICE_PUSH_BYTES = 128 };
@@ -25,10 +27,12 @@ struct device {
     uint32_t stamp_bits;                  /* of a time stamp; 0: there are none */
     double stamp_seconds;                 /* between two values of a stamp */
     bool is_software;
+    struct matrices matrices; /* none unless it was opened for the device numerics */
 };
 
-/* DEVICE naming the first thing that the baseline needs and this device lacks. */
-enum status device_open(struct device *out, struct instance *instance, uint32_t index,
+/* DEVICE naming the first thing that the baseline needs and this device lacks. Extensions are enabled for the
+ * device numerics only. */
+enum status device_open(struct device *out, struct instance *instance, uint32_t index, enum numerics numerics,
                         struct trace *trace) MUST_CHECK;
 void device_release(struct device *device); /* waits for its work; accepts zeroed memory */
 

@@ -111,13 +111,14 @@ static enum status open_executor(struct vulkan_executor *e, const struct vulkan_
     e->base.hardware = arena_printf(&e->arena, "%s, %s", info.name, info.driver);
     TRY_WITH(trace, engine_open(&e->engine, &e->instance, index, options, trace), "while opening %s",
              info.name);
-    if (options->selftest == VULKAN_SELFTEST_SKIPPED)
-        return OK;
     TRY_WITH(trace, selftest_run(&verdict, &e->engine, trace), "while testing %s (%s)", info.name,
              info.driver);
     if (!verdict.passed)
         return status_fail(trace, DEVICE, "%s (%s) does not compute golden bytes: %s", info.name, info.driver,
                            verdict.why);
+    TRY_WITH(trace, selftest_settle(&e->engine, options, trace), "while testing the products of %s",
+             info.name);
+    e->base.operands = arithmetic_table[e->engine.tuning.arithmetic].operands;
     if (options->cache && !options->variant)
         TRY_WITH(trace, engine_tune(&e->engine, options->cache, trace), "while measuring the kernels of %s",
                  info.name);

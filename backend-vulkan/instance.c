@@ -200,6 +200,8 @@ struct vulkan_device_info instance_describe(VkPhysicalDevice device, struct aren
         .type = type_of(properties.properties.deviceType),
         .why = "",
         .kernels = "",
+        .matrices = "none",
+        .products = "",
     };
     if (driver.driverInfo[0])
         info.driver = arena_printf(arena, "%s %s", driver.driverName, driver.driverInfo);

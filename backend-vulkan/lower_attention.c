@@ -1,4 +1,5 @@
-/* Lowering of attention and its gradients. Graphics processors run one fused kernel for each result;
+/* Lowering of attention and its gradients. Graphics processors run one fused kernel for each result, by
+ * cooperative matrices under device numerics where there are any;
  * processors run products over panels, which are temporaries of bounded size: no tensor of sequence x
  * sequence is ever stored. */
 #include "backend-vulkan/lower.h"
@@ -7,8 +8,8 @@
 
 enum { TILE = 8, CHUNK = 128 }; /* rows and columns of a group, shaders/include/attention.glsl */
 /* Of the panel kernels, shaders/include/panel.glsl: what causality leaves out goes by so many queries and
- * keys; columns of a group; the constant that tells how operands lie. */
-enum { PANEL_TILE = 64, PANEL_WIDE = 16, PANEL_FOUR = 2 };
+ * keys; columns of a group. */
+enum { PANEL_TILE = 64, PANEL_WIDE = 16 };
 enum { PANEL_ELEMENTS = 1 << 22 }; /* of one panel, at most */
 
 /* From q [b, s, n * h], k [b, s, g * h], v [b, s, g * e], the first operands of all. */
@@ -48,9 +49,56 @@ static uint32_t operand_count(const struct step *s)
     return input == UINT32_MAX ? s->node->input_count : input; /* slopes come last */
 }
 
+/* Under device numerics, where there are matrices: shaders/device/attention_matrix.comp. */
+enum { MATRIX_TILE = 32, MATRIX_SUBGROUPS = 4 };
+
+static const struct {
+    enum kernel plain, f16, bf16;
+} matrix_kernels[] = {
+    {KERNEL_attention, KERNEL_attention_matrix_f16, KERNEL_attention_matrix_bf16},
+    {KERNEL_attention_grad_q, KERNEL_attention_matrix_grad_q_f16, KERNEL_attention_matrix_grad_q_bf16},
+    {KERNEL_attention_grad_k, KERNEL_attention_matrix_grad_k_f16, KERNEL_attention_matrix_grad_k_bf16},
+    {KERNEL_attention_grad_v, KERNEL_attention_matrix_grad_v_f16, KERNEL_attention_matrix_grad_v_bf16},
+};
+
+static enum kernel with_matrices(const struct lowering *l, enum kernel plain)
+{
+    size_t i = 0;
+    while (matrix_kernels[i].plain != plain)
+        i++;
+    return l->tuning->arithmetic == ARITHMETIC_matrix_bf16 ? matrix_kernels[i].bf16 : matrix_kernels[i].f16;
+}
+
+/* The least columns of a group that hold a row of the result; wider ones are cut. */
+static uint matrix_columns(uint width)
+{
+    return width <= 32 ? 32 : width <= 64 ? 64 : 128;
+}
+
+static void launch_matrix(struct lowering *l, enum kernel plain, const struct span *spans,
+                          struct push_attention push, uint heads, uint width)
+{
+    const struct matrices *matrices = &l->tuning->matrices;
+    uint32_t out = matrix_columns(width), most = DEVICE_INVOCATIONS / matrices->subgroup;
+    uint32_t subgroups = most < MATRIX_SUBGROUPS ? most : MATRIX_SUBGROUPS;
+    push.chunks = (width + out - 1) / out;
+    uint64_t tiles = (push.sequence + MATRIX_TILE - 1) / MATRIX_TILE;
+    double cost =
+        8.0 * push.batch * push.heads * push.sequence * push.sequence * (push.key_width + push.value_width);
+    struct launch *launch = commands_add(l->commands, with_matrices(l, plain), spans, &push,
+                                         push.batch * (uint64_t)heads * tiles * push.chunks, cost);
+    launch->constants[ATTENTION_OUT] = out;
+    launch->constants[ATTENTION_SUBGROUPS] = subgroups;
+    matrix_specialise(launch->constants, l->tuning->arithmetic, matrices, subgroups);
+}
+
 static void launch_fused(struct lowering *l, enum kernel kernel, const struct span *spans,
                          struct push_attention push, uint heads, uint width)
 {
+    if (arithmetic_has_matrices(l->tuning->arithmetic)) {
+        launch_matrix(l, kernel, spans, push, heads, width);
+        return;
+    }
     push.chunks = (width + CHUNK - 1) / CHUNK;
     uint64_t tiles = (push.sequence + TILE - 1) / TILE;
     double cost =
@@ -104,8 +152,8 @@ static void launch_dots(struct lowering *l, struct push_attention p, struct span
                  p.planes * tiles(p.rows, tile->rows) * tiles(p.columns, tile->columns),
                  is_by_four(x, width) && is_by_four(y, width));
     struct launch *launch = &l->commands->launches.items[l->commands->launches.count - 1];
-    launch->constants[0] = tile->constants[0];
-    launch->constants[1] = tile->constants[1];
+    launch->constants[PANEL_TALL] = tile->constants[WIDE_TALL];
+    launch->constants[PANEL_QUADS] = tile->constants[WIDE_QUADS];
 }
 
 /* Rows of results from a panel with all keys; the factor is stats' z, or the scale. */
@@ -239,10 +287,15 @@ static bool lower_key_panels(struct lowering *l, const struct step *s, struct pu
     return true;
 }
 
+static bool prefers_panels(const struct lowering *l)
+{
+    return l->tuning->prefers_lanes && !arithmetic_has_matrices(l->tuning->arithmetic);
+}
+
 /* The bindings are the operands and results; fixed rows are queries. */
 static void lower_forward(struct lowering *l, const struct step *s, struct push_attention push)
 {
-    if (l->tuning->prefers_lanes && lower_query_panels(l, s, push))
+    if (prefers_panels(l) && lower_query_panels(l, s, push))
         return;
     struct span spans[] = {s->inputs[0].span,  s->inputs[1].span,  s->inputs[2].span,
                            s->results[0].span, s->results[1].span, slopes_of(s)};
@@ -252,7 +305,7 @@ static void lower_forward(struct lowering *l, const struct step *s, struct push_
 static void lower_gradients(struct lowering *l, const struct step *s, struct push_attention push)
 {
     enum { OPERANDS = 6 }; /* q k v do stats delta, then a result and slopes */
-    bool panels = l->tuning->prefers_lanes;
+    bool panels = prefers_panels(l);
     struct span spans[OPERANDS + 2];
     for (uint32_t i = 0; i < OPERANDS; i++)
         spans[i] = s->inputs[i].span;

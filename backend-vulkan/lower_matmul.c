@@ -1,17 +1,12 @@
 /* Lowering of matrix products. Which variant of which kernel does one depends on the shape and the device and
- * never changes a byte: every output is one lane's sum in the golden order. */
+ * never changes a byte: under golden numerics every output is one lane's sum in the golden order, and under
+ * device numerics one sum over k ascending. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/matmul.h"
 #include <inttypes.h>
-#include <string.h>
 
-enum {
-    PANEL_ROWS = 128,
-    PANEL_COLUMNS = 128
-}; /* panels of a result are whole multiples of every variant's tile */
-
-/* Constants of matmul_wide. */
-enum { LANES_UNROLLED = 2, LANES_X_ALONG_K = 3, LANES_W_ALONG_K = 4 };
+/* Panels of a result are whole multiples of every variant's tile, and of what a wide tile of matrices has. */
+enum { PANEL_ROWS = 128, PANEL_COLUMNS = 128 };
 
 /* y [rows, columns] = x * w with the strides of `shape`. */
 struct product {
@@ -23,12 +18,11 @@ static void launch_product(struct lowering *l, enum variant variant, const struc
 {
     const struct push_matmul *shape = &p->shape;
     struct span spans[] = {p->x, p->w, p->y};
-    struct launch *launch = commands_add(l->commands, variant_table[variant].kernel, spans, shape,
-                                         variant_groups(variant, shape->rows, shape->columns),
-                                         2.0 * shape->rows * shape->columns * shape->depth);
-    memcpy(launch->constants, variant_table[variant].constants, sizeof launch->constants);
-    launch->constants[LANES_X_ALONG_K] = shape->x_step == 1 && shape->x_row != 1;
-    launch->constants[LANES_W_ALONG_K] = shape->w_step == 1 && shape->w_column != 1;
+    struct launch *launch =
+        commands_add(l->commands, variant_table[variant].kernel, spans, shape,
+                     variant_groups(variant, &l->tuning->matrices, shape->rows, shape->columns),
+                     2.0 * shape->rows * shape->columns * shape->depth);
+    variant_specialise(launch->constants, variant, &l->tuning->matrices, shape);
 }
 
 /* Rows [m, m + rows) and columns [n, n + columns) of a product. */
@@ -38,26 +32,31 @@ static struct product part_of(const struct product *p, uint64_t m, uint64_t rows
     struct product part = *p;
     struct push_matmul *s = &part.shape;
     uint64_t last = s->depth - 1;
+    if (rows < s->rows) /* else with what pads its lines */
+        part.x = span_part(p->x, m * s->x_row, (rows - 1) * s->x_row + last * s->x_step + 1);
+    if (columns < s->columns)
+        part.w = span_part(p->w, n * s->w_column, (columns - 1) * s->w_column + last * s->w_step + 1);
     s->rows = (uint)rows;
     s->columns = (uint)columns;
-    part.x = span_part(p->x, m * s->x_row, (rows - 1) * s->x_row + last * s->x_step + 1);
-    part.w = span_part(p->w, n * s->w_column, (columns - 1) * s->w_column + last * s->w_step + 1);
     part.y = span_part(p->y, m * s->y_row + n, (rows - 1) * s->y_row + columns);
     return part;
 }
 
-/* Columns of w, or rows of x turned, made dense: [depth, padded]. */
-static void pack(struct lowering *l, struct span from, uint step, uint width, uint depth, uint count,
-                 uint padded, struct span to)
+/* One side of a product, of which each output takes a line: rows of x, or columns of w. */
+struct side {
+    struct span *span;
+    uint *step, *width; /* elements between terms of a line, and between lines */
+    uint lines;
+};
+
+static struct side side_x(struct product *p)
 {
-    lower_add_copy(l, &(struct lower_copy){.from = from,
-                                           .to = to,
-                                           .rows = depth,
-                                           .columns = count,
-                                           .padded = padded,
-                                           .from_row = step,
-                                           .from_column = width,
-                                           .to_row = padded});
+    return (struct side){&p->x, &p->shape.x_step, &p->shape.x_row, p->shape.rows};
+}
+
+static struct side side_w(struct product *p)
+{
+    return (struct side){&p->w, &p->shape.w_step, &p->shape.w_column, p->shape.columns};
 }
 
 static bool is_four(uint64_t count)
@@ -65,61 +64,65 @@ static bool is_four(uint64_t count)
     return count % 4 == 0;
 }
 
-/* The wide kernel reads four neighbours along k, or along the outputs. */
-static bool x_lies_well(const struct product *p)
-{
-    const struct push_matmul *s = &p->shape;
-    if (!is_four(p->x.first))
-        return false;
-    return (s->x_row == 1 && is_four(s->x_step) && is_four(s->rows)) ||
-           (s->x_step == 1 && is_four(s->x_row) && is_four(s->depth));
-}
-
-static bool w_lies_well(const struct product *p, bool may_lie_along_k)
-{
-    const struct push_matmul *s = &p->shape;
-    if (!is_four(p->w.first))
-        return false;
-    return (s->w_column == 1 && is_four(s->w_step) && is_four(s->columns)) ||
-           (may_lie_along_k && s->w_step == 1 && is_four(s->w_column) && is_four(s->depth));
-}
-
 static uint four_up(uint count)
 {
     return (count + 3) / 4 * 4;
 }
 
-/* Rows of x, and columns of w, side by side in temporaries. */
-static bool pack_rows(struct lowering *l, struct product *p)
+enum along { ALONG_LINES, ALONG_EITHER };
+
+/* The wide kernel reads four neighbours, along k where it can, or of four lines; the last of those may be
+ * what pads them. */
+static bool lies_well(struct side side, uint depth, enum along along)
 {
-    struct push_matmul *s = &p->shape;
-    struct span x = p->x;
-    if (!lowering_temporary(l, (uint64_t)s->depth * four_up(s->rows), &p->x))
+    if (!is_four(side.span->first))
         return false;
-    pack(l, x, s->x_step, s->x_row, s->depth, s->rows, four_up(s->rows), p->x);
-    s->x_row = 1;
-    s->x_step = four_up(s->rows);
+    uint64_t end = (uint64_t)(depth - 1) * *side.step + four_up(side.lines);
+    return (*side.width == 1 && is_four(*side.step) && end <= side.span->count) ||
+           (along == ALONG_EITHER && *side.step == 1 && is_four(*side.width) && is_four(depth));
+}
+
+/* Copies lines side by side, [depth, padded]: they are the side from now on. */
+static void pack(struct lowering *l, struct side side, uint depth, struct span to)
+{
+    uint padded = four_up(side.lines);
+    lower_add_copy(l, &(struct lower_copy){.from = *side.span,
+                                           .to = to,
+                                           .rows = depth,
+                                           .columns = side.lines,
+                                           .padded = padded,
+                                           .from_row = *side.step,
+                                           .from_column = *side.width,
+                                           .to_row = padded});
+    *side.span = to;
+    *side.width = 1;
+    *side.step = padded;
+}
+
+static bool pack_for_launch(struct lowering *l, struct side side, uint depth)
+{
+    struct span to;
+    if (!lowering_temporary(l, (uint64_t)depth * four_up(side.lines), &to))
+        return false;
+    pack(l, side, depth, to);
     return true;
 }
 
-static bool pack_columns(struct lowering *l, struct product *p)
+static enum status pack_for_panel(struct lowering *l, struct side side, uint depth, struct trace *trace)
 {
-    struct push_matmul *s = &p->shape;
-    struct span w = p->w;
-    if (!lowering_temporary(l, (uint64_t)s->depth * four_up(s->columns), &p->w))
-        return false;
-    pack(l, w, s->w_step, s->w_column, s->depth, s->columns, four_up(s->columns), p->w);
-    s->w_column = 1;
-    s->w_step = four_up(s->columns);
-    return true;
+    struct span to;
+    TRY(lowering_keep(l, (uint64_t)depth * four_up(side.lines), &to, trace));
+    pack(l, side, depth, to);
+    return OK;
 }
 
 /* What does not lie well is copied first, in panels. */
-static bool lower_wide(struct lowering *l, enum variant variant, const struct product *p)
+static bool lower_wide(struct lowering *l, enum variant variant, struct product *p)
 {
     const struct push_matmul *s = &p->shape;
-    bool packs_x = !x_lies_well(p),
-         packs_w = !w_lies_well(p, variant_table[variant].constants[LANES_UNROLLED]);
+    bool is_unrolled = variant_table[variant].constants[WIDE_UNROLLED] != 0;
+    bool packs_x = !lies_well(side_x(p), s->depth, ALONG_EITHER);
+    bool packs_w = !lies_well(side_w(p), s->depth, is_unrolled ? ALONG_EITHER : ALONG_LINES);
     uint64_t room =
         l->temporary_limit / 4 < l->binding ? l->temporary_limit / 4 : l->binding; /* two at once */
     uint64_t panel = room / s->depth / PANEL_ROWS * PANEL_ROWS;
@@ -131,7 +134,8 @@ static bool lower_wide(struct lowering *l, enum variant variant, const struct pr
             uint64_t right = s->columns - n, below = s->rows - m;
             struct product part =
                 part_of(p, m, below < down ? below : down, n, right < across ? right : across);
-            if ((packs_x && !pack_rows(l, &part)) || (packs_w && !pack_columns(l, &part)))
+            if ((packs_x && !pack_for_launch(l, side_x(&part), s->depth)) ||
+                (packs_w && !pack_for_launch(l, side_w(&part), s->depth)))
                 return false;
             launch_product(l, variant, &part);
         }
@@ -146,7 +150,7 @@ static enum product_form form_of(const struct push_matmul *s)
 }
 
 /* A product whose operands and result can be bound. */
-static void lower_bound_product(struct lowering *l, const struct product *p)
+static void lower_bound_product(struct lowering *l, struct product *p)
 {
     enum variant variant = tuning_choose(l->tuning, form_of(&p->shape), p->shape.rows, p->shape.columns);
     if (variant_table[variant].kernel != KERNEL_matmul_wide)
@@ -182,21 +186,10 @@ static uint64_t whole_tiles(uint64_t lines, uint64_t tile)
 static enum status lower_panel(struct lowering *l, struct product *p, bool packs_x, bool packs_w,
                                struct trace *trace)
 {
-    struct push_matmul *s = &p->shape;
-    struct span x = p->x, w = p->w;
-    if (packs_x) {
-        TRY(lowering_keep(l, (uint64_t)s->depth * s->rows, &p->x, trace));
-        pack(l, x, s->x_step, s->x_row, s->depth, s->rows, s->rows, p->x);
-        s->x_row = 1;
-        s->x_step = s->rows;
-    }
-    if (packs_w) {
-        uint across = (s->columns + 3) / 4 * 4;
-        TRY(lowering_keep(l, (uint64_t)s->depth * across, &p->w, trace));
-        pack(l, w, s->w_step, s->w_column, s->depth, s->columns, across, p->w);
-        s->w_column = 1;
-        s->w_step = across;
-    }
+    if (packs_x)
+        TRY(pack_for_panel(l, side_x(p), p->shape.depth, trace));
+    if (packs_w)
+        TRY(pack_for_panel(l, side_w(p), p->shape.depth, trace));
     lower_bound_product(l, p);
     lowering_forget(l);
     return OK;

@@ -16,8 +16,10 @@ static_assert((int)PUSH_BINDINGS == (int)DEVICE_BINDINGS, "one offset a binding"
 #include "backend-vulkan/kernels.def"
 
 const struct kernel_info kernel_table[KERNEL_COUNT] = {
-#define KERNEL(name, push, access, windows) \
-    {#name, access, windows, sizeof(struct push_##push), spv_##name, &spv_##name##_size},
+#define ROW(name, push, access, windows, is_by_subgroups) \
+    {#name, access, windows, sizeof(struct push_##push), spv_##name, &spv_##name##_size, is_by_subgroups},
+#define KERNEL(name, push, access, windows) ROW(name, push, access, windows, false)
+#define MATRIX_KERNEL(name, push, access, windows) ROW(name, push, access, windows, true)
 #include "backend-vulkan/kernels.def"
 };
 
@@ -80,9 +82,15 @@ static enum status make_pipeline(struct pipelines *pipelines, struct made_pipeli
         .codeSize = *kernel->code_size,
         .pCode = (const uint32_t *)(const void *)kernel->code,
     };
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = pipelines->device->matrices.subgroup};
+    bool is_fixed = kernel->is_by_subgroups && pipelines->device->matrices.can_fix_subgroup;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = is_fixed ? &size : NULL,
+                  .flags = is_fixed ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .pName = "main",
                   .pSpecializationInfo = &special},

@@ -5,6 +5,7 @@
 
 #include "backend-vulkan/device.h"
 #include "base/vec.h"
+#include "shaders/include/constants.h"
 
 enum kernel {
 #define KERNEL(name, push, access, windows) KERNEL_##name,
@@ -21,6 +22,7 @@ struct kernel_info {
     uint32_t push_size;           /* bytes */
     const unsigned char *code;
     const uint64_t *code_size; /* bytes */
+    bool is_by_subgroups;      /* multiplies matrices: its subgroups are as large as the device said */
 };
 extern const struct kernel_info kernel_table[KERNEL_COUNT];
 

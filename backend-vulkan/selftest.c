@@ -3,12 +3,14 @@
 #include "backend-vulkan/selftest.h"
 #include "backend-vulkan/commands.h"
 #include "backend-vulkan/lower.h"
+#include "base/log.h"
 #include "shaders/include/push/elements.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/push/rows.h"
 #include "shaders/selftest_arithmetic.h"
 #include "shaders/selftest_scalar.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,53 +159,126 @@ static void multiply(float *y, const float *x, const float *w)
         }
 }
 
-/* x lies along k, w along columns. */
-static enum status run_product(struct selftest *t, enum variant variant, const struct span *spans,
-                               const struct push_matmul *push, uint32_t *got)
+/* y [SIDE, SIDE] = x [SIDE, DEPTH] * w [DEPTH, SIDE] on the device. */
+struct product_probe {
+    float *x, *w;
+    uint32_t *got;
+    struct span spans[3];
+    struct push_matmul push;
+};
+
+static enum status open_product(struct product_probe *out, struct selftest *t)
 {
-    uint32_t constants[KERNEL_CONSTANTS];
-    memcpy(constants, variant_table[variant].constants, sizeof constants);
-    constants[3] = 1;
-    return run_special(t, variant_table[variant].kernel, constants, spans, push,
-                       variant_groups(variant, SIDE, SIDE), got);
+    *out = (struct product_probe){.x = (float *)words(SIDE * DEPTH),
+                                  .w = (float *)words(SIDE * DEPTH),
+                                  .got = words(SIDE * SIDE),
+                                  .push = {.rows = SIDE,
+                                           .columns = SIDE,
+                                           .depth = DEPTH,
+                                           .x_row = DEPTH,
+                                           .x_step = 1,
+                                           .w_step = SIDE,
+                                           .w_column = 1,
+                                           .y_row = SIDE}};
+    for (uint i = 0; i < SIDE * DEPTH; i++) {
+        out->x[i] = made_up(i);
+        out->w[i] = made_up(i + 1000003u);
+    }
+    TRY(create(t, DTYPE_F32, SIDE * DEPTH, out->x, &out->spans[0]));
+    TRY(create(t, DTYPE_F32, SIDE * DEPTH, out->w, &out->spans[1]));
+    return create(t, DTYPE_F32, SIDE * SIDE, NULL, &out->spans[2]);
 }
 
+static void close_product(struct product_probe *probe)
+{
+    free(probe->x);
+    free(probe->w);
+    free(probe->got);
+}
+
+static enum status run_product(struct selftest *t, struct product_probe *probe, enum variant variant)
+{
+    const struct matrices *matrices = &t->engine->device.matrices;
+    uint32_t constants[KERNEL_CONSTANTS];
+    variant_specialise(constants, variant, matrices, &probe->push);
+    return run_special(t, variant_table[variant].kernel, constants, probe->spans, &probe->push,
+                       variant_groups(variant, matrices, SIDE, SIDE), probe->got);
+}
+
+/* The simplest kernel, and the one for large products. */
 static enum status probe_products(struct selftest *t)
 {
-    struct span spans[3];
-    float *x = (float *)words(SIDE * DEPTH), *w = (float *)words(SIDE * DEPTH),
-          *expected = (float *)words(SIDE * SIDE);
-    uint32_t *got = words(SIDE * SIDE);
-    for (uint i = 0; i < SIDE * DEPTH; i++) {
-        x[i] = made_up(i);
-        w[i] = made_up(i + 1000003u);
-    }
-    multiply(expected, x, w);
-    struct push_matmul push = {.rows = SIDE,
-                               .columns = SIDE,
-                               .depth = DEPTH,
-                               .x_row = DEPTH,
-                               .x_step = 1,
-                               .w_step = SIDE,
-                               .w_column = 1,
-                               .y_row = SIDE};
-    enum status status = create(t, DTYPE_F32, SIDE * DEPTH, x, &spans[0]);
-    if (status == OK)
-        status = create(t, DTYPE_F32, SIDE * DEPTH, w, &spans[1]);
-    if (status == OK)
-        status = create(t, DTYPE_F32, SIDE * SIDE, NULL, &spans[2]);
-    const enum variant variants[] = {VARIANT_simple,
-                                     tuning_choose(&t->engine->tuning, PRODUCT_NN, 1024, 1024)};
+    struct tuning golden = t->engine->tuning;
+    struct product_probe probe;
+    float *expected = (float *)words(SIDE * SIDE);
+    if (golden.arithmetic != ARITHMETIC_f32)
+        tuning_assume(&golden, &t->engine->device, ARITHMETIC_f32);
+    const enum variant variants[] = {VARIANT_simple, tuning_choose(&golden, PRODUCT_NN, 1024, 1024)};
+    enum status status = open_product(&probe, t);
+    multiply(expected, probe.x, probe.w);
     for (uint32_t i = 0; i < 2 && status == OK && t->verdict->passed; i++) {
-        status = run_product(t, variants[i], spans, &push, got);
+        status = run_product(t, &probe, variants[i]);
         if (status == OK)
-            compare(t, i ? "row of the large product" : "row of the product", got, expected, SIDE * SIDE,
-                    SIDE);
+            compare(t, i ? "row of the large product" : "row of the product", probe.got, expected,
+                    SIDE * SIDE, SIDE);
     }
-    free(x);
-    free(w);
+    close_product(&probe);
     free(expected);
-    free(got);
+    return status;
+}
+
+/* Whether an output is as close to the product as rounding allows: of every operand, and of the sum. */
+static bool is_close(const struct product_probe *probe, uint m, uint n, const struct arithmetic_info *info)
+{
+    double sum = 0, room = 0;
+    for (uint k = 0; k < DEPTH; k++) {
+        double u = (double)probe->x[m * DEPTH + k], v = (double)probe->w[k * SIDE + n], p = u * v;
+        double size = p < 0 ? -p : p;
+        sum += p;
+        room += size * (info->error + DEPTH * 0x1p-22) + info->least * ((u < 0 ? -u : u) + (v < 0 ? -v : v));
+    }
+    double difference = (double)gm_float(probe->got[m * SIDE + n]) - sum;
+    return difference <= room && -difference <= room; /* and no NaN */
+}
+
+/* A variant whose bytes are not those of the first, which the probe has, is never used. */
+static enum status drop_others(struct selftest *t, struct product_probe *probe)
+{
+    struct tuning *tuning = &t->engine->tuning;
+    enum variant first = variant_reference(tuning->arithmetic);
+    uint32_t *expected = words(SIDE * SIDE);
+    memcpy(expected, probe->got, SIDE * SIDE * sizeof *expected);
+    enum status status = OK;
+    for (uint32_t v = first + 1; v < VARIANT_COUNT && status == OK; v++) {
+        if (variant_table[v].arithmetic != tuning->arithmetic ||
+            !variant_is_possible(v, &t->engine->device.matrices))
+            continue;
+        status = run_product(t, probe, v);
+        bool is_same = memcmp(expected, probe->got, SIDE * SIDE * sizeof *expected) == 0;
+        for (uint32_t f = 0; f < PRODUCT_FORMS && status == OK && !is_same; f++)
+            tuning->cost[v][f] = INFINITY;
+    }
+    free(expected);
+    return status;
+}
+
+/* The product by which others of the engine's arithmetic are judged, against double precision. */
+static enum status probe_arithmetic_of_products(struct selftest *t)
+{
+    const struct arithmetic_info *info = &arithmetic_table[t->engine->tuning.arithmetic];
+    struct product_probe probe;
+    enum status status = open_product(&probe, t);
+    if (status == OK)
+        status = run_product(t, &probe, variant_reference(t->engine->tuning.arithmetic));
+    for (uint i = 0; i < SIDE * SIDE && status == OK && t->verdict->passed; i++)
+        if (!is_close(&probe, i / SIDE, i % SIDE, info)) {
+            t->verdict->passed = false;
+            snprintf(t->verdict->why, sizeof t->verdict->why, "products by %s are wrong at row %u, column %u",
+                     info->name, i / SIDE, i % SIDE);
+        }
+    if (status == OK && t->verdict->passed)
+        status = drop_others(t, &probe);
+    close_product(&probe);
     return status;
 }
 
@@ -244,22 +319,58 @@ static enum status probe_rows(struct selftest *t)
     return OK;
 }
 
+static enum status probe_attention(struct selftest *t)
+{
+    const char *name = arithmetic_table[t->engine->tuning.arithmetic].name;
+    if (!arithmetic_has_matrices(t->engine->tuning.arithmetic))
+        return OK;
+    TRY(selftest_attention(&t->verdict->passed, t->engine, t->trace));
+    if (!t->verdict->passed)
+        snprintf(t->verdict->why, sizeof t->verdict->why, "attention by %s is wrong", name);
+    return OK;
+}
+
+typedef enum status selftest_part(struct selftest *);
+
+static enum status run_parts(struct selftest *t, selftest_part *const *parts, size_t count)
+{
+    uint32_t before = t->engine->memory.pieces.count;
+    enum status status = OK;
+    *t->verdict = (struct selftest_verdict){.passed = true};
+    for (size_t i = 0; i < count && status == OK && t->verdict->passed; i++)
+        status = parts[i](t);
+    for (uint32_t i = before; i < t->engine->memory.pieces.count; i++)
+        if (t->engine->memory.pieces.items[i].is_live)
+            memory_destroy(&t->engine->memory, i);
+    return status;
+}
+
 enum status selftest_run(struct selftest_verdict *out, struct engine *engine, struct trace *trace)
 {
-    enum status (*const parts[])(struct selftest *) = {probe_arithmetic, probe_functions, probe_products,
-                                                       probe_rows};
+    selftest_part *const parts[] = {probe_arithmetic, probe_functions, probe_products, probe_rows};
     struct selftest test = {.engine = engine, .verdict = out, .trace = trace};
-    uint32_t before = engine->memory.pieces.count;
-    enum status status = OK;
-    *out = (struct selftest_verdict){.passed = true};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == OK && out->passed; i++)
-        status = parts[i](&test);
-    for (uint32_t i = before; i < engine->memory.pieces.count; i++)
-        if (engine->memory.pieces.items[i].is_live)
-            memory_destroy(&engine->memory, i);
-    if (status == OK && out->passed)
+    TRY(run_parts(&test, parts, sizeof parts / sizeof *parts));
+    if (out->passed)
         snprintf(out->why, sizeof out->why,
                  "%u operations and %u functions of %u inputs, products and row sums agree", GM_PROBES,
                  GM_SELFTEST_FUNCTIONS, GM_SELFTEST_INDICES);
-    return status;
+    return OK;
+}
+
+enum status selftest_settle(struct engine *engine, const struct vulkan_options *options, struct trace *trace)
+{
+    selftest_part *const parts[] = {probe_arithmetic_of_products, probe_attention};
+    struct selftest_verdict verdict;
+    struct selftest test = {.engine = engine, .verdict = &verdict, .trace = trace};
+    while (engine->tuning.arithmetic != ARITHMETIC_f32) {
+        TRY(run_parts(&test, parts, 2));
+        if (verdict.passed)
+            return OK;
+        if (options->arithmetic || options->variant)
+            return status_fail(trace, DEVICE, "%s", verdict.why);
+        enum arithmetic next = arithmetic_choose(&engine->device, engine->tuning.arithmetic);
+        log_note("%s: %s takes its place", verdict.why, arithmetic_table[next].name);
+        tuning_assume(&engine->tuning, &engine->device, next);
+    }
+    return OK;
 }

@@ -13,4 +13,12 @@ struct selftest_verdict {
 /* Fails only where the device could not run the test at all. */
 enum status selftest_run(struct selftest_verdict *out, struct engine *engine, struct trace *trace) MUST_CHECK;
 
+/* Under device numerics: takes from the engine every arithmetic by which the device multiplies wrongly, down
+ * to f32, which selftest_run() has judged. DEVICE where the options ask for one such. */
+enum status selftest_settle(struct engine *engine, const struct vulkan_options *options,
+                            struct trace *trace) MUST_CHECK;
+
+/* Whether attention by the engine's arithmetic, which has matrices, comes to what it does without. */
+enum status selftest_attention(bool *passed, struct engine *engine, struct trace *trace) MUST_CHECK;
+
 #endif

@@ -7,67 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct variant_info variant_table[VARIANT_COUNT] = {
-#define VARIANT(name, kernel, rows, columns, c0, c1, c2, software, hardware) \
-    {#name, KERNEL_##kernel, rows, columns, {c0, c1, c2}, {software, hardware}},
-#include "backend-vulkan/variants.def"
-};
-
 static const char *const form_names[PRODUCT_FORMS] = {"nn", "nt", "tn"};
 
 enum { LARGE = 1024 }; /* rows and columns of a large product */
 
-void tuning_settle(struct tuning *tuning)
+/* Of the variants of one arithmetic. */
+static enum variant choose(const struct tuning *tuning, enum arithmetic arithmetic, enum product_form form,
+                           uint64_t rows, uint64_t columns)
 {
-    enum variant best = tuning_choose(tuning, PRODUCT_NN, LARGE, LARGE);
-    tuning->prefers_lanes = variant_table[best].kernel == KERNEL_matmul_wide;
-    tuning->lanes = tuning->prefers_lanes ? best : VARIANT_wide_16x64x4;
-}
-
-void tuning_assume(struct tuning *out, bool is_software)
-{
-    *out = (struct tuning){.least_groups = is_software ? 1 : 32};
-    for (uint32_t v = 0; v < VARIANT_COUNT; v++)
-        for (uint32_t f = 0; f < PRODUCT_FORMS; f++)
-            out->cost[v][f] = variant_table[v].assumed[!is_software] * (float)variant_table[v].rows *
-                              (float)variant_table[v].columns;
-    tuning_settle(out);
-}
-
-enum status tuning_force(struct tuning *out, const char *variant, struct trace *trace)
-{
-    char names[512] = "";
-    bool found = false;
-    *out = (struct tuning){.least_groups = 1};
-    for (uint32_t v = 0; v < VARIANT_COUNT; v++) {
-        bool is_it = strcmp(variant, variant_table[v].name) == 0;
-        found = found || is_it;
-        size_t length = strlen(names);
-        snprintf(names + length, sizeof names - length, "%s%s", v ? ", " : "", variant_table[v].name);
-        for (uint32_t f = 0; f < PRODUCT_FORMS; f++)
-            out->cost[v][f] = is_it ? 1 : INFINITY;
-    }
-    if (!found)
-        return status_fail(trace, INVALID, "no kernel variant \"%s\"; there are %s", variant, names);
-    tuning_settle(out);
-    return OK;
-}
-
-uint64_t variant_groups(enum variant variant, uint64_t rows, uint64_t columns)
-{
-    const struct variant_info *v = &variant_table[variant];
-    if (v->rows == 1) /* outputs in a row, whatever the shape */
-        return (rows * columns + v->columns - 1) / v->columns;
-    return (rows + v->rows - 1) / v->rows * ((columns + v->columns - 1) / v->columns);
-}
-
-enum variant tuning_choose(const struct tuning *tuning, enum product_form form, uint64_t rows,
-                           uint64_t columns)
-{
-    enum variant best = 0;
+    enum variant best = variant_reference(arithmetic);
     double least = INFINITY;
     for (uint32_t v = 0; v < VARIANT_COUNT; v++) {
-        uint64_t groups = variant_groups(v, rows, columns);
+        if (variant_table[v].arithmetic != arithmetic || !variant_is_possible(v, &tuning->matrices))
+            continue;
+        uint64_t groups = variant_groups(v, &tuning->matrices, rows, columns);
         groups = groups < tuning->least_groups ? tuning->least_groups : groups;
         double cost = (double)groups * (double)tuning->cost[v][form];
         if (cost < least) {
@@ -78,12 +31,63 @@ enum variant tuning_choose(const struct tuning *tuning, enum product_form form, 
     return best;
 }
 
+enum variant tuning_choose(const struct tuning *tuning, enum product_form form, uint64_t rows,
+                           uint64_t columns)
+{
+    return choose(tuning, tuning->arithmetic, form, rows, columns);
+}
+
+/* Panels of attention are f32, whatever products are. */
+void tuning_settle(struct tuning *tuning)
+{
+    enum variant best = choose(tuning, ARITHMETIC_f32, PRODUCT_NN, LARGE, LARGE);
+    tuning->prefers_lanes = variant_table[best].kernel == KERNEL_matmul_wide;
+    tuning->lanes = tuning->prefers_lanes ? best : VARIANT_wide_16x64x4;
+}
+
+void tuning_assume(struct tuning *out, const struct device *device, enum arithmetic arithmetic)
+{
+    *out = (struct tuning){
+        .arithmetic = arithmetic, .matrices = device->matrices, .least_groups = device->is_software ? 1 : 32};
+    for (uint32_t v = 0; v < VARIANT_COUNT; v++) {
+        struct variant_tile tile = variant_tile(v, &out->matrices);
+        for (uint32_t f = 0; f < PRODUCT_FORMS; f++)
+            out->cost[v][f] =
+                variant_table[v].assumed[!device->is_software] * (float)tile.rows * (float)tile.columns;
+    }
+    tuning_settle(out);
+}
+
+enum status tuning_force(struct tuning *out, const char *variant, struct trace *trace)
+{
+    char names[1024] = "";
+    uint32_t found = VARIANT_COUNT;
+    for (uint32_t v = 0; v < VARIANT_COUNT; v++) {
+        bool is_it = strcmp(variant, variant_table[v].name) == 0;
+        found = is_it ? v : found;
+        size_t length = strlen(names);
+        snprintf(names + length, sizeof names - length, "%s%s", v ? ", " : "", variant_table[v].name);
+        for (uint32_t f = 0; f < PRODUCT_FORMS; f++)
+            out->cost[v][f] = is_it ? 1 : INFINITY;
+    }
+    if (found == VARIANT_COUNT)
+        return status_fail(trace, INVALID, "no kernel variant \"%s\"; there are %s", variant, names);
+    if (!variant_is_possible(found, &out->matrices))
+        return status_fail(trace, DEVICE, "this device cannot run the kernel variant \"%s\"", variant);
+    out->arithmetic = variant_table[found].arithmetic;
+    out->least_groups = 1;
+    out->is_measured = false;
+    tuning_settle(out);
+    return OK;
+}
+
 const char *tuning_describe(const struct tuning *tuning, struct arena *arena)
 {
     const char *text = "products";
     for (uint32_t f = 0; f < PRODUCT_FORMS; f++) {
         enum variant v = tuning_choose(tuning, f, LARGE, LARGE);
-        double rate = 2.0 * variant_table[v].rows * variant_table[v].columns / (double)tuning->cost[v][f];
+        struct variant_tile tile = variant_tile(v, &tuning->matrices);
+        double rate = 2.0 * tile.rows * tile.columns / (double)tuning->cost[v][f];
         text = arena_printf(arena, "%s%s %s %s", text, f ? "," : "", form_names[f], variant_table[v].name);
         if (tuning->is_measured)
             text = arena_printf(arena, "%s (%.1f GFLOP/s%s)", text, rate,

@@ -1,32 +1,19 @@
-/* Which variant of a matrix product this device does best. Variants (variants.def) differ in who computes
- * which output, never in a byte, so the choice is free: it is measured once on a device and driver, kept in a
- * file of the user's cache folder under a hash of all that it depends on, and assumed from the type of device
- * where nothing keeps it. */
+/* Which variant of a matrix product this device does best. Variants (variants.def) of one arithmetic differ
+ * in who computes which output, never in a byte, so the choice among them is free: it is measured once on a
+ * device and driver, kept in a file of the user's cache folder under a hash of all that it depends on, and
+ * assumed from the type of device where nothing keeps it. */
 #ifndef BACKEND_VULKAN_TUNING_H
 #define BACKEND_VULKAN_TUNING_H
 
-#include "backend-vulkan/pipeline.h"
+#include "backend-vulkan/variant.h"
 #include "backend-vulkan/vulkan.h"
-
-enum variant {
-#define VARIANT(name, kernel, rows, columns, c0, c1, c2, software, hardware) VARIANT_##name,
-#include "backend-vulkan/variants.def"
-    VARIANT_COUNT
-};
-
-struct variant_info {
-    const char *name;
-    enum kernel kernel;
-    uint32_t rows, columns; /* outputs of a group; of `simple`, columns neighbours in all */
-    uint32_t constants[KERNEL_CONSTANTS];
-    float assumed[2]; /* cost of a term of an output: on a processor, on a graphics processor */
-};
-extern const struct variant_info variant_table[VARIANT_COUNT];
 
 /* How the operands of a product lie, by the ops that have it so. */
 enum product_form { PRODUCT_NN, PRODUCT_NT, PRODUCT_TN, PRODUCT_FORMS };
 
 struct tuning {
+    enum arithmetic arithmetic; /* of all products */
+    struct matrices matrices;   /* of the device */
     float cost[VARIANT_COUNT]
               [PRODUCT_FORMS]; /* of a group and a term of its sums; never used where infinite */
     uint32_t least_groups;     /* as many take as long as one */
@@ -36,8 +23,9 @@ struct tuning {
 };
 
 /* From the type of device. */
-void tuning_assume(struct tuning *out, bool is_software);
-/* Only one variant; INVALID naming those there are. */
+void tuning_assume(struct tuning *out, const struct device *device, enum arithmetic arithmetic);
+/* Only one variant, of whatever arithmetic; INVALID naming those there are, DEVICE where this one cannot do
+ * it. */
 enum status tuning_force(struct tuning *out, const char *variant, struct trace *trace) MUST_CHECK;
 /* After costs have changed. */
 void tuning_settle(struct tuning *tuning);
@@ -45,9 +33,6 @@ void tuning_settle(struct tuning *tuning);
 /* The variant that does a product of such a size soonest. */
 enum variant tuning_choose(const struct tuning *tuning, enum product_form form, uint64_t rows,
                            uint64_t columns);
-/* Groups of a launch. */
-uint64_t variant_groups(enum variant variant, uint64_t rows, uint64_t columns);
-
 /* "products nn wide_16x64x4 (61.0 GFLOP/s a core), nt ...": of large ones; rates where measured. */
 const char *tuning_describe(const struct tuning *tuning, struct arena *arena);
 

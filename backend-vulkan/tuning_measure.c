@@ -1,5 +1,5 @@
-/* Each variant multiplies the same matrices as `simple`, in every form; one whose bytes differ is never used.
- */
+/* Each variant multiplies the same matrices as the first of its arithmetic, in every form; one whose bytes
+ * differ is never used. */
 #include "backend-vulkan/tuning_measure.h"
 #include "backend-vulkan/compile.h"
 #include "base/file.h"
@@ -21,7 +21,8 @@ struct bench {
     struct graph *graph;
     uint32_t size;
     struct binding bindings[3]; /* x, w, y */
-    uint32_t *first, *got;      /* the bits of `simple`, and of this variant */
+    enum arithmetic arithmetic; /* whose variants are measured */
+    uint32_t *first, *got;      /* the bits of its first variant, and of this one */
     struct trace *trace;
 };
 
@@ -53,7 +54,7 @@ static enum status time_program(struct vulkan_program *program, double *seconds,
 
 static enum status time_variant(struct bench *b, enum variant variant, double *seconds)
 {
-    static_assert(VARIANT_simple == 0, "measured first: the bytes of others are compared with it");
+    enum variant reference = variant_reference(b->arithmetic); /* the first row, so the first measured */
     struct vulkan_program *program;
     struct program_spec spec = {.graph = b->graph, .bindings = b->bindings, .binding_count = 3};
     TRY(tuning_force(&b->engine->tuning, variant_table[variant].name, b->trace));
@@ -64,20 +65,23 @@ static enum status time_variant(struct bench *b, enum variant variant, double *s
     uint64_t count = (uint64_t)b->size * b->size;
     if (status == OK)
         status = memory_read(&b->engine->memory, b->bindings[2].tensor, 0, count,
-                             variant == VARIANT_simple ? b->first : b->got, b->trace);
-    if (status == OK && variant != VARIANT_simple && memcmp(b->first, b->got, count * 4) != 0)
+                             variant == reference ? b->first : b->got, b->trace);
+    if (status == OK && variant != reference && memcmp(b->first, b->got, count * 4) != 0)
         *seconds = INFINITY;
     return status;
 }
 
 /* Not what is assumed to be hopeless here, but always the one that others are compared with. */
-static bool is_measured(enum variant variant, bool is_software)
+static bool is_measured(const struct bench *b, enum variant variant)
 {
     float best = INFINITY;
+    bool is_software = b->engine->device.is_software;
     for (uint32_t v = 0; v < VARIANT_COUNT; v++)
-        if (variant_table[v].assumed[!is_software] < best)
+        if (variant_table[v].arithmetic == b->arithmetic && variant_table[v].assumed[!is_software] < best)
             best = variant_table[v].assumed[!is_software];
-    return variant == VARIANT_simple || variant_table[variant].assumed[!is_software] < 4 * best;
+    return variant == variant_reference(b->arithmetic) ||
+           (variant_is_possible(variant, &b->engine->device.matrices) &&
+            variant_table[variant].assumed[!is_software] < 4 * best);
 }
 
 static enum status time_form(struct bench *b, enum product_form form, struct tuning *out)
@@ -94,9 +98,11 @@ static enum status time_form(struct bench *b, enum product_form form, struct tun
     enum status status = OK;
     for (uint32_t v = 0; v < VARIANT_COUNT && status == OK; v++) {
         double seconds = INFINITY;
-        if (is_measured(v, b->engine->device.is_software))
+        if (variant_table[v].arithmetic != b->arithmetic)
+            continue;
+        if (is_measured(b, v))
             status = time_variant(b, v, &seconds);
-        uint64_t groups = variant_groups(v, b->size, b->size);
+        uint64_t groups = variant_groups(v, &b->engine->device.matrices, b->size, b->size);
         out->cost[v][form] = (float)(1e9 * seconds / (double)groups / b->size);
     }
     graph_destroy(b->graph);
@@ -117,7 +123,10 @@ static enum status fill(struct bench *b, uint32_t tensor, uint32_t seed)
 
 static enum status measure(struct engine *engine, struct tuning *out, struct trace *trace)
 {
-    struct bench b = {.engine = engine, .size = engine->device.is_software ? 256 : 1024, .trace = trace};
+    struct bench b = {.engine = engine,
+                      .size = engine->device.is_software ? 256 : 1024,
+                      .arithmetic = out->arithmetic,
+                      .trace = trace};
     size_t count = (size_t)b.size * b.size;
     uint32_t made = 0;
     b.first = calloc(count, sizeof *b.first);
@@ -162,11 +171,14 @@ static const char *head_of(const struct engine *engine, struct arena *arena)
     }
     hash128_to_hex(hasher_finish(hasher), hex);
     hasher_destroy(hasher);
-    return arena_printf(arena,
-                        "espalier-kernels 1, %s, %s, vendor %08" PRIx32 ", device %08" PRIx32
-                        ", driver %08" PRIx32 ", bindings %" PRIu64 ", kernels %s",
-                        info.name, info.driver, p.vendorID, p.deviceID, p.driverVersion,
-                        engine->device.max_binding, hex);
+    const char *head = arena_printf(arena,
+                                    "espalier-kernels 1, %s, %s, vendor %08" PRIx32 ", device %08" PRIx32
+                                    ", driver %08" PRIx32 ", bindings %" PRIu64 ", kernels %s",
+                                    info.name, info.driver, p.vendorID, p.deviceID, p.driverVersion,
+                                    engine->device.max_binding, hex);
+    return engine->tuning.arithmetic == ARITHMETIC_f32
+               ? head
+               : arena_printf(arena, "%s, %s", head, arithmetic_table[engine->tuning.arithmetic].name);
 }
 
 const char *engine_tuning_path(const struct engine *engine, const char *folder, struct arena *arena)
@@ -194,7 +206,7 @@ enum status engine_tune(struct engine *engine, const char *folder, struct trace 
     struct trace none = {0};
     const char *path = engine_tuning_path(engine, folder, &arena), *head = head_of(engine, &arena);
     struct tuning tuning;
-    tuning_assume(&tuning, engine->device.is_software);
+    tuning_assume(&tuning, &engine->device, engine->tuning.arithmetic);
     struct tuning assumed = tuning;
     enum status status = OK;
     if (file_read(&text, path, FILE_LIMIT, &none) != OK ||

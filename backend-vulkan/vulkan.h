@@ -1,12 +1,14 @@
-/* Executes graphs on a Vulkan device, under golden numerics: the same bytes as the C twin on every device
- * that passes the self-test. Needs Vulkan 1.2 with timeline semaphores and storage buffers, and nothing
- * optional. */
+/* Executes graphs on a Vulkan device. Under golden numerics: the same bytes as the C twin on every device
+ * that passes the self-test; needs Vulkan 1.2 with timeline semaphores and storage buffers, and nothing
+ * optional. Under device numerics matrix products are done by the best arithmetic that the device has, with
+ * 16-bit operands: the same bytes on the same device and driver. */
 #ifndef BACKEND_VULKAN_VULKAN_H
 #define BACKEND_VULKAN_VULKAN_H
 
 #include "base/arena.h"
 #include "base/status.h"
 #include "ir/executor.h"
+#include "ir/numerics.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,9 +18,11 @@ const char *vulkan_type_name(enum vulkan_type type); /* "software", "discrete", 
 struct vulkan_device_info {
     const char *name, *api, *driver; /* "1.3.230", "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)" */
     enum vulkan_type type;
-    bool passed;         /* the self-test, and having what the baseline needs */
-    const char *why;     /* what the self-test found, or what is missing */
-    const char *kernels; /* which variants it does best; "" where it failed */
+    bool passed;          /* the self-test, and having what the baseline needs */
+    const char *why;      /* what the self-test found, or what is missing */
+    const char *kernels;  /* which variants it does best; "" where it failed */
+    const char *matrices; /* cooperative matrices that it has; "none" */
+    const char *products; /* how it multiplies under device numerics; "" where it failed */
 };
 
 /* Every device of this machine, in the order of their indices, each with its verdict: `out` and its texts are
@@ -36,7 +40,6 @@ enum status vulkan_device_find(const char *selector, struct trace *trace) MUST_C
 
 enum vulkan_validation { VULKAN_NOT_VALIDATED, VULKAN_VALIDATED, VULKAN_VALIDATED_ON_DEVICE };
 enum vulkan_finite { VULKAN_FINITE_UNCHECKED, VULKAN_FINITE_CHECKED };
-enum vulkan_selftest { VULKAN_SELFTEST_REQUIRED, VULKAN_SELFTEST_SKIPPED };
 
 /* Zero-initialise, then set what differs. */
 struct vulkan_options {
@@ -50,13 +53,19 @@ struct vulkan_options {
     const char *variant;   /* the one kernel for products, of variants.def; NULL: what the device does best */
     enum vulkan_validation validation; /* with the Khronos layer: any message makes the next call fail BROKEN;
                                on the device: kernels are instrumented too, and what they access is checked */
-    enum vulkan_finite finite; /* run() fails INVALID naming the first op whose result is not finite */
-    enum vulkan_selftest selftest;
+    enum vulkan_finite finite; /* run() fails NOT_FINITE naming the first op whose result is not finite */
+    enum numerics numerics;    /* fast is golden here */
+    const char *arithmetic;    /* of products, of arithmetics.def, for tests; NULL: as the numerics say */
 };
 
 /* DEVICE: none or several devices match (with the list), the device lacks the baseline, or failed its
  * self-test. */
 enum status vulkan_executor_create(struct executor **out, const struct vulkan_options *options,
+                                   struct trace *trace) MUST_CHECK;
+
+/* What the bytes of a device under device numerics depend on: "device/1 vendor ... kernels HASH"; on the
+ * arena. Opens no device. DEVICE as above. */
+enum status vulkan_device_identity(const char **out, const char *selector, struct arena *arena,
                                    struct trace *trace) MUST_CHECK;
 
 /* BROKEN naming the tensor when a guard word was overwritten. */

@@ -63,6 +63,7 @@ static const struct {
     [INVALID]     = {"INVALID", 2},
     [UNSUPPORTED] = {"UNSUPPORTED", 2},
     [NOT_FOUND]   = {"NOT_FOUND", 2},
+    [NOT_FINITE]  = {"NOT_FINITE", 2},
     [CORRUPT]     = {"CORRUPT", 2},
     [IO]          = {"IO", 3},
     [DEVICE]      = {"DEVICE", 3},

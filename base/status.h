@@ -17,6 +17,7 @@ enum status {
     INVALID,     /* the input or the command line is wrong (exit 2) */
     UNSUPPORTED, /* well-formed, but espalier does not do it (exit 2) */
     NOT_FOUND,   /* a named thing does not exist (exit 2) */
+    NOT_FINITE,  /* a result is infinite or no number (exit 2) */
     CORRUPT,     /* stored bytes do not match their hash (exit 2) */
     IO,          /* the operating system refused: permission, full disk, ... (exit 3) */
     DEVICE,      /* a device is missing, failed its self-test, ran out of memory or was lost (exit 3) */

@@ -1,7 +1,7 @@
-/* Speed of matrix products on a Vulkan device: vulkan_matmul [SELECTOR [SIZE [VARIANT]]], with a
- * variant of backend-vulkan/variants.def or else what is kept of this device in the folder that CACHE names.
- * Prints GFLOP/s (multiply and add count as two) of x * w and x * transposed w at SIZE^3, the best and the
- * median of seven runs. */
+/* Speed of matrix products on a Vulkan device: vulkan_matmul [SELECTOR [SIZE [VARIANT|golden|device]]], with
+ * a variant of backend-vulkan/variants.def or else what is kept of this device in the folder that CACHE
+ * names. Prints GFLOP/s (multiply and add count as two) of x * w and x * transposed w at SIZE^3, the best and
+ * the median of seven runs. */
 #include "backend-vulkan/vulkan.h"
 #include "base/log.h"
 #include "ir/build.h"
@@ -70,7 +70,9 @@ int main(int argc, char **argv)
     struct executor *executor = NULL;
     struct vulkan_options options = {.selector = argc > 1 ? argv[1] : "", .cache = getenv("CACHE")};
     int64_t size = argc > 2 ? atoll(argv[2]) : 512;
-    options.variant = argc > 3 ? argv[3] : NULL;
+    if (argc > 3 && !numerics_find(&options.numerics, str_from(argv[3])))
+        options = (struct vulkan_options){
+            .selector = options.selector, .numerics = NUMERICS_DEVICE, .variant = argv[3]};
     enum status status = size < 1 ? status_fail(&trace, INVALID, "SIZE must be 1 or more")
                                   : vulkan_executor_create(&executor, &options, &trace);
     if (status == OK)

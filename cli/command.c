@@ -187,6 +187,7 @@ struct source_options command_source(const struct command *command)
 {
     return (struct source_options){.store = command_option(command, "store"),
                                    .numerics = command_option(command, "numerics"),
+                                   .device = command_option(command, "device"),
                                    .trust = command_option(command, "untrusted") ? IMPORT_UNTRUSTED
                                                                                  : IMPORT_TRUSTED};
 }

@@ -6,22 +6,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_device(const struct command *command, int index, const char *name, const char *api,
-                         const char *driver, const char *type, bool passed, const char *why,
-                         const char *kernels)
+/* The twin is a device like others here, number -1. */
+static void print_device(const struct command *command, int index, const struct vulkan_device_info *d,
+                         const char *type)
 {
     if (command_is_json(command)) {
-        print_json(json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "index", index, "name", name, "api", api,
-                             "driver", driver, "type", type, "self_test", passed ? "pass" : "fail", "why",
-                             why ? why : "", "kernels", kernels));
+        print_json(json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "index", index, "name", d->name,
+                             "api", d->api, "driver", d->driver, "type", type, "self_test",
+                             d->passed ? "pass" : "fail", "why", d->why ? d->why : "", "kernels", d->kernels,
+                             "matrices", d->matrices, "device_numerics", d->products));
         return;
     }
     char label[24];
     snprintf(label, sizeof label, index < 0 ? "cpu" : "vulkan:%d", index);
-    printf("%-10s %-4s  %s (%s, API %s, %s)%s%s\n", label, passed ? "pass" : "FAIL", name, type, api, driver,
-           why && *why ? ": " : "", why ? why : "");
-    if (*kernels)
-        printf("%-16s %s\n", "", kernels);
+    printf("%-10s %-4s  %s (%s, API %s, %s)%s%s\n", label, d->passed ? "pass" : "FAIL", d->name, type, d->api,
+           d->driver, d->why && *d->why ? ": " : "", d->why ? d->why : "");
+    if (*d->kernels)
+        printf("%-16s %s\n", "", d->kernels);
+    if (*d->products)
+        printf("%-16s matrices %s; device numerics multiply by %s\n", "", d->matrices, d->products);
 }
 
 enum status command_devices(struct command *command, struct trace *trace)
@@ -30,7 +33,15 @@ enum status command_devices(struct command *command, struct trace *trace)
     struct device_options options;
     TRY(command_device(&options, command, trace));
     TRY(cpu_executor_create(&cpu, (struct cpu_options){.threads = options.threads}, trace));
-    print_device(command, -1, cpu->name, "-", "espalier", "twin", true, "it defines the golden bytes", "");
+    struct vulkan_device_info twin = {.name = cpu->name,
+                                      .api = "-",
+                                      .driver = "espalier",
+                                      .passed = true,
+                                      .why = "it defines the golden bytes",
+                                      .kernels = "",
+                                      .matrices = "none",
+                                      .products = ""};
+    print_device(command, -1, &twin, "twin");
     executor_destroy(cpu);
     struct arena arena = {0};
     struct vulkan_device_info *devices = NULL;
@@ -39,9 +50,7 @@ enum status command_devices(struct command *command, struct trace *trace)
     enum status status = vulkan_devices_list(&devices, &count, cache, &arena, trace);
     free(cache);
     for (uint32_t i = 0; status == OK && i < count; i++)
-        print_device(command, (int)i, devices[i].name, devices[i].api, devices[i].driver,
-                     vulkan_type_name(devices[i].type), devices[i].passed, devices[i].why,
-                     devices[i].kernels);
+        print_device(command, (int)i, &devices[i], vulkan_type_name(devices[i].type));
     arena_release(&arena);
     return status;
 }

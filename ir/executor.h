@@ -61,13 +61,17 @@ struct executor_interface {
                                void *data, struct trace *trace);
     enum status (*compile)(struct program **out, struct executor *executor, const struct program_spec *spec,
                            struct trace *trace);
-    /* DEVICE when the device is lost; INVALID naming the op when a result is not finite (where checking is
-     * on); INTERRUPTED as executor->stop says. */
+    /* DEVICE when the device is lost; NOT_FINITE naming the op when a result is not (where checking is on);
+     * INTERRUPTED as executor->stop says. */
     enum status (*run)(struct executor *executor, struct program *program, struct trace *trace);
     void (*program_destroy)(struct executor *executor, struct program *program);
     struct executor_counters (*counters)(const struct executor *executor);
     void (*destroy)(struct executor *executor);
 };
+
+/* What matrix products round their operands to; sums are f32. Gradients need a scaled loss where that has a
+ * narrower range than f32 has (train/trainer.h). */
+enum operands { OPERANDS_F32, OPERANDS_BF16, OPERANDS_F16 };
 
 /* First member of every implementation. */
 struct executor {
@@ -80,6 +84,7 @@ struct executor {
     /* NULL, or ends a run soon after it is nonzero, which is then INTERRUPTED and leaves what it writes
      * undefined. Set around the runs of those to whom that is no loss. */
     const volatile sig_atomic_t *stop;
+    enum operands operands; /* OPERANDS_F32 unless under device numerics */
 };
 
 enum status executor_tensor_create(struct executor *executor, enum dtype dtype, int64_t count, uint32_t *out,

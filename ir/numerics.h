@@ -1,4 +1,5 @@
-/* What is promised of results: `golden` the same bytes everywhere, `fast` close ones as soon as can be. */
+/* What is promised of results: `golden` the same bytes everywhere, `device` the same bytes on one Vulkan
+ * device and driver, `fast` close ones as soon as can be. */
 #ifndef IR_NUMERICS_H
 #define IR_NUMERICS_H
 
@@ -11,10 +12,11 @@ enum numerics {
 #undef NUMERICS
 };
 
-#define NUMERICS_NAMES "golden or fast"
+#define NUMERICS_NAMES "golden, device or fast"
 
 bool numerics_find(enum numerics *out, struct str name); /* false: no profile of that name */
 const char *numerics_name(enum numerics numerics);
-const char *numerics_identity(enum numerics numerics); /* "golden/1": part of keys */
+const char *numerics_identity(enum numerics numerics); /* "golden/1": part of keys; of `device` only
+                                                          its beginning (pipeline/device_select.h) */
 
 #endif

@@ -22,6 +22,32 @@ static enum status add_state(struct checkpoint_writer *w, struct trainer *traine
     return status;
 }
 
+/* Only where losses are scaled. */
+static enum status add_scales(struct checkpoint_writer *w, struct trainer *trainer, struct trace *trace)
+{
+    uint32_t words[2][LOSS_SCALE_WORDS], count = trainer_scale_count(trainer);
+    for (uint32_t i = 0; i < count; i++)
+        loss_scale_save(trainer_scale(trainer, i), words[i]);
+    return count ? checkpoint_writer_add(w, "loss_scale", words, count * sizeof *words, trace) : OK;
+}
+
+static enum status take_scales(const struct checkpoint *checkpoint, struct trainer *trainer,
+                               struct trace *trace)
+{
+    uint32_t words[2][LOSS_SCALE_WORDS], count = trainer_scale_count(trainer);
+    struct mapping file = {0};
+    if (count == 0)
+        return OK;
+    TRY(checkpoint_map(&file, checkpoint, "loss_scale", count * sizeof *words, trace));
+    memcpy(words, file.data, file.size);
+    mapping_release(&file);
+    for (uint32_t i = 0; i < count; i++)
+        if (!loss_scale_restore(trainer_scale(trainer, i), words[i]))
+            return status_fail(trace, CORRUPT, "expected a loss scale that is a power of two, found %u",
+                               words[i][0]);
+    return OK;
+}
+
 enum status checkpoints_write(const struct checkpoints *c, struct trainer *trainer, const float *curve,
                               struct trace *trace)
 {
@@ -32,6 +58,8 @@ enum status checkpoints_write(const struct checkpoints *c, struct trainer *train
         status = add_state(&writer, trainer, i, trace);
     if (status == OK)
         status = checkpoint_writer_add(&writer, "curve", curve, step * sizeof *curve, trace);
+    if (status == OK)
+        status = add_scales(&writer, trainer, trace);
     if (status == OK)
         status = checkpoint_writer_commit(&writer, trace);
     checkpoint_writer_release(&writer);
@@ -65,6 +93,7 @@ static enum status take_all(const struct checkpoint *checkpoint, struct trainer 
     TRY(checkpoint_map(&file, checkpoint, "curve", checkpoint->step * sizeof *curve, trace));
     memcpy(curve, file.data, file.size);
     mapping_release(&file);
+    TRY(take_scales(checkpoint, trainer, trace));
     return trainer_resume(trainer, (uint32_t)checkpoint->step, trace);
 }
 

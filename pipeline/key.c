@@ -143,7 +143,7 @@ static enum status write_text(struct builder *text, const struct run *run, const
                               struct trace *trace)
 {
     builder_printf(text, "espalier-key 1\nstage %s %u\nnumerics %s\n", e->kind->name, e->kind->version,
-                   numerics_identity(run->options.device.numerics));
+                   run->numerics);
     settings_print(&e->settings, text);
     add_stage(text, run, "model", e->model);
     for (uint32_t i = 0; i < e->teacher_count; i++)

@@ -51,6 +51,8 @@ enum status run_open_pipeline(struct run *out, struct pipeline *pipeline, const 
     if (options->until && pipeline_find_stage(&out->pipeline, options->until) == STAGE_NONE)
         status = status_fail(trace, NOT_FOUND, "--until: %s has no stage \"%s\"", path, options->until);
     if (status == OK)
+        status = device_identity(&out->numerics, &out->options.device, &out->arena, trace);
+    if (status == OK)
         status = run_open_store(&out->store, path, &out->options, trace);
     if (status != OK) {
         run_release(out);
@@ -129,8 +131,7 @@ static enum status write_record(struct stage_run *stage, double seconds, struct 
     if (run->executor) {
         struct executor_counters counters = executor_counters(run->executor);
         json_object_set_new(stage->record, "device", json_string(run->executor->name));
-        json_object_set_new(stage->record, "numerics",
-                            json_string(numerics_identity(run->options.device.numerics)));
+        json_object_set_new(stage->record, "numerics", json_string(run->numerics));
         json_object_set_new(stage->record, "dispatches", json_integer((json_int_t)counters.dispatches));
         json_object_set_new(stage->record, "device_nodes", json_integer((json_int_t)counters.device_nodes));
         json_object_set_new(stage->record, "host_nodes", json_integer((json_int_t)counters.host_nodes));

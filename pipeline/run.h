@@ -58,6 +58,7 @@ struct run {
     struct arena arena;
     struct pipeline pipeline;
     struct run_options options;
+    const char *numerics; /* what results depend on: see device_identity() */
     struct store *store;
     struct executor *executor;    /* NULL until a stage asks */
     struct store_result *results; /* one a stage that is done */

@@ -73,6 +73,7 @@ static enum status open_stage(struct scores *out, struct arena *arena, const cha
 {
     struct run_options dry = {.store = options->store,
                               .numerics = options->numerics,
+                              .device = {.device = options->device},
                               .mode = RUN_DRY,
                               .events = {.stage = ignore_stage}};
     struct run run;

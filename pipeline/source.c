@@ -66,6 +66,7 @@ static enum status open_stage(struct model_source *out, const char *file, const 
 {
     struct run_options dry = {.store = options->store,
                               .numerics = options->numerics,
+                              .device = {.device = options->device},
                               .mode = RUN_DRY,
                               .events = {.stage = ignore_stage}};
     struct run run;

@@ -20,6 +20,7 @@ struct model_source {
 struct source_options {
     const char *store;    /* NULL: ".espalier" beside the pipeline file, or here */
     const char *numerics; /* of a pipeline's stage; NULL: as its file says */
+    const char *device;   /* which device numerics are meant; NULL: auto */
     enum import_trust trust;
     enum import_use use;
 };

@@ -113,6 +113,8 @@ static enum status log_step(struct training *t, const struct trainer_report *r, 
                              (double)r->loss, "rate", (double)r->rate, "gradient_norm",
                              (double)r->gradient_norm, "losses", losses, "tokens_per_s", tokens_per_second,
                              "time", (double)now.tv_sec + (double)now.tv_nsec * 1e-9);
+    if (trainer_scale_count(t->trainer) > 0)
+        json_object_set_new(line, "loss_scale", json_integer(r->loss_scale));
     return training_log_add(&t->log, line, trace);
 }
 
@@ -211,6 +213,16 @@ static enum status train_phase(struct training *t, struct trace *trace)
     return trainer_run(t->trainer, &hooks, trace);
 }
 
+/* What the record says of the scale of the loss, where there is one. */
+static void record_scale(struct training *t)
+{
+    if (!t->trainer || trainer_scale_count(t->trainer) == 0)
+        return;
+    const struct loss_scale *scale = trainer_scale(t->trainer, 0);
+    json_object_set_new(t->stage->record, "loss_scale", json_integer(scale->factor));
+    json_object_set_new(t->stage->record, "steps_run_again", json_integer(scale->again));
+}
+
 /* Phase by phase. The states go from one to the next by a checkpoint, as if the run had been stopped between.
  */
 static enum status train_phases(struct training *t, struct trace *trace)
@@ -242,6 +254,7 @@ static enum status train(struct training *t, struct trace *trace)
     progress_start(&t->progress, t->stage->entry->name, "steps", t->resumed_from, t->steps);
     t->started = t->stepped = clock_seconds();
     enum status status = train_phases(t, trace);
+    record_scale(t);
     progress_finish(&t->progress);
     double seconds = clock_seconds() - t->started;
     json_object_set_new(t->stage->record, "tokens_per_s",

@@ -95,19 +95,22 @@ static struct schedule schedule_of(const struct stage_entry *e, uint32_t phase, 
 static struct trainer_spec plain_spec(const struct stage_entry *e, uint32_t phase, double peak)
 {
     const struct settings *s = &e->settings;
-    return (struct trainer_spec){.step = {.recomputes = settings_integer(s, "recompute") != 0,
-                                          .decays = decays_of(s),
-                                          .micro = training_integer(e, phase, "micro"),
-                                          .length = training_integer(e, phase, "length"),
-                                          .lanes = (uint32_t)settings_integer(s, "lanes")},
-                                 .batch = (uint32_t)training_integer(e, phase, "batch"),
-                                 .schedule = schedule_of(e, phase, peak),
-                                 .first = training_first_step(e, phase),
-                                 .adamw = {.beta1 = (float)settings_real(s, "optimizer.beta1"),
-                                           .beta2 = (float)settings_real(s, "optimizer.beta2"),
-                                           .epsilon = (float)settings_real(s, "optimizer.epsilon"),
-                                           .decay = (float)settings_real(s, "optimizer.decay"),
-                                           .max_norm = (float)settings_real(s, "optimizer.clip")}};
+    return (struct trainer_spec){
+        .step = {.recomputes = settings_integer(s, "recompute") != 0,
+                 .decays = decays_of(s),
+                 .micro = training_integer(e, phase, "micro"),
+                 .length = training_integer(e, phase, "length"),
+                 .lanes = (uint32_t)settings_integer(s, "lanes")},
+        .batch = (uint32_t)training_integer(e, phase, "batch"),
+        .schedule = schedule_of(e, phase, peak),
+        .first = training_first_step(e, phase),
+        .adamw = {.beta1 = (float)settings_real(s, "optimizer.beta1"),
+                  .beta2 = (float)settings_real(s, "optimizer.beta2"),
+                  .epsilon = (float)settings_real(s, "optimizer.epsilon"),
+                  .decay = (float)settings_real(s, "optimizer.decay"),
+                  .max_norm = (float)settings_real(s, "optimizer.clip")},
+        .loss_scale = {.first = (uint32_t)settings_integer(s, "optimizer.loss_scale"),
+                       .steps = (uint32_t)settings_integer(s, "optimizer.loss_scale_steps")}};
 }
 
 struct trainer_spec training_models_spec(const struct training_models *models, const struct stage_entry *e,

@@ -348,6 +348,16 @@ static enum status check_teachers(const struct planner *p)
     return OK;
 }
 
+static enum status check_scale(const struct planner *p)
+{
+    const struct settings *s = &p->stage->settings;
+    int64_t scale = settings_integer(s, "optimizer.loss_scale");
+    if ((scale & (scale - 1)) == 0)
+        return OK;
+    return settings_fail(s, "optimizer.loss_scale", p->trace, "expected a power of two, found %lld",
+                         (long long)scale);
+}
+
 enum status training_plan_read(struct stage_entry *stage, struct pipeline *pipeline, struct trace *trace)
 {
     struct planner p = {stage, pipeline, trace};
@@ -357,6 +367,7 @@ enum status training_plan_read(struct stage_entry *stage, struct pipeline *pipel
     TRY(read_phases(&p));
     TRY(demand_data(&p));
     TRY(demand(&p, "steps"));
+    TRY(check_scale(&p));
     for (uint32_t i = 0; i < training_phases(stage); i++)
         TRY(check_phase(&p, i));
     if (settings_integer(&stage->settings, "stop") > settings_integer(&stage->settings, "steps"))

@@ -31,7 +31,7 @@ static void add_summary(struct builder *page, const struct run *run)
     builder_add_text(page, "<p class=\"soft\">");
     page_add_text(page, str_from(run->pipeline.path));
     builder_printf(page, " &middot; %u of %u stages in the store &middot; numerics %s</p>\n", done,
-                   run->pipeline.stages.count, numerics_identity(run->options.device.numerics));
+                   run->pipeline.stages.count, run->numerics);
 }
 
 static const char *title_of(const struct run *run)
@@ -159,7 +159,7 @@ enum status report_make_search(struct builder *page, const struct search *search
     page_add_text(&body, str_from(p->path));
     builder_printf(&body, " &middot; a search of %u candidates &middot; numerics %s</p>\n",
                    search->candidates.items.count,
-                   numerics_identity(ranking ? ranking->run.options.device.numerics : p->numerics));
+                   ranking ? ranking->run.numerics : numerics_identity(p->numerics));
     if (ranking)
         section_rankings(&body, search, ranking);
     section_candidates(&body, search);

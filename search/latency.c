@@ -20,6 +20,7 @@ struct timer {
     const struct run_options *options;
     struct latency_options passes;
     struct device_options device;
+    const char *numerics; /* what its results depend on */
     struct store *store;
     struct executor *executor;
     struct imported_model model;
@@ -53,6 +54,7 @@ static enum status open_timer(struct timer *t, struct trace *trace)
     t->device.numerics = t->search->pipeline.numerics;
     if (t->options->numerics)
         (void)numerics_find(&t->device.numerics, str_from(t->options->numerics));
+    TRY(device_identity(&t->numerics, &t->device, &t->arena, trace));
     return device_select(&t->executor, &t->device, trace);
 }
 
@@ -71,8 +73,7 @@ static struct hash128 key_of(const struct timer *t, const struct candidate *c)
     struct builder text = {0};
     char hex[HASH128_HEX];
     hash128_to_hex(t->structure, hex);
-    builder_printf(&text, "espalier-latency 2\nnumerics %s\nmodel %s\n",
-                   numerics_identity(t->device.numerics), hex);
+    builder_printf(&text, "espalier-latency 2\nnumerics %s\nmodel %s\n", t->numerics, hex);
     for (int d = 0; d < SIZE_COUNT; d++)
         builder_printf(&text, "%s %" PRId64 "\n", dimension_names[d], c->sizes.of[d]);
     builder_printf(&text, "batch %" PRIu32 "\ntimed %" PRIu32 "\nrepeats %" PRIu32 "\ndevice %s\n",

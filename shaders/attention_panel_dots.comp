@@ -8,8 +8,8 @@
 #include "shaders/include/panel.glsl"
 
 layout(local_size_x = 8) in;
-layout(constant_id = 0) const uint HIGH = 16u;
-layout(constant_id = 1) const uint ACROSS = 2u;
+layout(constant_id = PANEL_TALL) const uint HIGH = 16u;
+layout(constant_id = PANEL_QUADS) const uint ACROSS = 2u;
 READS(0, float, x);
 READS(1, float, y);
 READS(0, vec4, x4);

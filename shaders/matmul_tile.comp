@@ -2,6 +2,7 @@
  * staged through shared memory 16 k at a time: what graphics processors do best. Edges are filled with zeros. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
 
@@ -10,8 +11,8 @@ READS(0, float, x);
 READS(1, float, w);
 WRITES(2, float, y);
 
-layout(constant_id = 0) const uint DOWN = 8u; /* outputs a lane */
-layout(constant_id = 1) const uint ACROSS = 4u;
+layout(constant_id = TILE_DOWN) const uint DOWN = 8u; /* outputs a lane */
+layout(constant_id = TILE_ACROSS) const uint ACROSS = 4u;
 const uint TALL = 16u * DOWN, WIDE = 16u * ACROSS, DEEP = 16u;
 
 shared float left[DEEP * TALL];

@@ -3,15 +3,16 @@
  * comes to a multiple of 4, as do their other stride and at0, at1. Edges read the last four again and store nothing. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
 
 layout(local_size_x = 8) in;
-layout(constant_id = 0) const uint TALL = 16u;     /* rows a lane, a multiple of 4 */
-layout(constant_id = 1) const uint QUADS = 4u;     /* times four columns a lane */
-layout(constant_id = 2) const uint UNROLLED = 0u;  /* four k at a time; else one, and w lies along columns */
-layout(constant_id = 3) const uint X_ALONG_K = 0u; /* else along rows */
-layout(constant_id = 4) const uint W_ALONG_K = 0u; /* else along columns */
+layout(constant_id = WIDE_TALL) const uint TALL = 16u;     /* rows a lane, a multiple of 4 */
+layout(constant_id = WIDE_QUADS) const uint QUADS = 4u;     /* times four columns a lane */
+layout(constant_id = WIDE_UNROLLED) const uint UNROLLED = 0u;  /* four k at a time; else one, and w lies along columns */
+layout(constant_id = WIDE_X_ALONG_K) const uint X_ALONG_K = 0u; /* else along rows */
+layout(constant_id = WIDE_W_ALONG_K) const uint W_ALONG_K = 0u; /* else along columns */
 READS(0, vec4, x);
 READS(1, vec4, w);
 WRITES(2, float, y);

@@ -3,6 +3,11 @@
  *   spirv_exact IN OUT          checks IN, and writes it with every float operation decorated NoContraction
  *   spirv_exact --check FILE..  checks finished files: allowed, and as many decorations as float operations
  *   spirv_exact --constants FILE   lists the float constants, and the bit patterns that are cast to floats
+ *   spirv_exact --device IN OUT    the same for a kernel of the device numerics
+ *
+ * Kernels of the device numerics may multiply cooperative matrices, round to 16 bits, multiply and add in one
+ * rounding, and have constants that were folded: their bytes are promised on one device and driver only. What
+ * else they compute is decorated too: drivers take (x + c) - c for x, and the scalar functions need it.
  *
  * A device may give other bits than C for anything but + - * of f32 and integer arithmetic, and for those too
  * unless the operation carries NoContraction. So there is one list of what is allowed; all else is refused by
@@ -53,6 +58,7 @@ enum {
     CAPABILITY_SHADER = 1,
     MODEL_GL_COMPUTE = 5,
     MODE_LOCAL_SIZE = 17,
+    MODE_LOCAL_SIZE_ID = 38,
     RELAXED_PRECISION = 0,
     FP_FAST_MATH_MODE = 40,
     NO_CONTRACTION = 42,
@@ -97,6 +103,16 @@ static const struct opcode_range {
     {330, 330}, /* ModuleProcessed */
     {400, 400}, /* CopyLogical */
 };
+
+/* What a kernel of the device numerics may contain beside them. */
+static const struct opcode_range allowed_on_device[] = {
+    {4456, 4460}, /* TypeCooperativeMatrixKHR, its Load, Store, MulAdd and Length */
+};
+/* Shader, Float16, GroupNonUniform, BFloat16TypeKHR, BFloat16CooperativeMatrixKHR, VulkanMemoryModel, CooperativeMatrixKHR. */
+static const uint16_t device_capabilities[] = {1, 9, 61, 5116, 5118, 5345, 6022};
+static const char *const device_extensions[] = {"SPV_KHR_bfloat16", "SPV_KHR_cooperative_matrix"};
+/* Fma, PackHalf2x16, UnpackHalf2x16. */
+static const uint8_t device_functions[] = {50, 58, 62};
 
 /* GLSL.std.450: SAbs, SSign, UMin, SMin, UMax, SMax, UClamp, SClamp, FindILsb, FindSMsb, FindUMsb. */
 static const uint8_t allowed_functions[] = {5, 7, 38, 39, 41, 42, 44, 45, 73, 74, 75};
@@ -150,8 +166,11 @@ struct id {
     uint32_t value;
 };
 
+enum kernel_kind { GOLDEN_KERNEL, DEVICE_KERNEL };
+
 struct module {
     const char *path;
+    enum kernel_kind kind;
     uint32_t *words; /* owned */
     size_t count;    /* of words */
     uint32_t bound;  /* ids are below it */
@@ -191,12 +210,19 @@ static const char *find_name(const struct number_name *names, size_t count, uint
     return "?";
 }
 
-static bool is_allowed(uint32_t opcode)
+static bool is_in(const struct opcode_range *ranges, size_t count, uint32_t opcode)
 {
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-        if (opcode >= allowed[i].first && opcode <= allowed[i].last)
+    for (size_t i = 0; i < count; i++)
+        if (opcode >= ranges[i].first && opcode <= ranges[i].last)
             return true;
     return false;
+}
+
+static bool is_allowed(const struct module *module, uint32_t opcode)
+{
+    return is_in(allowed, sizeof allowed / sizeof *allowed, opcode) ||
+           (module->kind == DEVICE_KERNEL &&
+            is_in(allowed_on_device, sizeof allowed_on_device / sizeof *allowed_on_device, opcode));
 }
 
 static bool is_float_operation(uint32_t opcode)
@@ -223,9 +249,9 @@ static struct id *find_id(struct module *module, size_t at, uint32_t id)
     return NULL;
 }
 
-static bool read_module(struct module *module, const char *path)
+static bool read_module(struct module *module, const char *path, enum kernel_kind kind)
 {
-    *module = (struct module){.path = path};
+    *module = (struct module){.path = path, .kind = kind};
     FILE *file = fopen(path, "rb");
     if (!file) {
         perror(path);
@@ -286,7 +312,7 @@ static void check_constant(struct module *module, size_t at)
     memcpy(&value, &word[3], sizeof value);
     if ((word[0] & 0xffff) == OP_SPEC_CONSTANT)
         refuse(module, at, "a specialisation constant is a float");
-    else if (word[3] != 0 && word[3] != FLOAT_ONE)
+    else if (module->kind == GOLDEN_KERNEL && word[3] != 0 && word[3] != FLOAT_ONE)
         refuse(module, at,
                "float constant %.9g: write it as gm_float(0x%08xu), and no arithmetic between constants",
                (double)value, word[3]);
@@ -310,7 +336,7 @@ static void check_specialisation(struct module *module, size_t at)
     struct id *type = find_id(module, at, word[1]);
     if (type && type->is_float32)
         refuse(module, at, "a specialisation constant is a float");
-    if (!is_allowed(word[3]) || is_float_operation(word[3]) || word[3] == OP_BITCAST)
+    if (!is_allowed(module, word[3]) || is_float_operation(word[3]) || word[3] == OP_BITCAST)
         refuse(module, at, "specialisation with opcode %u (%s)", word[3],
                find_name(opcode_names, sizeof opcode_names / sizeof *opcode_names, word[3]));
 }
@@ -318,33 +344,57 @@ static void check_specialisation(struct module *module, size_t at)
 static void check_function(struct module *module, size_t at)
 {
     uint32_t function = module->words[at + 4];
+    if (module->kind == DEVICE_KERNEL && function <= UINT8_MAX &&
+        memchr(device_functions, (int)function, sizeof device_functions))
+        return;
     if (function > UINT8_MAX || !memchr(allowed_functions, (int)function, sizeof allowed_functions))
         refuse(module, at, "opcode 12 (ExtInst): function %u (%s)", function,
                find_name(function_names, sizeof function_names / sizeof *function_names, function));
 }
 
-static bool is_string(const struct module *module, size_t at, const char *string)
+/* Whether word `at` of an instruction begins this string. */
+static bool is_string(const struct module *module, size_t instruction, size_t at, const char *string)
 {
     size_t words = strlen(string) / 4 + 1;
     uint32_t padded[16] = {0};
     memcpy(padded, string, strlen(string));
-    return words <= (module->words[at] >> 16) - 2 && memcmp(&module->words[at + 2], padded, words * 4) == 0;
+    return words + at <= module->words[instruction] >> 16 &&
+           memcmp(&module->words[instruction + at], padded, words * 4) == 0;
 }
 
-/* What the module asks of the device: no more than every Vulkan device has. */
+static bool has_capability(const struct module *module, uint32_t capability)
+{
+    if (module->kind == GOLDEN_KERNEL)
+        return capability == CAPABILITY_SHADER;
+    for (size_t i = 0; i < sizeof device_capabilities / sizeof *device_capabilities; i++)
+        if (device_capabilities[i] == capability)
+            return true;
+    return false;
+}
+
+static bool is_known_extension(const struct module *module, size_t at)
+{
+    for (size_t i = 0; i < sizeof device_extensions / sizeof *device_extensions; i++)
+        if (module->kind == DEVICE_KERNEL && is_string(module, at, 1, device_extensions[i]))
+            return true;
+    return false;
+}
+
+/* What the module asks of the device: golden kernels no more than every Vulkan device has. */
 static void check_environment(struct module *module, size_t at)
 {
     const uint32_t *word = &module->words[at];
     switch (word[0] & 0xffff) {
     case OP_CAPABILITY:
-        if (word[1] != CAPABILITY_SHADER)
+        if (!has_capability(module, word[1]))
             refuse(module, at, "capability %u", word[1]);
         break;
     case OP_EXTENSION:
-        refuse(module, at, "an extension");
+        if (!is_known_extension(module, at))
+            refuse(module, at, "an extension");
         break;
     case OP_EXT_INST_IMPORT:
-        if (!is_string(module, at, "GLSL.std.450"))
+        if (!is_string(module, at, 2, "GLSL.std.450"))
             refuse(module, at, "a set of extended instructions other than GLSL.std.450");
         break;
     case OP_ENTRY_POINT:
@@ -352,7 +402,7 @@ static void check_environment(struct module *module, size_t at)
             refuse(module, at, "execution model %u", word[1]);
         break;
     case OP_EXECUTION_MODE:
-        if (word[2] != MODE_LOCAL_SIZE)
+        if (word[2] != MODE_LOCAL_SIZE && !(module->kind == DEVICE_KERNEL && word[2] == MODE_LOCAL_SIZE_ID))
             refuse(module, at, "execution mode %u", word[2]);
         break;
     }
@@ -370,7 +420,7 @@ static void check_instruction(struct module *module, size_t at)
     // clang-format on
     const uint32_t *word = &module->words[at];
     uint32_t opcode = word[0] & 0xffff;
-    if (!is_allowed(opcode)) {
+    if (!is_allowed(module, opcode)) {
         refuse(module, at, "opcode %u (%s)", opcode,
                find_name(opcode_names, sizeof opcode_names / sizeof *opcode_names, opcode));
         return;
@@ -386,9 +436,9 @@ static void check_instruction(struct module *module, size_t at)
             refuse(module, at, "an integer type of %u bits", word[2]);
         break;
     case OP_TYPE_FLOAT:
-        if (word[2] != 32)
+        if (word[2] != 32 && !(module->kind == DEVICE_KERNEL && word[2] == 16))
             refuse(module, at, "a float type of %u bits", word[2]);
-        else if ((id = find_id(module, at, word[1])))
+        else if (word[2] == 32 && (id = find_id(module, at, word[1])))
             id->is_float32 = true;
         break;
     case OP_DECORATE:
@@ -441,10 +491,10 @@ static bool write_module(const struct module *module, FILE *file)
     return good && fwrite(module->words + module->types_at, 4, rest, file) == rest;
 }
 
-static int run_pass(const char *in, const char *out)
+static int run_pass(const char *in, const char *out, enum kernel_kind kind)
 {
     struct module module;
-    bool good = read_module(&module, in) && check_module(&module);
+    bool good = read_module(&module, in, kind) && check_module(&module);
     if (good) {
         FILE *file = fopen(out, "wb");
         good = file && write_module(&module, file);
@@ -461,7 +511,7 @@ static int run_pass(const char *in, const char *out)
 static int run_check(const char *path)
 {
     struct module module;
-    bool good = read_module(&module, path) && check_module(&module);
+    bool good = read_module(&module, path, GOLDEN_KERNEL) && check_module(&module);
     for (size_t at = HEADER_WORDS; good && at < module.count; at += module.words[at] >> 16) {
         if (!is_float_operation(module.words[at] & 0xffff))
             continue;
@@ -482,7 +532,7 @@ static int run_check(const char *path)
 static int run_constants(const char *path)
 {
     struct module module;
-    bool good = read_module(&module, path);
+    bool good = read_module(&module, path, GOLDEN_KERNEL);
     bool portable = good && check_module(&module);
     for (size_t at = HEADER_WORDS; good && at < module.count; at += module.words[at] >> 16) {
         const uint32_t *word = &module.words[at];
@@ -513,7 +563,9 @@ int main(int argc, char **argv)
         return status;
     }
     if (argc == 3 && argv[1][0] != '-')
-        return run_pass(argv[1], argv[2]);
-    fputs("usage: spirv_exact IN OUT | --check FILE... | --constants FILE\n", stderr);
+        return run_pass(argv[1], argv[2], GOLDEN_KERNEL);
+    if (argc == 4 && strcmp(argv[1], "--device") == 0)
+        return run_pass(argv[2], argv[3], DEVICE_KERNEL);
+    fputs("usage: spirv_exact IN OUT | --device IN OUT | --check FILE... | --constants FILE\n", stderr);
     return 2;
 }

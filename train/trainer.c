@@ -94,6 +94,7 @@ enum status trainer_create(struct trainer **out, const struct trainer_spec *spec
     t->step = step;
     t->schedule = spec->schedule;
     t->adamw = spec->adamw;
+    loss_scale_start(&t->scale, &spec->loss_scale, spec->executor->operands);
     t->source = spec->source;
     t->correction = spec->correction;
     t->first = t->position = spec->first;
@@ -176,8 +177,10 @@ static enum status run_micro(struct trainer *t, uint32_t micro, const volatile s
     t->source.fill(t->source.payload, t->position - t->first, micro, batch);
     uint32_t route = t->step.route_count > 1 ? batch->tags[0] : 0;
     assert(route < t->step.route_count);
-    for (int64_t i = 0; i < tokens; i++)
+    for (int64_t i = 0; i < tokens; i++) {
         *weight += batch->weights[i];
+        batch->weights[i] *= (float)t->scale.factor; /* exact */
+    }
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_TOKENS][0], 0, tokens, batch->ids, trace));
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_LABELS][0], 0, tokens, batch->labels, trace));
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_WEIGHTS][0], 0, tokens, batch->weights, trace));
@@ -218,8 +221,23 @@ static enum status run_micros(struct trainer *t, const struct trainer_hooks *hoo
     return OK;
 }
 
+/* All micro-batches, again with a smaller scale of the loss where half precision overflows. */
+static enum status run_scaled_micros(struct trainer *t, const struct trainer_hooks *hooks, float *weight,
+                                     struct trace *trace)
+{
+    enum status status = run_micros(t, hooks, weight, trace);
+    while (status == NOT_FINITE && loss_scale_halve(&t->scale)) {
+        log_detail("step %" PRIu32 " overflows: again with its loss times %" PRIu32, t->position + 1,
+                   t->scale.factor);
+        TRY(trainer_clear_sums(t, trace));
+        status = run_micros(t, hooks, weight, trace);
+    }
+    return status;
+}
+
 /* The losses of the step, and zero for the next. */
-static enum status read_losses(struct trainer *t, struct trainer_report *report, struct trace *trace)
+static enum status read_losses(struct trainer *t, struct trainer_report *report, float scaled_weight,
+                               struct trace *trace)
 {
     for (uint32_t i = 0; i < t->step.loss_count; i++) {
         const float zero = 0;
@@ -227,29 +245,32 @@ static enum status read_losses(struct trainer *t, struct trainer_report *report,
         uint32_t tensor = t->tensors[SLOT_TOTAL][t->step.parameters.count + i];
         TRY(executor_tensor_read(t->executor, tensor, 0, 1, &sum, trace));
         TRY(executor_tensor_write(t->executor, tensor, 0, 1, &zero, trace));
-        report->losses[i] = gm_flush(gm_div(sum, report->weight));
+        report->losses[i] = gm_flush(gm_div(sum, scaled_weight));
         report->loss = gm_flush(report->loss + gm_flush(report->losses[i] * t->weights[i]));
     }
     if (!gm_is_finite(report->loss))
-        return status_fail(trace, INVALID, "the loss is not finite");
+        return status_fail(trace, NOT_FINITE, "the loss is not finite");
     return OK;
 }
 
 /* What follows the micro-batches of a step: its losses, and the update. */
 static enum status finish_step(struct trainer *t, struct trainer_report *report, struct trace *trace)
 {
-    TRY(read_losses(t, report, trace));
+    float scaled_weight = report->weight * (float)t->scale.factor;
+    report->loss_scale = t->scale.factor;
+    TRY(read_losses(t, report, scaled_weight, trace));
     float hyper[HYPER_SIZE], clip[2];
     report->rate = schedule_rate(&t->schedule, t->position - t->first);
-    adamw_hyper(hyper, &t->adamw, report->rate, t->position, report->weight);
+    adamw_hyper(hyper, &t->adamw, report->rate, t->position, scaled_weight);
     TRY(executor_tensor_write(t->executor, t->tensors[SLOT_HYPER][0], 0, HYPER_SIZE, hyper, trace));
     TRY_WITH(trace, executor_run(t->executor, t->update, trace), "while updating the weights");
     TRY(executor_tensor_read(t->executor, t->tensors[SLOT_CLIP][0], 0, 2, clip, trace));
     report->gradient_norm = clip[1];
     if (!gm_is_finite(clip[0]) || !gm_is_finite(clip[1]))
-        return status_fail(trace, INVALID, "the gradient is not finite");
+        return status_fail(trace, NOT_FINITE, "the gradient is not finite");
     t->sums = SUMS_CLEAR;
     t->position++;
+    loss_scale_keep(&t->scale);
     return OK;
 }
 
@@ -260,9 +281,9 @@ static enum status run_step(struct trainer *t, const struct trainer_hooks *hooks
 {
     struct trainer_report of_teacher = {.step = t->position};
     *report = (struct trainer_report){.step = t->position};
-    TRY(run_micros(t, hooks, &report->weight, trace));
+    TRY(run_scaled_micros(t, hooks, &report->weight, trace));
     if (t->correction)
-        TRY_WITH(trace, run_micros(t->correction, hooks, &of_teacher.weight, trace),
+        TRY_WITH(trace, run_scaled_micros(t->correction, hooks, &of_teacher.weight, trace),
                  "while training the teacher");
     TRY(finish_step(t, report, trace));
     if (t->correction)

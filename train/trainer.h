@@ -3,8 +3,9 @@
  * For each step: for each lane, for each of its micro-batches: write ids, labels and weights, run micro; then
  * fold; then write the optimizer's numbers, with 1 / total weight, and run update. All state is in executor
  * tensors, listed by trainer_state(): what a checkpoint saves, and, written back into a fresh trainer, all
- * that resuming needs for the same bytes. A teacher that is trained beside (`correction`) takes each step
- * with its student, and its states are listed behind the student's. Between steps the accumulators are zero.
+ * that resuming needs for the same bytes, with trainer_scale() where losses are scaled. A teacher that is
+ * trained beside (`correction`) takes each step with its student, and its states are listed behind the
+ * student's. Between steps the accumulators are zero.
  */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
@@ -12,6 +13,7 @@
 #include "data/batch.h"
 #include "data/targets.h"
 #include "ir/executor.h"
+#include "train/loss_scale.h"
 #include "train/schedule.h"
 #include "train/step.h"
 #include <signal.h>
@@ -42,6 +44,7 @@ struct trainer_spec {
     struct schedule schedule;  /* its steps are this trainer's */
     uint32_t first;            /* steps that were done before by others: phases of a longer run */
     struct adamw adamw;
+    struct loss_scale_options loss_scale; /* where the executor's operands are half precision */
     struct trainer_source source;
     /* Trains the first teacher of the first route beside the student, on batches of its own source; borrowed,
      * NULL when teachers stay as they are. The student learns from the teacher as it is before the step. */
@@ -66,6 +69,7 @@ struct trainer_report {
     float rate;                  /* learning rate */
     float weight;                /* sum of the tokens' weights */
     float correction;            /* loss of the teacher that is trained beside */
+    uint32_t loss_scale;         /* what the loss was multiplied by on its way back; 1: by nothing */
 };
 
 struct trainer_hooks {
@@ -82,8 +86,8 @@ struct trainer_hooks {
     const volatile sig_atomic_t *interrupted; /* set asynchronously; may be NULL */
 };
 
-/* Runs from trainer_position() to `stop`. INVALID names the step whose loss or gradient is not
- * finite (its update has not been kept from the states: resume from a checkpoint). INTERRUPTED after a
+/* Runs from trainer_position() to `stop`. NOT_FINITE names the step whose loss or gradient is not
+ * (its update has not been kept from the states: resume from a checkpoint). INTERRUPTED after a
  * checkpoint; running again goes on. */
 enum status trainer_run(struct trainer *trainer, const struct trainer_hooks *hooks,
                         struct trace *trace) MUST_CHECK;
@@ -108,6 +112,10 @@ enum status trainer_state_read(struct trainer *trainer, uint32_t index, int64_t 
                                float *out, struct trace *trace) MUST_CHECK;
 enum status trainer_state_write(struct trainer *trainer, uint32_t index, int64_t first, int64_t count,
                                 const float *data, struct trace *trace) MUST_CHECK;
+/* The scales of the loss: of the trainer, then of its correction; none where nothing is scaled. They are part
+ * of the state: what a checkpoint saves, and puts back. */
+uint32_t trainer_scale_count(const struct trainer *trainer);
+struct loss_scale *trainer_scale(struct trainer *trainer, uint32_t index);
 /* After all states have been written: the steps that they have seen. INVALID when beyond the schedule. */
 enum status trainer_resume(struct trainer *trainer, uint32_t position, struct trace *trace) MUST_CHECK;
 

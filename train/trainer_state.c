@@ -203,6 +203,17 @@ struct trainer_state trainer_state(const struct trainer *t, uint32_t index)
     return t->states[index];
 }
 
+uint32_t trainer_scale_count(const struct trainer *t)
+{
+    return loss_scale_is_used(&t->scale) ? 1 + (t->correction != NULL) : 0;
+}
+
+struct loss_scale *trainer_scale(struct trainer *t, uint32_t index)
+{
+    assert(index < trainer_scale_count(t));
+    return index == 0 ? &t->scale : &t->correction->scale;
+}
+
 enum status trainer_state_read(struct trainer *t, uint32_t index, int64_t first, int64_t count, float *out,
                                struct trace *trace)
 {

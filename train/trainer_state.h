@@ -10,6 +10,7 @@ struct trainer {
     float weights[STEP_MAX_LOSSES]; /* of the losses in the report's sum */
     struct schedule schedule;
     struct adamw adamw;
+    struct loss_scale scale;
     struct trainer_source source;
     struct trainer *correction; /* or NULL */
     uint32_t first;             /* steps before this trainer's */

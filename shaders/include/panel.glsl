@@ -4,9 +4,10 @@
 #ifndef SHADERS_PANEL_GLSL
 #define SHADERS_PANEL_GLSL
 
+#include "shaders/include/constants.h"
 #include "shaders/include/score.glsl"
 
-layout(constant_id = 2) const uint FOUR = 0u; /* widths and starts of operands come to multiples of 4 */
+layout(constant_id = PANEL_FOUR) const uint FOUR = 0u; /* widths and starts of operands come to multiples of 4 */
 
 const uint TILE = 64u; /* what causality leaves out is left out by whole tiles of so many queries and keys */
 const uint DOWN = 8u, QUADS = 4u; /* outputs of a lane, attention_panel_apply and _gather: rows, times four columns */

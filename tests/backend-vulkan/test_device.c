@@ -21,7 +21,31 @@ static void lists_devices_with_their_verdict(void **state)
     assert_true(devices[0].passed);
     assert_non_null(strstr(devices[0].why, "agree"));
     assert_true(devices[0].name[0] && devices[0].driver[0]);
+    enum arithmetic arithmetic; /* how it multiplies under device numerics, by matrices where it has some */
+    assert_true(arithmetic_find(&arithmetic, devices[0].products));
+    assert_int_equal(arithmetic_has_matrices(arithmetic), strcmp(devices[0].matrices, "none") != 0);
     assert_int_equal(strncmp(devices[0].api, "1.", 2), 0);
+    arena_release(&arena);
+}
+
+/* Drivers that compute otherwise have other identities; one has the same every time. */
+static void an_identity_names_device_driver_and_kernels(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct arena arena = {0};
+    const char *one, *again, *other;
+    fixture_choose_driver(FIXTURE_LAVAPIPE);
+    assert_ok(vulkan_device_identity(&one, "", &arena, &trace), &trace);
+    assert_ok(vulkan_device_identity(&again, "0", &arena, &trace), &trace);
+    assert_string_equal(one, again);
+    assert_int_equal(strncmp(one, "device/1 vendor ", 16), 0);
+    assert_non_null(strstr(one, " driver "));
+    assert_fails(vulkan_device_identity(&again, "99", &arena, &trace), DEVICE, &trace, "no Vulkan device");
+    fixture_choose_driver(FIXTURE_SWIFTSHADER);
+    assert_ok(vulkan_device_identity(&other, "", &arena, &trace), &trace);
+    assert_string_not_equal(one, other);
+    assert_string_equal(strstr(one, " kernels "), strstr(other, " kernels "));
     arena_release(&arena);
 }
 
@@ -229,7 +253,8 @@ static void a_result_that_is_not_finite_names_its_op(void **state)
     assert_ok(executor_compile(&program, e, &spec, &trace), &trace);
     const float large[] = {1, 0x1p100f, 2}, small[] = {1, 2, 3};
     assert_ok(executor_tensor_write(e, tensors[0], 0, 3, large, &trace), &trace);
-    assert_fails(executor_run(e, program, &trace), INVALID, &trace, "non-finite value in result of %1 = mul");
+    assert_fails(executor_run(e, program, &trace), NOT_FINITE, &trace,
+                 "non-finite value in result of %1 = mul");
     assert_ok(executor_tensor_write(e, tensors[0], 0, 3, small, &trace), &trace);
     assert_ok(executor_run(e, program, &trace), &trace);
     executor_program_destroy(e, program);
@@ -456,6 +481,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_devices_with_their_verdict),
+        cmocka_unit_test(an_identity_names_device_driver_and_kernels),
         cmocka_unit_test(a_machine_without_a_driver_has_no_devices),
         cmocka_unit_test(auto_never_takes_a_software_driver),
         cmocka_unit_test(selects_by_index_and_part_of_name),

@@ -91,7 +91,8 @@ static void refuses_what_it_does_not_know(void **state)
     program_expect(2, "found 2 arguments", "run a.yaml b.yaml");
     program_expect(2, "too many arguments", "run 1 2 3 4 5 6 7 8 9");
     program_expect(2, "--lock needs all stages", "run golden/tiny.yaml --lock --until import");
-    program_expect(2, "expected golden or fast, found \"exact\"", "run golden/tiny.yaml --numerics exact");
+    program_expect(2, "expected golden, device or fast, found \"exact\"",
+                   "run golden/tiny.yaml --numerics exact");
     program_expect(2, "a lock holds golden results, found numerics fast",
                    "verify golden/tiny.yaml --numerics fast");
     program_expect(2, "store: expected ls, show, fsck or gc", "store rm");

@@ -130,17 +130,24 @@ static void a_profile_has_lanes_of_host_and_device(void **state)
     program_expect(2, "no-such-folder", "run %s --profile %s/no-such-folder/t.json", f->yaml, f->directory);
 }
 
+static const char *lavapipe(void)
+{
+    static const char icd[] = "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json";
+    const char *other = getenv("ESPALIER_TEST_ICD"), *path = other && *other ? other : icd;
+    if (access(path, R_OK) != 0) {
+        print_message("no %s\n", path);
+        skip();
+    }
+    return path;
+}
+
 /* Stages on lavapipe, with and without a profile: the same bytes, and a lane of the device that holds what it
  * did. */
 static void a_profile_of_a_vulkan_device_has_its_time_stamps(void **state)
 {
-    static const char icd[] = "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json";
     struct fixture *f = *state;
     char path[512];
-    if (access(icd, R_OK) != 0) {
-        print_message("no %s\n", icd);
-        skip();
-    }
+    const char *icd = lavapipe();
     program_find_driver(icd);
     fixture_write(f, ", steps: 2", "");
     snprintf(path, sizeof path, "%s/trace.json", f->directory);
@@ -170,11 +177,82 @@ static void a_profile_of_a_vulkan_device_has_its_time_stamps(void **state)
     outcome_release(&plain), outcome_release(&timed);
 }
 
+static json_t *run_device(const struct fixture *f, const char *options, const char *store)
+{
+    struct outcome o = program_run("run %s --json --quiet --device vulkan:0 %s --store %s/%s", f->yaml,
+                                   options, f->directory, store);
+    if (o.exit_status != 0)
+        fail_msg("exit status %d: %s", o.exit_status, builder_text(&o.err));
+    json_t *lines = json_lines(&o.out);
+    outcome_release(&o);
+    return lines;
+}
+
+/* The same bytes again in another store, apart from golden results in the same one; its identity names the
+ * device, and its results are found by `--device` and `--numerics` only. */
+static void device_numerics_are_promised_on_one_device(void **state)
+{
+    struct fixture *f = *state;
+    const char *icd = lavapipe();
+    fixture_write(f, ", steps: 2", "");
+    program_find_driver(icd);
+    json_t *once = run_device(f, "--numerics device", "a"), *again = run_device(f, "--numerics device", "a"),
+           *twice = run_device(f, "--numerics device", "b"), *golden = run_device(f, "", "a");
+    static const char *const stages[] = {"init", "train", "score", "prune", "evaluate"};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        assert_status(once, stages[i], "ran");
+        assert_status(again, stages[i], "cached");
+        assert_status(twice, stages[i], "ran");
+        assert_status(golden, stages[i], "ran"); /* another key */
+        assert_string_equal(json_text(line_of(once, stages[i]), "sha256"),
+                            json_text(line_of(twice, stages[i]), "sha256"));
+    }
+    double a = loss_of(once), b = loss_of(golden);
+    assert_true(a > 0 && fabs(a - b) < 1e-2 * b);
+    json_decref(once), json_decref(again), json_decref(twice), json_decref(golden);
+    char command[600];
+    snprintf(
+        command, sizeof command,
+        "grep -r -q '\"numerics\": \"device/1 vendor .* device .* driver .* build .* kernels [0-9a-f]*\"' "
+        "%s/b/records",
+        f->directory);
+    assert_int_equal(system(command), 0);
+    program_expect(0, "", "inspect %s:prune --store %s/b --numerics device --device vulkan:0", f->yaml,
+                   f->directory);
+    program_expect(2, "has not run yet", "inspect %s:prune --store %s/b", f->yaml, f->directory);
+    program_expect(2, "a lock holds golden results, found numerics device",
+                   "run %s --numerics device --device vulkan:0 --lock", f->yaml);
+    program_find_drivers(PROGRAM_DRIVERS_NONE);
+}
+
+/* The twin has none, and auto takes no software driver. */
+static void device_numerics_need_a_vulkan_device(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 2", "numerics: device\n");
+    program_expect(2, "numerics device are computed by Vulkan devices, found --device cpu",
+                   "run %s --device cpu", f->yaml);
+    program_expect(2, "found --device cpu",
+                   "eval %s:init --text golden/tiny/heldout.txt --tokenizer bytes --device cpu "
+                   "--numerics device",
+                   f->yaml);
+    program_expect(3, "auto found none that is hardware", "run %s", f->yaml);
+    program_expect(3, "auto found none that is hardware", "inspect %s:init", f->yaml);
+    const char *icd = lavapipe();
+    program_find_driver(icd);
+    program_expect(3, "auto found none that is hardware", "run %s", f->yaml);
+    program_expect(0, "", "run %s --device vulkan:0 --until init", f->yaml);
+    program_expect(0, "", "run %s --numerics golden --device cpu --until init", f->yaml);
+    program_find_drivers(PROGRAM_DRIVERS_NONE);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(results_of_other_numerics_are_other_results),
         FIXTURE_TEST(a_file_may_ask_for_fast),
+        FIXTURE_TEST(device_numerics_are_promised_on_one_device),
+        FIXTURE_TEST(device_numerics_need_a_vulkan_device),
         FIXTURE_TEST(a_profile_has_lanes_of_host_and_device),
         FIXTURE_TEST(a_profile_of_a_vulkan_device_has_its_time_stamps),
     };

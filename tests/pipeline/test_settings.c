@@ -29,6 +29,7 @@ static void writes_out_every_default(void **state)
         "optimizer.lr=0.001\noptimizer.beta1=0.90000000000000002\n"
         "optimizer.beta2=0.94999999999999996\noptimizer.epsilon=1e-08\n"
         "optimizer.decay=0.10000000000000001\noptimizer.decays=matrices\noptimizer.clip=1\n"
+        "optimizer.loss_scale=65536\noptimizer.loss_scale_steps=2000\n"
         "schedule=cosine\nschedule.warmup=0\nschedule.floor=0.10000000000000001\n"
         "schedule.decay=0.20000000000000001\nseed=\n");
 }

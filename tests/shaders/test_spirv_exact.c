@@ -100,6 +100,19 @@ struct probe {
 };
 
 // clang-format off
+/* Under --device: what device numerics may have beside, and what they may not either. */
+static const struct probe device_probes[] = {
+    {"x[0] = x[1] + x[2] * x[3] - x[4];", NULL, NULL},
+    {"x[0] = fma(x[1], x[2], x[3]);", NULL, NULL},
+    {"u[0] = packHalf2x16(v[0].xy); v[1].xy = unpackHalf2x16(u[1]);", NULL, NULL},
+    {"x[0] = x[1] * 0.75;", NULL, NULL},
+    {"x[0] = x[1] / x[2];", "FDiv", NULL},
+    {"x[0] = exp(x[1]);", "Exp", NULL},
+    {"x[0] = dot(v[0], v[1]);", "Dot", NULL},
+    {"u[0] = atomicAdd(u[1], 1u);", "AtomicIAdd", NULL},
+    {"x[0] = subgroupAdd(x[1]);", "capability 63", "#extension GL_KHR_shader_subgroup_arithmetic : require"},
+};
+
 static const struct probe probes[] = {
     {"x[0] = x[1] + x[2] * x[3] - x[4];", NULL, NULL},
     {"x[0] = -x[1];", NULL, NULL},
@@ -261,6 +274,50 @@ static void broken_files_are_errors(void **state)
     free(words);
 }
 
+static void device_kernels_may_have_more(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof device_probes / sizeof *device_probes; i++) {
+        const struct probe *probe = &device_probes[i];
+        compile(fixture, probe->head ? probe->head : "", probe->statements);
+        int status =
+            run(fixture, "$P --device $D/a.spv $D/b.spv && spirv-val --target-env vulkan1.2 $D/b.spv");
+        if (status != (probe->words ? 1 : 0) || (probe->words && !strstr(fixture->output, probe->words)))
+            fail_msg("%s: exit %d: %s", probe->statements, status, fixture->output);
+    }
+}
+
+/* Cooperative matrices, which the compiler here may not know, are in the kernels that are committed: allowed
+ * for devices, refused as golden ones. No damage to one crashes. */
+static void cooperative_matrices_are_for_devices(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const kernels[] = {"matmul_matrix_f16", "matmul_matrix_bf16", "attention_matrix_f16",
+                                          "attention_matrix_grad_k_bf16"};
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+        char command[512];
+        snprintf(command, sizeof command,
+                 "cp shaders/device/%s.spv $D/k.spv && $P --device $D/k.spv $D/b.spv", kernels[i]);
+        if (run(fixture, command) != 0)
+            fail_msg("%s: %s", kernels[i], fixture->output);
+        assert_int_equal(run(fixture, "$P $D/k.spv $D/b.spv"), 1);
+        assert_non_null(strstr(fixture->output, "capability 6022"));
+        assert_non_null(strstr(fixture->output, "an extension"));
+    }
+    size_t count;
+    uint32_t *words = read_words(fixture, "k.spv", &count);
+    for (size_t i = 0; i < count; i += 17) {
+        uint32_t kept = words[i];
+        words[i] = i % 2 ? 0xffffffffu : kept ^ 0x00010001u;
+        write_file(fixture, "bad.spv", words, count * 4);
+        int status = run(fixture, "$P --device $D/bad.spv $D/b.spv; test $? -le 1");
+        if (status != 0 || strstr(fixture->output, "Sanitizer") || strstr(fixture->output, "runtime error"))
+            fail_msg("word %zu: exit %d: %s", i, status, fixture->output);
+        words[i] = kept;
+    }
+    free(words);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2)
@@ -271,6 +328,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(decorates_every_float_operation_once, setup, teardown),
         cmocka_unit_test_setup_teardown(check_finds_a_missing_decoration, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_constants, setup, teardown),
+        cmocka_unit_test_setup_teardown(device_kernels_may_have_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(cooperative_matrices_are_for_devices, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_files_are_errors, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -499,7 +499,7 @@ static void stops_at_a_loss_that_is_not_finite(void **state)
     for (int64_t i = 0; i < trainer_state(trainer, 0).count; i++)
         assert_ok(trainer_state_write(trainer, 0, i, 1, &infinite, &trace), &trace);
     struct trainer_hooks hooks = {0};
-    assert_fails(trainer_run(trainer, &hooks, &trace), INVALID, &trace, "step 2 of 10");
+    assert_fails(trainer_run(trainer, &hooks, &trace), NOT_FINITE, &trace, "step 2 of 10");
     trainer_destroy(trainer);
     close_fixture(&f);
 }
