@@ -3,9 +3,9 @@
 #define BACKEND_VULKAN_DEVICE_H
 
 #include "backend-vulkan/instance.h"
-#include <signal.h>
 #include "backend-vulkan/matrices.h"
 #include "ir/numerics.h"
+#include <signal.h>
 
 /* What the baseline needs of a device. */
 enum { DEVICE_BINDINGS = 10, DEVICE_SHARED_BYTES = 32768, DEVICE_INVOCATIONS = 256, DEVICE_PUSH_BYTES = 128 };

@@ -49,7 +49,7 @@ struct imported_model {
     struct str tokenizer; /* text of a tokenizer.json that came with the model, in a mapped file; or "" */
     VEC(struct undecoded *) undecoded; /* what of them was left out for a look (frontend/decoded.h) */
     enum import_use use;               /* of the options */
-    VEC(struct str) notes; /* what the user should know: "the head is the embedding table" */
+    VEC(struct str) notes;             /* what the user should know: "the head is the embedding table" */
 };
 
 /* Where file number i of `files` is, on `arena`: beside `path`, or, where that is a link into a Hugging Face
