@@ -40,6 +40,7 @@ enum status vulkan_device_find(const char *selector, struct trace *trace) MUST_C
 
 enum vulkan_validation { VULKAN_NOT_VALIDATED, VULKAN_VALIDATED, VULKAN_VALIDATED_ON_DEVICE };
 enum vulkan_finite { VULKAN_FINITE_UNCHECKED, VULKAN_FINITE_CHECKED };
+enum vulkan_selftest { VULKAN_SELFTEST_REQUIRED, VULKAN_SELFTEST_SKIPPED };
 
 /* Zero-initialise, then set what differs. */
 struct vulkan_options {
@@ -53,9 +54,10 @@ struct vulkan_options {
     const char *variant;   /* the one kernel for products, of variants.def; NULL: what the device does best */
     enum vulkan_validation validation; /* with the Khronos layer: any message makes the next call fail BROKEN;
                                on the device: kernels are instrumented too, and what they access is checked */
-    enum vulkan_finite finite; /* run() fails NOT_FINITE naming the first op whose result is not finite */
-    enum numerics numerics;    /* fast is golden here */
-    const char *arithmetic;    /* of products, of arithmetics.def, for tests; NULL: as the numerics say */
+    enum vulkan_finite finite;     /* run() fails NOT_FINITE naming the first op whose result is not finite */
+    enum numerics numerics;        /* fast is golden here */
+    enum vulkan_selftest selftest; /* skipped by tests of devices that are too small for it */
+    const char *arithmetic;        /* of products, of arithmetics.def, for tests; NULL: as the numerics say */
 };
 
 /* DEVICE: none or several devices match (with the list), the device lacks the baseline, or failed its

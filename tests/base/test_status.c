@@ -71,8 +71,8 @@ static void maps_every_status_to_its_exit_code(void **state)
 {
     (void)state;
     static const int expected[] = {
-        [OK] = 0,      [DIFFERS] = 1, [INVALID] = 2, [UNSUPPORTED] = 2, [NOT_FOUND] = 2,
-        [CORRUPT] = 2, [IO] = 3,      [DEVICE] = 3,  [BROKEN] = 4,      [INTERRUPTED] = 130};
+        [OK] = 0, [DIFFERS] = 1, [INVALID] = 2, [UNSUPPORTED] = 2,   [NOT_FOUND] = 2, [CORRUPT] = 2,
+        [IO] = 3, [DEVICE] = 3,  [BROKEN] = 4,  [INTERRUPTED] = 130, [NOT_FINITE] = 2};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_int_equal(status_exit_code((enum status)i), expected[i]);
     assert_string_equal(status_name(CORRUPT), "CORRUPT");

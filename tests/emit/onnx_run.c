@@ -194,7 +194,7 @@ static bool run_here(struct call *c)
 
 void onnx_run_open(struct onnx_run *run, const char *path)
 {
-    static const struct import_options options = {IMPORT_TRUSTED, TIES_COMPARED};
+    static const struct import_options options = {IMPORT_TRUSTED, IMPORT_TO_RUN};
     struct trace trace = {0};
     *run = (struct onnx_run){0};
     assert_ok(onnx_file_open(&run->file, &run->owner, path, &options, &trace), &trace);
