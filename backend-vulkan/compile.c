@@ -91,7 +91,7 @@ static const char *describe(const struct compiler *c, const struct node *node)
     return label;
 }
 
-/* "silu mul": the ops of a chain. */
+/* "silu mul", "matmul_nt add": the ops of a chain. */
 static const char *name_of(const struct compiler *c, const struct node *nodes, uint32_t count)
 {
     const char *name = op_table[nodes[0].op].name;
@@ -110,6 +110,15 @@ static struct step step_of(const struct compiler *c, const struct node *node)
     return step;
 }
 
+/* A node, or the nodes of a chain, as the steps say. */
+static enum status lower_steps(struct compiler *c, struct step *steps, uint32_t count)
+{
+    if (count > 1 && (op_table[steps->node->op].flags & OP_POINTWISE))
+        return lower_chain(&c->lowering, steps, count, c->trace);
+    lower_join_tail(steps, count);
+    return lower_step(&c->lowering, steps, c->trace);
+}
+
 /* A node, or the nodes of a chain. */
 static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count, enum vulkan_finite finite)
 {
@@ -119,8 +128,7 @@ static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count
     for (uint32_t i = 0; i < count; i++)
         steps[i] = step_of(c, &nodes[i]);
     c->program->checks.label = describe(c, last);
-    enum status status = count > 1 ? lower_chain(&c->lowering, steps, count, c->trace)
-                                   : lower_step(&c->lowering, steps, c->trace);
+    enum status status = lower_steps(c, steps, count);
     TRY_WITH(c->trace, status, "while lowering %s", c->program->checks.label);
     if (c->program->commands.launches.count == before)
         return OK;

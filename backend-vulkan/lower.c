@@ -13,6 +13,35 @@ static const struct {
 #include "backend-vulkan/kernels.def"
 };
 
+static const enum tail tail_table[OP_COUNT] = {
+#define TAIL(op, what) [OP_##op] = what,
+#include "backend-vulkan/kernels.def"
+};
+
+enum tail lower_tail(enum op op)
+{
+    return tail_table[op];
+}
+
+/* The operand that is not what the node before passes on. */
+static struct span added_by(const struct step *addition, const struct step *before)
+{
+    bool is_second = addition->node->inputs[0] == before->node->results[0];
+    return addition->inputs[is_second].span;
+}
+
+void lower_join_tail(struct step *steps, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct span added = added_by(&steps[i], &steps[i - 1]);
+        if (added.count == steps->results[0].count)
+            steps->addend = added;
+        else
+            steps->bias = added;
+    }
+    steps->results[0] = steps[count - 1].results[0];
+}
+
 static enum status check_count(uint64_t count, struct trace *trace)
 {
     if (count <= UINT32_MAX - 64 * 64)
@@ -137,6 +166,8 @@ struct lower_spans lower_all_spans(const struct step *step)
         all.spans[n++] = step->inputs[i].span;
     for (uint32_t i = 0; i < step->node->result_count; i++)
         all.spans[n++] = step->results[i].span;
+    if (n < DEVICE_BINDINGS)
+        all.spans[n] = step->addend;
     return all;
 }
 

@@ -25,6 +25,7 @@ struct step {
     const struct node *node;
     enum kernel kernel;
     struct operand inputs[NODE_MAX_INPUTS], results[NODE_MAX_RESULTS];
+    struct span bias, addend; /* its tail; without elements: none */
 };
 
 struct lowering {
@@ -74,10 +75,14 @@ enum status lower_chain(struct lowering *lowering, const struct step *steps, uin
 struct chain_limits lower_chain_limits(uint64_t binding);
 /* Lowers the step; BROKEN when the op has no row. */
 enum status lower_step(struct lowering *lowering, struct step *step, struct trace *trace) MUST_CHECK;
+/* What the op's kernel can add to its result. */
+enum tail lower_tail(enum op op);
+/* Makes one step of the first of `count`, whose tail (ir/schedule.h) the others are. */
+void lower_join_tail(struct step *steps, uint32_t count);
 
 /* ceil(count / 64): groups of kernels with an element a lane. */
 uint64_t lower_groups(uint64_t count);
-/* Spans of a step in the order inputs, results: the bindings of most kernels. */
+/* Spans of a step in the order inputs, results, addend: the bindings of most kernels. */
 struct lower_spans {
     struct span spans[DEVICE_BINDINGS];
 };

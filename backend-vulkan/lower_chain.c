@@ -137,6 +137,7 @@ struct chain_limits lower_chain_limits(uint64_t binding)
                                  .inputs = CHAIN_INPUTS,
                                  .results = CHAIN_RESULTS,
                                  .allows = allows,
+                                 .tail = lower_tail,
                                  .repeated = binding < INT64_MAX ? (int64_t)binding : INT64_MAX};
 }
 

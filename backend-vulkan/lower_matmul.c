@@ -2,27 +2,39 @@
  * never changes a byte: under golden numerics every output is one lane's sum in the golden order, and under
  * device numerics one sum over k ascending. */
 #include "backend-vulkan/lower.h"
+#include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
+#include <assert.h>
 #include <inttypes.h>
+
+static_assert((int)PRODUCT_BIAS == (int)TAIL_BIAS && (int)PRODUCT_ADDEND == (int)TAIL_ADDEND,
+              "one numbering");
 
 /* Panels of a result are whole multiples of every variant's tile, and of what a wide tile of matrices has. */
 enum { PANEL_ROWS = 128, PANEL_COLUMNS = 128 };
 
-/* y [rows, columns] = x * w with the strides of `shape`. */
+/* y [rows, columns] = x * w with the strides of `shape`, and what is added: a bias [columns], and what lies
+ * as y does; without elements: nothing. */
 struct product {
-    struct span x, w, y;
+    struct span x, w, y, bias, addend;
     struct push_matmul shape;
 };
+
+static enum tail tail_of(const struct product *p)
+{
+    return (p->bias.count ? TAIL_BIAS : TAIL_NONE) | (p->addend.count ? TAIL_ADDEND : TAIL_NONE);
+}
 
 static void launch_product(struct lowering *l, enum variant variant, const struct product *p)
 {
     const struct push_matmul *shape = &p->shape;
-    struct span spans[] = {p->x, p->w, p->y};
+    struct span spans[] = {p->x, p->w, p->y, p->bias, p->addend};
     struct launch *launch =
         commands_add(l->commands, variant_table[variant].kernel, spans, shape,
                      variant_groups(variant, &l->tuning->matrices, shape->rows, shape->columns),
                      2.0 * shape->rows * shape->columns * shape->depth);
     variant_specialise(launch->constants, variant, &l->tuning->matrices, shape);
+    launch->constants[PRODUCT_TAIL] = tail_of(p);
 }
 
 /* Rows [m, m + rows) and columns [n, n + columns) of a product. */
@@ -38,7 +50,12 @@ static struct product part_of(const struct product *p, uint64_t m, uint64_t rows
         part.w = span_part(p->w, n * s->w_column, (columns - 1) * s->w_column + last * s->w_step + 1);
     s->rows = (uint)rows;
     s->columns = (uint)columns;
-    part.y = span_part(p->y, m * s->y_row + n, (rows - 1) * s->y_row + columns);
+    uint64_t first = m * s->y_row + n, count = (rows - 1) * s->y_row + columns;
+    part.y = span_part(p->y, first, count);
+    if (p->bias.count)
+        part.bias = span_part(p->bias, n, columns);
+    if (p->addend.count)
+        part.addend = span_part(p->addend, first, count);
     return part;
 }
 
@@ -229,6 +246,8 @@ enum status lower_matmul_nt(struct lowering *l, const struct step *s, struct tra
                              .x = s->inputs[0].span,
                              .w = s->inputs[1].span,
                              .y = s->results[0].span,
+                             .bias = s->bias,
+                             .addend = s->addend,
                              .shape = {.rows = (uint)(s->inputs[0].count / k),
                                        .columns = n,
                                        .depth = k,
@@ -250,6 +269,8 @@ enum status lower_matmul_nn(struct lowering *l, const struct step *s, struct tra
                              .x = s->inputs[0].span,
                              .w = s->inputs[1].span,
                              .y = s->results[0].span,
+                             .bias = s->bias,
+                             .addend = s->addend,
                              .shape = {.rows = (uint)(s->inputs[0].count / k),
                                        .columns = n,
                                        .depth = k,
@@ -271,6 +292,8 @@ enum status lower_matmul_tn(struct lowering *l, const struct step *s, struct tra
                              .x = s->inputs[0].span,
                              .w = s->inputs[1].span,
                              .y = s->results[0].span,
+                             .bias = s->bias,
+                             .addend = s->addend,
                              .shape = {.rows = m,
                                        .columns = n,
                                        .depth = (uint)(s->inputs[0].count / m),

@@ -1,5 +1,6 @@
 /* Lowering of reductions over rows, columns and whole tensors, and of what walks rows of a table. */
 #include "backend-vulkan/lower.h"
+#include "shaders/include/constants.h"
 #include "shaders/include/push/elements.h"
 #include "shaders/include/push/rotary.h"
 #include "shaders/include/push/rows.h"
@@ -32,7 +33,7 @@ static void launch(struct lowering *l, const struct step *s, struct push_rows pu
 /* Do rows of `width` elements of the step's operands begin at multiples of four elements? */
 static bool has_quads(const struct step *s, uint64_t width)
 {
-    bool all = width % 4 == 0;
+    bool all = width % 4 == 0 && s->addend.first % 4 == 0;
     for (uint32_t i = 0; i < s->node->input_count; i++)
         all = all && (s->inputs[i].count < width || s->inputs[i].span.first % 4 == 0);
     return all && s->results[0].span.first % 4 == 0;
@@ -49,7 +50,8 @@ static enum status by_norm_rows(struct lowering *l, const struct step *s, uint64
     bool narrow = l->tuning->prefers_lanes && has_quads(s, width);
     struct launch *made = commands_add(l->commands, s->kernel, all.spans, &push,
                                        narrow ? (rows + 7) / 8 : rows, 60.0 * (double)s->inputs[0].count);
-    made->constants[0] = narrow;
+    made->constants[NORM_QUADS] = narrow;
+    made->constants[NORM_ADDEND] = s->addend.count > 0;
     return OK;
 }
 

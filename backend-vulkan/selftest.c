@@ -65,12 +65,13 @@ static void compare(struct selftest *t, const char *what, const uint32_t *got, c
     }
 }
 
-/* Runs one kernel on a fresh list of commands; the last span is its result, which is read into `got`. */
+/* Runs one kernel on a fresh list of commands; the last span that it writes is read into `got`. */
 static enum status run_special(struct selftest *t, enum kernel kernel, const uint32_t *constants,
                                const struct span *spans, const void *push, uint64_t groups, uint32_t *got)
 {
     struct commands commands;
-    const struct span *result = &spans[strlen(kernel_table[kernel].access) - 1];
+    const char *access = kernel_table[kernel].access;
+    const struct span *result = &spans[strrchr(access, 'w') - access];
     commands_init(&commands, &t->engine->memory, &t->engine->pipelines);
     struct launch *launch = commands_add(&commands, kernel, spans, push, groups, 1);
     if (constants)
@@ -163,7 +164,7 @@ static void multiply(float *y, const float *x, const float *w)
 struct product_probe {
     float *x, *w;
     uint32_t *got;
-    struct span spans[3];
+    struct span spans[DEVICE_BINDINGS];
     struct push_matmul push;
 };
 
@@ -298,7 +299,7 @@ static void add_rows(float *y, const float *x)
 
 static enum status probe_rows(struct selftest *t)
 {
-    struct span spans[4];
+    struct span spans[DEVICE_BINDINGS] = {0};
     float x[ROWS * COLUMNS], w[COLUMNS], expected[ROWS];
     uint32_t got[ROWS];
     for (uint i = 0; i < ROWS * COLUMNS; i++)

@@ -1,5 +1,6 @@
 /* The letters of kernels.def as ranges of elements, and the search for chunks. */
 #include "backend-vulkan/window.h"
+#include "shaders/include/constants.h"
 #include "shaders/include/push/chain.h"
 #include "shaders/include/push/elements.h"
 #include "shaders/include/push/rotary.h"
@@ -42,10 +43,10 @@ static uint64_t columns_of(const struct launch *launch)
     return push.columns;
 }
 
-/* Of kernels whose constant 0 says that a group has eight. */
+/* Of norms. */
 static uint64_t rows_of_group(const struct launch *launch)
 {
-    return launch->constants[0] ? 8 : 1;
+    return launch->constants[NORM_QUADS] ? 8 : 1;
 }
 
 static uint64_t period_of(const struct launch *launch)

@@ -17,7 +17,7 @@ struct launch {
     enum kernel kernel;
     uint32_t constants[KERNEL_CONSTANTS]; /* that specialise it; zeros where it has none */
     struct span spans[DEVICE_BINDINGS];   /* as many as the kernel has bindings; count 0: constants keep the
-                                             kernel   from this one, which comes after one of the same access */
+                                             kernel from it, and one of the same access comes before it */
     uint32_t push[DEVICE_PUSH_BYTES / 4];
     uint64_t groups;
     double cost; /* operations, roughly: what cuts submissions */

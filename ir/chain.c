@@ -22,16 +22,14 @@ struct open {
 struct finder {
     struct schedule *out;
     struct arena *arena;
-    const struct program_spec *spec;
-    const struct schedule_options *options;
+    const struct uses *uses;
+    const struct chain_limits *limits;
     const uint32_t *order;
-    uint32_t place; /* where the walk is */
+    const uint32_t *lengths; /* by node: of those that run as one already */
+    uint32_t place;          /* where the walk is */
     uint32_t *emitted, emitted_count;
-    bool *ready;       /* by value: does not wait for a node, or its node was emitted */
-    bool *taken;       /* by node: has been in a chain, maybe before its turn came */
-    uint32_t *reads;   /* by value: how often nodes read it */
-    bool *outputs;     /* by value */
-    uint32_t *tensors; /* by value: the tensor it is bound to, plus one; 0: none */
+    bool *ready; /* by value: does not wait for a node, or its node was emitted */
+    bool *taken; /* by node: has been in a chain, maybe before its turn came */
     struct open open[OPEN_MOST];
     uint32_t open_count;
 };
@@ -57,36 +55,7 @@ static void set_add(struct value_set *set, uint32_t value)
 
 static const struct node *node_at(const struct finder *f, uint32_t n)
 {
-    return &f->spec->graph->nodes.items[n];
-}
-
-/* Elements of a value; 0 where that is not known. */
-static int64_t elements_of(const struct finder *f, uint32_t value)
-{
-    const struct value *v = graph_value(f->spec->graph, value);
-    int64_t count = 1;
-    for (uint32_t i = 0; i < v->rank; i++) {
-        int64_t size = dims_evaluate(&f->spec->graph->dims, v->axes[i], f->spec->dims, f->spec->dim_count);
-        if (size <= 0 || __builtin_mul_overflow(count, size, &count))
-            return 0;
-    }
-    return count;
-}
-
-static void find_uses(struct finder *f)
-{
-    const struct graph *graph = f->spec->graph;
-    uint32_t values = graph->values.count;
-    f->reads = ARENA_ARRAY(f->arena, uint32_t, values + 1);
-    f->outputs = ARENA_ARRAY(f->arena, bool, values + 1);
-    f->tensors = ARENA_ARRAY(f->arena, uint32_t, values + 1);
-    for (uint32_t n = 0; n < graph->nodes.count; n++)
-        for (uint32_t i = 0; i < node_at(f, n)->input_count; i++)
-            f->reads[node_at(f, n)->inputs[i]]++;
-    for (uint32_t o = 0; o < graph->outputs.count; o++)
-        f->outputs[graph->outputs.items[o].value] = true;
-    for (uint32_t b = 0; b < f->spec->binding_count; b++)
-        f->tensors[f->spec->bindings[b].value] = f->spec->bindings[b].tensor + 1;
+    return &f->uses->spec->graph->nodes.items[n];
 }
 
 /* Can the node be in a chain at all? */
@@ -94,10 +63,10 @@ static bool is_link(const struct finder *f, const struct node *node)
 {
     if (!(op_table[node->op].flags & OP_POINTWISE))
         return false;
-    int64_t elements = elements_of(f, node->results[0]);
+    int64_t elements = uses_elements(f->uses, node->results[0]);
     for (uint32_t i = 0; i < node->input_count; i++) {
-        int64_t of_input = elements_of(f, node->inputs[i]);
-        if (of_input != elements && of_input > f->options->chains.repeated)
+        int64_t of_input = uses_elements(f->uses, node->inputs[i]);
+        if (of_input != elements && of_input > f->limits->repeated)
             return false;
     }
     return elements > 0;
@@ -132,7 +101,7 @@ static bool node_reads_what(const struct finder *f, const struct node *node, con
 static bool is_sibling(const struct finder *f, const struct node *node, const struct open *chain)
 {
     for (uint32_t i = 0; i < node->input_count; i++)
-        if (elements_of(f, node->inputs[i]) == chain->elements && reads(f, chain, node->inputs[i]))
+        if (uses_elements(f->uses, node->inputs[i]) == chain->elements && reads(f, chain, node->inputs[i]))
             return true;
     return false;
 }
@@ -140,20 +109,10 @@ static bool is_sibling(const struct finder *f, const struct node *node, const st
 /* Does the node store a result over a tensor that the chain reads? */
 static bool overwrites(const struct finder *f, const struct node *node, const struct open *chain)
 {
-    for (uint32_t r = 0; r < node->result_count; r++) {
-        uint32_t tensor = f->tensors[node->results[r]];
-        for (uint32_t i = 0; tensor && i < chain->count; i++)
-            for (uint32_t j = 0; j < node_at(f, chain->nodes[i])->input_count; j++)
-                if (f->tensors[node_at(f, chain->nodes[i])->inputs[j]] == tensor)
-                    return true;
-    }
+    for (uint32_t i = 0; i < chain->count; i++)
+        if (uses_overwrites(f->uses, node, node_at(f, chain->nodes[i])))
+            return true;
     return false;
-}
-
-/* Must the value be somewhere, whoever reads it? */
-static bool is_stored(const struct finder *f, uint32_t value)
-{
-    return f->outputs[value] || f->tensors[value] || f->reads[value] == 0;
 }
 
 /* Can the executor run such ops one after the other? */
@@ -162,13 +121,12 @@ static bool ops_are_allowed(const struct finder *f, const struct open *chain)
     enum op ops[NODES_MOST];
     for (uint32_t i = 0; i < chain->count; i++)
         ops[i] = node_at(f, chain->nodes[i])->op;
-    return !f->options->chains.allows || f->options->chains.allows(ops, chain->count);
+    return !f->limits->allows || f->limits->allows(ops, chain->count);
 }
 
 /* Are the chain's operands few enough? Results are those that somebody outside reads. */
 static bool operands_are_few(const struct finder *f, const struct open *chain)
 {
-    const struct chain_limits *limits = &f->options->chains;
     struct value_set inputs = {0}, made = {0};
     uint32_t results = 0;
     for (uint32_t i = 0; i < chain->count; i++) {
@@ -183,9 +141,9 @@ static bool operands_are_few(const struct finder *f, const struct open *chain)
         for (uint32_t i = 0; i < chain->count; i++)
             for (uint32_t j = 0; j < node_at(f, chain->nodes[i])->input_count; j++)
                 inside += node_at(f, chain->nodes[i])->inputs[j] == made.items[m];
-        results += inside < f->reads[made.items[m]] || is_stored(f, made.items[m]);
+        results += inside < f->uses->reads[made.items[m]] || uses_is_stored(f->uses, made.items[m]);
     }
-    return inputs.count <= limits->inputs && results <= limits->results;
+    return inputs.count <= f->limits->inputs && results <= f->limits->results;
 }
 
 static void remove_open(struct finder *f, uint32_t which)
@@ -201,7 +159,7 @@ static bool join(const struct finder *f, struct open *out, const struct open *ch
 {
     uint32_t more = other ? other->count : 0;
     *out = *chain;
-    if (chain->count + more + 1 > NODES_MOST || chain->count + more + 1 > f->options->chains.nodes)
+    if (chain->count + more + 1 > NODES_MOST || chain->count + more + 1 > f->limits->nodes)
         return false;
     if (other)
         memcpy(out->nodes + out->count, other->nodes, more * sizeof *other->nodes);
@@ -213,7 +171,7 @@ static bool join(const struct finder *f, struct open *out, const struct open *ch
 /* Could the node run with the chain, before all that stands between them? */
 static bool is_ready(const struct finder *f, const struct node *node, const struct open *chain)
 {
-    if (f->tensors[node->results[0]])
+    if (f->uses->tensors[node->results[0]])
         return false; /* others may read what it overwrites */
     for (uint32_t i = 0; i < node->input_count; i++)
         if (!f->ready[node->inputs[i]] && !makes(f, chain, node->inputs[i]))
@@ -224,12 +182,13 @@ static bool is_ready(const struct finder *f, const struct node *node, const stru
 /* What comes soon and continues the chain. */
 static void take_along(struct finder *f, struct open *chain)
 {
-    uint32_t nodes = f->spec->graph->nodes.count;
+    uint32_t nodes = f->uses->spec->graph->nodes.count;
     for (uint32_t place = f->place; place < nodes && place - f->place < FAR; place++) {
         uint32_t number = f->order[place];
         const struct node *node = node_at(f, number);
         struct open joined;
-        if (f->taken[number] || !is_link(f, node) || elements_of(f, node->results[0]) != chain->elements ||
+        if (f->taken[number] || !is_link(f, node) ||
+            uses_elements(f->uses, node->results[0]) != chain->elements ||
             !(node_reads_what(f, node, chain) || is_sibling(f, node, chain)) || !is_ready(f, node, chain) ||
             !join(f, &joined, chain, NULL, number))
             continue;
@@ -260,7 +219,7 @@ static void close_chain(struct finder *f, uint32_t which)
 /* An open chain that the node may continue: one whose results it reads, else one that reads what it reads. */
 static uint32_t find_chain(const struct finder *f, const struct node *node)
 {
-    int64_t elements = elements_of(f, node->results[0]);
+    int64_t elements = uses_elements(f->uses, node->results[0]);
     for (uint32_t i = f->open_count; i-- > 0;)
         if (f->open[i].elements == elements && node_reads_what(f, node, &f->open[i]))
             return i;
@@ -288,10 +247,11 @@ static void open_chain(struct finder *f, uint32_t number)
 {
     if (f->open_count == OPEN_MOST)
         close_chain(f, 0);
-    f->open[f->open_count++] = (struct open){.nodes = {number},
-                                             .count = 1,
-                                             .elements = elements_of(f, node_at(f, number)->results[0]),
-                                             .newest = f->place};
+    f->open[f->open_count++] =
+        (struct open){.nodes = {number},
+                      .count = 1,
+                      .elements = uses_elements(f->uses, node_at(f, number)->results[0]),
+                      .newest = f->place};
 }
 
 /* The node at the end of chain `which`, and with it the other chains that it reads, as far as they fit. */
@@ -327,15 +287,27 @@ static void visit_link(struct finder *f, uint32_t number)
         close_needed(f, node, NO_CHAIN);
         open_chain(f, number);
     }
-    for (uint32_t i = f->open_count; i-- > 0 && f->reads[node->results[0]] == 0;)
+    for (uint32_t i = f->open_count; i-- > 0 && f->uses->reads[node->results[0]] == 0;)
         if (makes(f, &f->open[i], node->results[0])) /* nobody will come for it */
             close_chain(f, i);
+}
+
+/* Nodes that run as one already, from the walk's place on. */
+static void visit_tail(struct finder *f, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++)
+        close_needed(f, node_at(f, f->order[f->place + i]), NO_CHAIN);
+    *VEC_PUSH(f->arena, &f->out->chains) = (struct chain){f->emitted_count, f->emitted_count + length};
+    for (uint32_t i = 0; i < length; i++)
+        emit(f, f->order[f->place + i]);
 }
 
 static void visit(struct finder *f, uint32_t number)
 {
     const struct node *node = node_at(f, number);
-    if (f->taken[number])
+    if (f->lengths[number] > 1)
+        visit_tail(f, f->lengths[number]);
+    if (f->lengths[number] != 1 || f->taken[number])
         return;
     if (is_link(f, node)) {
         visit_link(f, number);
@@ -347,20 +319,22 @@ static void visit(struct finder *f, uint32_t number)
 
 static void start(struct finder *f)
 {
-    const struct graph *graph = f->spec->graph;
+    const struct graph *graph = f->uses->spec->graph;
     f->emitted = ARENA_ARRAY(f->arena, uint32_t, graph->nodes.count + 1);
     f->taken = ARENA_ARRAY(f->arena, bool, graph->nodes.count + 1);
     f->ready = ARENA_ARRAY(f->arena, bool, graph->values.count + 1);
     for (uint32_t v = 0; v < graph->values.count; v++)
         f->ready[v] = graph_value(graph, v)->origin != VALUE_NODE;
-    find_uses(f);
+    for (uint32_t n = 0; n < graph->nodes.count; n++)
+        f->taken[n] = f->lengths[n] != 1;
 }
 
-void chains_find(struct schedule *out, struct arena *arena, const struct program_spec *spec,
-                 const struct schedule_options *options, uint32_t *order)
+void chains_find(struct schedule *out, struct arena *arena, const struct uses *uses,
+                 const struct chain_limits *limits, const uint32_t *lengths, uint32_t *order)
 {
-    uint32_t nodes = spec->graph->nodes.count;
-    struct finder f = {.out = out, .arena = arena, .spec = spec, .options = options, .order = order};
+    uint32_t nodes = uses->spec->graph->nodes.count;
+    struct finder f = {
+        .out = out, .arena = arena, .uses = uses, .limits = limits, .lengths = lengths, .order = order};
     start(&f);
     for (f.place = 0; f.place < nodes; f.place++)
         visit(&f, order[f.place]);

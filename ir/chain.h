@@ -3,11 +3,12 @@
 #define IR_CHAIN_H
 
 #include "ir/schedule.h"
+#include "ir/uses.h"
 
 /* Rearranges `order`, the nodes of the graph in an order that has the schedule's sweeps, and lists the
- * chains. A node moves back to the last of its chain, over nodes that do not read what it makes, within its
- * sweep. */
-void chains_find(struct schedule *out, struct arena *arena, const struct program_spec *spec,
-                 const struct schedule_options *options, uint32_t *order);
+ * chains, those of `lengths` (ir/tail.h) among them. A node moves back to the last of its chain, over nodes
+ * that do not read what it makes, within its sweep. */
+void chains_find(struct schedule *out, struct arena *arena, const struct uses *uses,
+                 const struct chain_limits *limits, const uint32_t *lengths, uint32_t *order);
 
 #endif

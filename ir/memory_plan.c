@@ -1,7 +1,8 @@
 /* Planning scratch memory: nodes in order; a result takes the first gap that is large enough, and gives it
  * back after its last reader. Views share the place of what they view, so they prolong its life. A sweep is
  * one step: what it reads and what is read after it lives through all of it, and the rest is planned apart,
- * for one item. So is a chain, within which results may only lie exactly over what nobody reads any more. */
+ * for one item. So is a chain, within which results may only lie exactly over what nobody reads any more, and
+ * that of a tail over nothing that the node before it reads. */
 #include "ir/memory_plan.h"
 #include "base/log.h"
 #include "ir/schedule.h"
@@ -210,6 +211,19 @@ static uint32_t unit_of(const struct planner *p, uint32_t node)
     return node == UINT32_MAX || !schedule ? node : schedule->units[node];
 }
 
+/* Does the node whose tail node `n` is part of, if any, read what lies where `value` does? It reads that in
+ * an order of its own. */
+static bool head_reads(const struct planner *p, uint32_t n, uint32_t value)
+{
+    if (!p->chain || n <= p->chain->first || n >= p->chain->end)
+        return false;
+    const struct node *head = &p->graph->nodes.items[p->chain->first];
+    for (uint32_t i = 0; i < head->input_count && !(op_table[head->op].flags & OP_POINTWISE); i++)
+        if (p->home[head->inputs[i]] == p->home[value])
+            return true;
+    return false;
+}
+
 /* A result may lie over input `slot` when the op allows it and that value dies here; in a sweep only one that
  * is there for one item at a time. */
 static bool reuse_input(struct planner *p, uint32_t n, uint32_t slot)
@@ -224,6 +238,8 @@ static bool reuse_input(struct planner *p, uint32_t n, uint32_t slot)
     for (uint32_t i = 1; i < node->input_count; i++)
         if (p->home[node->inputs[i]] == p->home[input])
             return false;
+    if (head_reads(p, n, input))
+        return false;
     if (p->home[input] != input || from->kind != kind || to->kind != kind || p->last_use[input] != n ||
         from->count != to->count)
         return false;

@@ -1,6 +1,6 @@
 /* Where the values of a program live: bound tensors, views of other values, or places in scratch memory that
- * are reused as soon as the last reader has run. The twin plans for its schedule, whose order is then the one
- * that in-place bindings are checked in; Vulkan for the order of the graph. Places depend on shapes only. */
+ * are reused as soon as the last reader has run. A plan is made for a schedule, whose order is then the one
+ * that in-place bindings are checked in. Places depend on shapes only. */
 #ifndef IR_MEMORY_PLAN_H
 #define IR_MEMORY_PLAN_H
 

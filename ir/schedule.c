@@ -1,5 +1,6 @@
 #include "ir/schedule.h"
 #include "ir/chain.h"
+#include "ir/tail.h"
 #include <assert.h>
 #include <string.h>
 
@@ -239,8 +240,11 @@ void schedule_make(struct schedule *out, struct arena *arena, const struct progr
         schedule_node(&s, n);
     finish_sweep(&s);
     assert(options.chains.nodes == 0 || options.workers == 0);
-    if (options.chains.nodes > 1)
-        chains_find(out, arena, spec, &options, s.order.items);
+    if (options.chains.nodes > 1) {
+        struct uses uses = uses_find(arena, spec);
+        uint32_t *lengths = tails_find(arena, &uses, &options.chains, s.order.items);
+        chains_find(out, arena, &uses, &options.chains, lengths, s.order.items);
+    }
     reorder(&s);
     number_units(&s);
 }

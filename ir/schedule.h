@@ -5,8 +5,10 @@
  * they pass on stays in a cache. Nodes that add up over sequences, as gradients of weights do, are put off to
  * the end of the sweep they read from; nodes that need none of its results go before it.
  *
- * A chain is a run of element-wise nodes over equally many elements that are run as one: what only they pass
- * to each other is never stored. No result depends on any of this. */
+ * A chain is a run of nodes that are run as one: what only they pass to each other is never stored. Either
+ * all are element-wise, over equally many elements; or the first is another node, as a matrix product, and
+ * what is behind it, its tail, is added to its result before that is stored. No result depends on any of
+ * this. */
 #ifndef IR_SCHEDULE_H
 #define IR_SCHEDULE_H
 
@@ -28,12 +30,17 @@ struct schedule {
     VEC(struct chain) chains;
 };
 
+/* What a kernel can add to its first result, in this order: a row as long as its last axis, to each of its
+ * rows; as many elements as it has. */
+enum tail { TAIL_NONE = 0, TAIL_BIAS = 1 << 0, TAIL_ADDEND = 1 << 1 };
+
 /* What an executor can run as one. */
 struct chain_limits {
     uint32_t nodes;           /* of a chain; 0: there are none */
     uint32_t inputs, results; /* values that a chain reads, and that others read of it */
     int64_t repeated;         /* elements of an operand that is repeated, as a bias is */
     bool (*allows)(const enum op *ops, uint32_t count); /* these, in this order? NULL: any */
+    enum tail (*tail)(enum op op);                      /* what its kernel can add; NULL: nothing */
 };
 
 struct schedule_options {

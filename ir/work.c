@@ -95,8 +95,9 @@ struct work work_of_chain(const struct node *nodes, uint32_t count, const struct
         for (uint32_t i = 0; i < nodes[n].input_count; i++)
             if (is_first_read(nodes, n, i))
                 work.bytes += 4 * (double)places[nodes[n].inputs[i]].count;
-        if (places[nodes[n].results[0]].kind != PLACE_PASSED)
-            work.bytes += 4 * (double)places[nodes[n].results[0]].count;
+        for (uint32_t r = 0; r < nodes[n].result_count; r++)
+            if (places[nodes[n].results[r]].kind != PLACE_PASSED)
+                work.bytes += 4 * (double)places[nodes[n].results[r]].count;
     }
     return work;
 }

@@ -1,5 +1,5 @@
-/* m[t] = mean of x; r[t] = rsqrt(mean of (x - m)^2 + epsilon); y = ((x - m) * r) * w.
- * x, y [rows, columns], w [columns], m, r [rows]. */
+/* m[t] = mean of x; r[t] = rsqrt(mean of (x - m)^2 + epsilon); y = ((x - m) * r) * w,
+ * and z, if any. x, y, z [rows, columns], w [columns], m, r [rows]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
@@ -14,6 +14,7 @@ WRITES(2, float, y);
 WRITES_QUADS(2, y4);
 WRITES(3, float, m);
 WRITES(4, float, r);
+ADDEND(5)
 
 float mean_of(float sum)
 {
@@ -33,7 +34,8 @@ void one_by_one()
     SUM_ROW(squares, c, columns, gm_flush(x[at + c] - mean) * gm_flush(x[at + c] - mean))
     float scale = scale_of(squares);
     FOR_ROW(c, columns)
-        y[at2 + row * columns + c] = gm_flush(gm_flush(gm_flush(x[at + c] - mean) * scale) * w[at1 + c]);
+        y[at2 + row * columns + c] =
+            with_addend(gm_flush(gm_flush(x[at + c] - mean) * scale) * w[at1 + c], row * columns + c);
     if (LANE == 0u) {
         m[at3 + row] = mean;
         r[at4 + row] = scale;
@@ -50,7 +52,7 @@ void in_quads()
     float scale = scale_of(squares);
     FOR_ROW_QUADS(c, columns)
         y4[(at2 + row * columns + c) / 4u] =
-            flush_quad(flush_quad(flush_quad(x4[(at + c) / 4u] - mean) * scale) * w4[(at1 + c) / 4u]);
+            with_addend(flush_quad(flush_quad(x4[(at + c) / 4u] - mean) * scale) * w4[(at1 + c) / 4u], row * columns + c);
     if (QUAD == 0u && is_row) {
         m[at3 + row] = mean;
         r[at4 + row] = scale;

@@ -1,5 +1,5 @@
-/* dx = r * (g - mean of g - h * (mean of g * h)) with h = (x - m) * r and g = dy * w.
- * x, dy, dx [rows, columns], w [columns], m, r [rows]. */
+/* dx = r * (g - mean of g - h * (mean of g * h)) with h = (x - m) * r and g = dy * w; and z, if
+ * any. x, dy, dx, z [rows, columns], w [columns], m, r [rows]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
@@ -16,6 +16,7 @@ READS(4, float, dy);
 READS_QUADS(4, dy4);
 WRITES(5, float, dx);
 WRITES_QUADS(5, dx4);
+ADDEND(6)
 
 float mean, scale;
 
@@ -48,7 +49,8 @@ void one_by_one()
     float a = gm_flush(gm_flush(sum) * reciprocal);
     float k = gm_flush(gm_flush(product) * reciprocal);
     FOR_ROW(c, columns)
-        dx[at5 + row * columns + c] = gm_flush(scale * gm_flush(gm_flush(g_of(c) - a) - h_of(c) * k));
+        dx[at5 + row * columns + c] =
+            with_addend(scale * gm_flush(gm_flush(g_of(c) - a) - h_of(c) * k), row * columns + c);
 }
 
 void in_quads()
@@ -61,7 +63,7 @@ void in_quads()
     float k = gm_flush(gm_flush(product) * reciprocal);
     FOR_ROW_QUADS(c, columns)
         dx4[(at5 + row * columns + c) / 4u] =
-            flush_quad(scale * flush_quad(flush_quad(g4_of(c) - a) - h4_of(c) * k));
+            with_addend(scale * flush_quad(flush_quad(g4_of(c) - a) - h4_of(c) * k), row * columns + c);
 }
 
 void main()

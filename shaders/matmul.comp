@@ -1,13 +1,14 @@
 /* y[m][n] = sum over k of x[m][k] * w[k][n], strides as in push/matmul.h; one output a lane, for small shapes. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
+#include "shaders/include/product.glsl"
 
 layout(local_size_x = 64) in;
 READS(0, float, x);
 READS(1, float, w);
-WRITES(2, float, y);
 
 void main()
 {
@@ -23,5 +24,5 @@ void main()
             s = s + x[ax + k * x_step] * w[aw + k * w_step];
         total = total + s;
     }
-    y[at2 + m * y_row + n] = gm_flush(total);
+    store(m, n, total);
 }

@@ -6,6 +6,7 @@
 #include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
+#include "shaders/include/product.glsl"
 
 layout(local_size_x = 8) in;
 layout(constant_id = WIDE_TALL) const uint TALL = 16u;     /* rows a lane, a multiple of 4 */
@@ -15,7 +16,6 @@ layout(constant_id = WIDE_X_ALONG_K) const uint X_ALONG_K = 0u; /* else along ro
 layout(constant_id = WIDE_W_ALONG_K) const uint W_ALONG_K = 0u; /* else along columns */
 READS(0, vec4, x);
 READS(1, vec4, w);
-WRITES(2, float, y);
 
 uint ax[TALL], aw[4u * QUADS];
 vec4 s[TALL][QUADS], u[TALL], t[4u * QUADS];
@@ -102,5 +102,5 @@ void main()
         for (uint j = 0u; j < QUADS; j++)
             for (uint e = 0u; e < 4u; e++)
                 if (m + i < rows && n + j * 32u + e < columns)
-                    y[at2 + (m + i) * y_row + n + j * 32u + e] = gm_flush(total[i][j][e]);
+                    store(m + i, n + j * 32u + e, total[i][j][e]);
 }

@@ -1,4 +1,5 @@
-/* r[t] = rsqrt(sum over c of x * x / d + epsilon); y = (x * r) * w. x, y [rows, columns], w [columns], r [rows]. */
+/* r[t] = rsqrt(sum over c of x * x / d + epsilon); y = (x * r) * w, and z, if any. x, y, z [rows, columns], w [columns],
+ * r [rows]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
@@ -12,6 +13,7 @@ READS_QUADS(1, w4);
 WRITES(2, float, y);
 WRITES_QUADS(2, y4);
 WRITES(3, float, r);
+ADDEND(4)
 
 float scale_of(float squares)
 {
@@ -24,7 +26,8 @@ void one_by_one()
     SUM_ROW(squares, c, columns, x[at + c] * x[at + c])
     float scale = scale_of(squares);
     FOR_ROW(c, columns)
-        y[at2 + row * columns + c] = gm_flush(gm_flush(x[at + c] * scale) * w[at1 + c]);
+        y[at2 + row * columns + c] =
+            with_addend(gm_flush(x[at + c] * scale) * w[at1 + c], row * columns + c);
     if (LANE == 0u)
         r[at3 + row] = scale;
 }
@@ -36,7 +39,7 @@ void in_quads()
     float scale = scale_of(squares);
     FOR_ROW_QUADS(c, columns)
         y4[(at2 + row * columns + c) / 4u] =
-            flush_quad(flush_quad(x4[(at + c) / 4u] * scale) * w4[(at1 + c) / 4u]);
+            with_addend(flush_quad(x4[(at + c) / 4u] * scale) * w4[(at1 + c) / 4u], row * columns + c);
     if (QUAD == 0u && is_row)
         r[at3 + row] = scale;
 }

@@ -1,4 +1,4 @@
-/* dx = r * g - x * (mean of g * x) * r^3 with g = dy * w. x, dy, dx [rows, columns], w [columns], r [rows]. */
+/* dx = r * g - x * (mean of g * x) * r^3 with g = dy * w, and z, if any. x, dy, dx, z [rows, columns], w [columns], r [rows]. */
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/include/push/rows.h"
@@ -14,6 +14,7 @@ READS(3, float, dy);
 READS_QUADS(3, dy4);
 WRITES(4, float, dx);
 WRITES_QUADS(4, dx4);
+ADDEND(5)
 
 float slope_of(float s, float scale)
 {
@@ -28,7 +29,7 @@ void one_by_one()
     float scale = r[at2 + row], k = slope_of(s, scale);
     FOR_ROW(c, columns) {
         float g = gm_flush(dy[at3 + at + c] * w[at1 + c]);
-        dx[at4 + at + c] = gm_flush(scale * g - x[at0 + at + c] * k);
+        dx[at4 + at + c] = with_addend(scale * g - x[at0 + at + c] * k, at + c);
     }
 }
 
@@ -40,7 +41,7 @@ void in_quads()
     float scale = r[at2 + row], k = slope_of(s, scale);
     FOR_ROW_QUADS(c, columns) {
         vec4 g = flush_quad(dy4[(at3 + at + c) / 4u] * w4[(at1 + c) / 4u]);
-        dx4[(at4 + at + c) / 4u] = flush_quad(scale * g - x4[(at0 + at + c) / 4u] * k);
+        dx4[(at4 + at + c) / 4u] = with_addend(scale * g - x4[(at0 + at + c) / 4u] * k, at + c);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
+#include "shaders/include/product.glsl"
 #include "shaders/include/matrix.glsl"
 
 layout(constant_id = MATRIX_DOWN) const uint DOWN = 2u;
@@ -16,7 +17,6 @@ layout(constant_id = MATRIX_SUBGROUPS_DOWN) const uint SUBGROUPS_DOWN = 2u;
 layout(constant_id = MATRIX_SUBGROUPS_ACROSS) const uint SUBGROUPS_ACROSS = 2u;
 READS(0, float, x);
 READS(1, float, w);
-WRITES(2, float, y);
 
 const uint TALL = ROWS * DOWN * SUBGROUPS_DOWN, WIDE = COLUMNS * ACROSS * SUBGROUPS_ACROSS;
 const uint DEEP = 2u * DEPTH;         /* terms that are staged at once */
@@ -87,7 +87,7 @@ void main()
             uint row = m + (subgroup / SUBGROUPS_ACROSS * DOWN + f / ACROSS) * ROWS + at / COLUMNS;
             uint column = n + (subgroup % SUBGROUPS_ACROSS * ACROSS + f % ACROSS) * COLUMNS + at % COLUMNS;
             if (row < rows && column < columns)
-                y[at2 + row * y_row + column] = gm_flush(done[i]);
+                store(row, column, done[i]);
         }
         barrier();
     }

@@ -6,11 +6,11 @@
 #include "shaders/include/constants.h"
 #include "shaders/include/push/matmul.h"
 #include "shaders/include/kernel.glsl"
+#include "shaders/include/product.glsl"
 
 layout(local_size_x = 256) in;
 READS(0, float, x);
 READS(1, float, w);
-WRITES(2, float, y);
 
 layout(constant_id = TILE_DOWN) const uint DOWN = 8u; /* outputs a lane */
 layout(constant_id = TILE_ACROSS) const uint ACROSS = 4u;
@@ -69,5 +69,5 @@ void main()
     for (uint i = 0u; i < DOWN; i++)
         for (uint j = 0u; j < ACROSS; j++)
             if (m + down + 16u * i < rows && n + side + 16u * j < columns)
-                y[at2 + (m + down + 16u * i) * y_row + n + side + 16u * j] = gm_flush(s[i][j]);
+                store(m + down + 16u * i, n + side + 16u * j, s[i][j]);
 }

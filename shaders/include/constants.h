@@ -3,6 +3,15 @@
 #ifndef SHADERS_CONSTANTS_H
 #define SHADERS_CONSTANTS_H
 
+/* All products: what is added to them, as numbers that enum tail (ir/schedule.h) has too. */
+#define PRODUCT_TAIL 8
+#define PRODUCT_BIAS 1u
+#define PRODUCT_ADDEND 2u
+
+/* Norms and their gradients: do groups have eight rows, four elements a lane; is something added to the result? */
+#define NORM_QUADS 0
+#define NORM_ADDEND 1
+
 /* matmul_tile and matmul_packed */
 #define TILE_DOWN 0
 #define TILE_ACROSS 1

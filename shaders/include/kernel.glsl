@@ -27,9 +27,6 @@ vec4 flush_quad(vec4 x)
     return vec4(gm_flush(x.x), gm_flush(x.y), gm_flush(x.z), gm_flush(x.w));
 }
 
-/* Below every score: where a maximum starts. */
-#define LOWEST gm_float(0xff7fffffu)
-
 uint smaller(uint a, uint b)
 {
     return a < b ? a : b;

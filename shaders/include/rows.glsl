@@ -3,9 +3,11 @@
 #ifndef SHADERS_ROWS_GLSL
 #define SHADERS_ROWS_GLSL
 
+#include "shaders/include/constants.h"
 #include "shaders/include/reduce.glsl"
 
-layout(constant_id = 0) const uint QUADS = 0u; /* not 0: eight rows a group; everything lies at multiples of four */
+layout(constant_id = NORM_QUADS) const uint QUADS = 0u; /* not 0: eight rows a group; everything lies at multiples of four */
+layout(constant_id = NORM_ADDEND) const uint HAS_ADDEND = 0u;
 
 #define QUAD (4u * (LANE % 8u)) /* the first of a lane's neighbours, in each 32 elements */
 
@@ -61,6 +63,22 @@ float quad_sum(vec4 low, vec4 high)
             result##_high = result##_high + term;               \
     }                                                           \
     float result = quad_sum(result##_low, result##_high);
+
+/* What is added to a result [rows, columns]: bound at `place`. `element` is that of the result, the first of
+ * four. Values get flushed. */
+#define ADDEND(place)                                                          \
+    READS(place, float, z);                                                    \
+    READS_QUADS(place, z4);                                                    \
+    float with_addend(float value, uint element)                               \
+    {                                                                          \
+        value = gm_flush(value);                                               \
+        return HAS_ADDEND != 0u ? gm_flush(value + z[at##place + element]) : value; \
+    }                                                                          \
+    vec4 with_addend(vec4 value, uint element)                                 \
+    {                                                                          \
+        value = flush_quad(value);                                             \
+        return HAS_ADDEND != 0u ? flush_quad(value + z4[(at##place + element) / 4u]) : value; \
+    }
 
 #define FOR_ROW(c, columns) for (uint c = LANE; c < columns; c += LANES)
 #define FOR_ROW_QUADS(c, columns) for (uint c = QUAD; c < columns && is_row; c += 32u)

@@ -1,15 +1,15 @@
-/* Random chains of element-wise ops: the twin and a Vulkan device give, chained and one node at a time, the
- * same bytes. */
+/* Random chains of element-wise ops, and additions behind products and norms: the twin and a Vulkan device
+ * give, chained and one node at a time, the same bytes. */
 #include "backend-cpu/cpu.h"
 #include "ir/build.h"
 #include "tests/backend-vulkan/fixture.h"
 #include "tests/support/random.h"
 #include <inttypes.h>
 
-enum { INPUTS = 4, NODES = 24, OUTPUTS_MOST = NODES, ROUNDS = 6 };
+enum { INPUTS = 5, MATRIX = 2, NODES = 24, OUTPUTS_MOST = NODES, ROUNDS = 8 };
 
-/* A graph of element-wise nodes on [b, s, d]; some values are outputs, and one node in six is none that can
- * be chained. */
+/* A graph of element-wise nodes, norms and products with a matrix on [b, s, d]; some values are outputs.
+ * Inputs are two such values, the matrix [d, d] and two biases [d]. */
 struct random_graph {
     struct graph *graph;
     uint32_t inputs[INPUTS], outputs[OUTPUTS_MOST], output_count;
@@ -22,23 +22,47 @@ static const enum op binary[] = {OP_add,       OP_mul,       OP_silu_grad,      
 
 #define PICK(random, array) array[random_below(random, sizeof array / sizeof *array)]
 
+/* Something that is added to often. */
+static uint32_t add_head(struct random_graph *r, struct random *random, uint32_t a)
+{
+    static const enum op products[] = {OP_matmul_nt, OP_matmul_nn};
+    static const enum op norms[] = {OP_rmsnorm, OP_layernorm};
+    if (random_below(random, 2))
+        return build_binary(r->graph, PICK(random, products), a, r->inputs[MATRIX]);
+    return build_result(r->graph,
+                        build_op(r->graph, PICK(random, norms), (uint32_t[]){a, r->inputs[INPUTS - 1]},
+                                 &(struct build_attributes){.epsilon = 1e-5f}),
+                        0);
+}
+
 static uint32_t add_node(struct random_graph *r, struct random *random, const uint32_t *values,
                          uint32_t count)
 {
     uint32_t a = values[random_below(random, count)], b = values[random_below(random, count)];
     uint32_t bias = r->inputs[INPUTS - 1 - random_below(random, 2)];
-    switch (random_below(random, 6)) {
+    switch (random_below(random, 8)) {
     case 0:
         return build_unary(r->graph, PICK(random, unary), a);
     case 1:
         return build_binary(r->graph, random_below(random, 2) ? OP_add : OP_mul, a, bias);
     case 2:
         return build_op(r->graph, OP_scale, &a, &(struct build_attributes){.scale = random_float(random)});
-    case 3: /* cannot be chained: normalises rows */
-        return build_result(r->graph,
-                            build_op(r->graph, OP_rmsnorm, (uint32_t[]){a, r->inputs[INPUTS - 1]},
-                                     &(struct build_attributes){.epsilon = 1e-5f}),
-                            0);
+    case 3:
+    case 4: {
+        uint32_t head = add_head(r, random, a);
+        if (random_below(random, 3) == 0)
+            head = build_binary(r->graph, OP_add, head, bias);
+        switch (random_below(random, 4)) {
+        case 0:
+            return build_binary(r->graph, OP_add, b, head);
+        case 1:
+            return build_binary(r->graph, OP_add, head, b);
+        case 2: /* another one may take this up */
+            return build_binary(r->graph, OP_add, head, add_head(r, random, b));
+        default:
+            return head;
+        }
+    }
     default:
         return build_binary(r->graph, PICK(random, binary), a, b);
     }
@@ -50,15 +74,19 @@ static struct random_graph make_graph(struct random *random)
     int64_t b = 4, s = 1 + random_below(random, 40), d = 1 + random_below(random, 90);
     uint32_t axes[] = {dims_leaf(&r.graph->dims, b), dims_leaf(&r.graph->dims, s),
                        dims_leaf(&r.graph->dims, d)};
+    uint32_t square[] = {axes[2], axes[2]};
     uint32_t values[INPUTS + NODES], count = 0;
     r.count = b * s * d;
     for (uint32_t i = 0; i < INPUTS; i++) {
         char name[16];
-        bool is_bias = i >= INPUTS - 2;
+        uint32_t rank = i < MATRIX ? 3 : i == MATRIX ? 2 : 1;
         snprintf(name, sizeof name, "x%" PRIu32, i);
-        r.inputs[i] = build_input(r.graph, name, DTYPE_F32, is_bias ? 1 : 3, is_bias ? axes + 2 : axes);
-        r.counts[i] = is_bias ? d : r.count;
-        if (!is_bias)
+        r.inputs[i] = build_input(r.graph, name, DTYPE_F32, rank,
+                                  rank == 3   ? axes
+                                  : rank == 2 ? square
+                                              : axes + 2);
+        r.counts[i] = rank == 3 ? r.count : rank == 2 ? d * d : d;
+        if (i < MATRIX)
             values[count++] = r.inputs[i];
     }
     for (uint32_t n = 0; n < NODES; n++) {
@@ -81,10 +109,10 @@ static float *run_on(struct executor *executor, const struct random_graph *r, st
     struct binding bindings[INPUTS + OUTPUTS_MOST];
     struct program *program = NULL;
     uint32_t bound = 0;
-    float *data = calloc((size_t)(r->count * r->output_count), sizeof *data);
+    float *data = calloc((size_t)(r->count * r->output_count + r->counts[MATRIX]), sizeof *data);
     for (uint32_t i = 0; i < INPUTS; i++, bound++) {
         for (int64_t e = 0; e < r->counts[i]; e++)
-            data[e] = 2 * random_float(&random);
+            data[e] = (i == MATRIX ? 0.125f : 2) * random_float(&random);
         bindings[bound].value = r->inputs[i];
         assert_ok(executor_tensor_create(executor, DTYPE_F32, r->counts[i], &bindings[bound].tensor, &trace),
                   &trace);

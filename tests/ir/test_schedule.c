@@ -233,6 +233,164 @@ static void what_is_overwritten_is_read_before(void **state)
     release(&s);
 }
 
+/* ---- tails ---- */
+
+static enum tail tail_of(enum op op)
+{
+    if (op == OP_rmsnorm)
+        return TAIL_ADDEND;
+    return op == OP_matmul_nt || op == OP_matmul_nn ? TAIL_BIAS | TAIL_ADDEND : TAIL_NONE;
+}
+
+static const struct chain_limits with_tails = {
+    .nodes = 6, .inputs = 4, .results = 3, .repeated = 16, .tail = tail_of};
+
+/* A bias, a residual, and the sum of two gradients, of which the later product adds the earlier. */
+static void additions_go_to_the_node_before_them(void **state)
+{
+    (void)state;
+    struct scheduled s;
+    schedule(&s, parse(gated), (struct schedule_options){.chains = with_tails});
+    assert_string_equal(describe(&s), "embed (matmul_nt add) matmul_nt (silu mul) (matmul_nn add) matmul_nt "
+                                      "(mul silu_grad mul) matmul_nn (matmul_nn add)");
+    release(&s);
+}
+
+/* A graph of these nodes; inputs are x and z [4, 4], w [4, 4] and b [4]. */
+static const char *tail_text(struct arena *arena, const char *nodes)
+{
+    return arena_printf(arena,
+                        "espalier-ir 1\n"
+                        "input %%0: f32[d0:4, d1:4] x\n"
+                        "input %%1: f32[d0, d1] z\n"
+                        "input %%2: f32[d1, d1] w\n"
+                        "input %%3: f32[d1] b\n"
+                        "%s",
+                        nodes);
+}
+
+static void tails_are_found_wherever_they_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *nodes, *expected;
+    } cases[] = {
+        /* A bias comes first, and once. */
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1] = add %4 %3\n"
+         "%6: f32[d0, d1] = add %1 %5\n"
+         "output %6 y\n",
+         "(matmul_nt add add)"},
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1] = add %4 %1\n"
+         "%6: f32[d0, d1] = add %5 %3\n"
+         "output %6 y\n",
+         "(matmul_nt add) add"},
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1] = add %4 %1\n"
+         "%6: f32[d0, d1] = add %5 %0\n"
+         "output %6 y\n",
+         "(matmul_nt add) add"},
+        /* What others read, or want, is stored. */
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1] = add %4 %1\n"
+         "%6: f32[d0, d1] = mul %5 %4\n"
+         "output %6 y\n",
+         "matmul_nt (add mul)"},
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1] = add %4 %1\n"
+         "output %4 p\n"
+         "output %5 y\n",
+         "matmul_nt add"},
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1] = add %4 %4\n"
+         "output %5 y\n",
+         "matmul_nt add"},
+        /* The addition moves up; the node moves down where the other operand comes later. */
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d1, d1] = matmul_tn %1 %1\n"
+         "%6: f32[d0, d1] = add %4 %0\n"
+         "output %6 y\n"
+         "output %5 z\n",
+         "(matmul_nt add) matmul_tn"},
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d0, d1], %6: f32[d0] = rmsnorm %1 %3 epsilon=1\n"
+         "%7: f32[d0, d1] = mul %5 %5\n"
+         "%8: f32[d0, d1] = add %4 %7\n"
+         "output %8 y\n",
+         "rmsnorm mul (matmul_nt add)"},
+        /* A norm adds no bias; what it tells others stays where it is. */
+        {"%4: f32[d0, d1], %5: f32[d0] = rmsnorm %0 %3 epsilon=1\n"
+         "%6: f32[d0, d1] = add %4 %3\n"
+         "output %6 y\n",
+         "rmsnorm add"},
+        {"%4: f32[d0, d1], %5: f32[d0] = rmsnorm %0 %3 epsilon=1\n"
+         "%6: f32[d0, d1] = rmsnorm_grad %0 %3 %5 %1\n"
+         "%7: f32[d0, d1] = mul %6 %6\n"
+         "%8: f32[d0, d1] = add %4 %7\n"
+         "output %8 y\n",
+         "rmsnorm rmsnorm_grad (mul add)"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct scheduled s;
+        struct arena arena = {0};
+        schedule(&s, parse(tail_text(&arena, cases[i].nodes)),
+                 (struct schedule_options){.chains = with_tails});
+        assert_string_equal(describe(&s), cases[i].expected);
+        release(&s);
+        arena_release(&arena);
+    }
+}
+
+/* A sum that is stored over its old content: not while that is still read, and not over what the product
+ * itself reads. */
+static void what_a_tail_overwrites_is_read_before(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *nodes, *expected;
+        uint32_t sum, tensor; /* the value stored over the tensor */
+    } cases[] = {
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d1, d1] = matmul_tn %0 %0\n"
+         "%6: f32[d0, d1] = add %1 %4\n"
+         "output %5 q\n"
+         "output %6 z\n",
+         "(matmul_nt add) matmul_tn", 6, 1},
+        {"%4: f32[d0, d1] = matmul_nt %0 %2\n"
+         "%5: f32[d1, d1] = matmul_tn %1 %0\n"
+         "%6: f32[d0, d1] = add %1 %4\n"
+         "output %5 q\n"
+         "output %6 z\n",
+         "matmul_tn (matmul_nt add)", 6, 1},
+        {"%4: f32[d0, d1] = matmul_nt %1 %2\n"
+         "%5: f32[d0, d1] = add %1 %4\n"
+         "output %5 z\n",
+         "matmul_nt add", 5, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena arena = {0};
+        struct trace trace = {0};
+        struct memory_plan plan;
+        struct scheduled s = {.original = parse(tail_text(&arena, cases[i].nodes))};
+        struct binding bindings[8] = {{0, 0}, {1, 1}, {2, 2}, {3, 3}};
+        uint32_t count = 4;
+        for (uint32_t o = 0; o < s.original->outputs.count; o++) {
+            uint32_t value = s.original->outputs.items[o].value;
+            bindings[count] = (struct binding){value, value == cases[i].sum ? cases[i].tensor : count};
+            count++;
+        }
+        struct program_spec spec = {s.original, sizes, 2, bindings, count};
+        schedule_make(&s.schedule, &s.arena, &spec, (struct schedule_options){.chains = with_tails});
+        assert_string_equal(describe(&s), cases[i].expected);
+        spec.graph = &s.schedule.graph;
+        struct memory_limits limits_of = {.schedule = &s.schedule};
+        assert_ok(memory_plan_make(&plan, &s.arena, &spec, limits_of, &trace), &trace);
+        release(&s);
+        arena_release(&arena);
+    }
+}
+
 /* ---- places ---- */
 
 /* Who wrote each element of the scratch buffers and of a worker's memory: value + 1. */
@@ -273,7 +431,8 @@ static struct range part_of(struct range range, int64_t part, int64_t parts)
     return (struct range){range.owner + part, 1};
 }
 
-/* A node for an item of a sweep, and that for one element where it is in a chain. */
+/* A node for an item of a sweep, and that for one element where it is in a chain. A node with a tail reads
+ * all of its operands for each element. */
 struct turn {
     const struct sweep *sweep;
     int64_t item, element, elements;
@@ -283,9 +442,11 @@ static void simulate_node(const struct scheduled *s, const struct memory_plan *p
                           const struct memory *memory, uint32_t n, struct turn t)
 {
     const struct node *node = &s->schedule.graph.nodes.items[n];
+    bool is_pointwise = op_table[node->op].flags & OP_POINTWISE;
     for (uint32_t i = 0; i < node->input_count; i++) {
-        struct range range =
-            part_of(range_of(s, plan, memory, node->inputs[i], t.sweep, t.item), t.element, t.elements);
+        struct range range = range_of(s, plan, memory, node->inputs[i], t.sweep, t.item);
+        if (is_pointwise)
+            range = part_of(range, t.element, t.elements);
         for (int64_t e = 0; e < range.count; e++)
             assert_int_equal(range.owner[e], node->inputs[i] + 1);
         assert_true(t.elements > 1 || plan->places[node->inputs[i]].kind != PLACE_PASSED);
@@ -353,16 +514,17 @@ static struct graph *make_graph(int which)
 static void a_plan_keeps_values_until_they_are_read(void **state)
 {
     (void)state;
-    for (int turn = 0; turn < 9; turn++) { /* neither, swept, chained */
+    for (int turn = 0; turn < 12; turn++) { /* neither, swept, chained, with tails */
         struct scheduled s;
         struct trace trace = {0};
         struct memory_plan plan, plain;
-        bool is_swept = turn / 3 == 1, is_chained = turn / 3 == 2;
-        schedule(&s, make_graph(turn % 3),
-                 (struct schedule_options){.workers = is_swept ? 2 : 0,
-                                           .chains = is_chained ? limits : (struct chain_limits){0}});
+        bool is_swept = turn / 3 == 1, is_chained = turn / 3 >= 2;
+        struct schedule_options options = {.workers = is_swept ? 2 : 0};
+        if (is_chained)
+            options.chains = turn / 3 == 2 ? limits : with_tails;
+        schedule(&s, make_graph(turn % 3), options);
         assert_true((s.schedule.sweeps.count > 0) == is_swept);
-        assert_true((s.schedule.chains.count > 0) == (is_chained && turn % 3 > 0));
+        assert_true((s.schedule.chains.count > 0) == (is_chained && (turn % 3 > 0 || turn / 3 == 3)));
         struct program_spec spec = s.spec;
         assert_ok(memory_plan_make(&plain, &s.arena, &spec, (struct memory_limits){0}, &trace), &trace);
         spec.graph = &s.schedule.graph;
@@ -388,6 +550,9 @@ int main(void)
         cmocka_unit_test(element_wise_nodes_are_chained),
         cmocka_unit_test(chains_keep_to_their_limits),
         cmocka_unit_test(what_is_overwritten_is_read_before),
+        cmocka_unit_test(additions_go_to_the_node_before_them),
+        cmocka_unit_test(tails_are_found_wherever_they_are),
+        cmocka_unit_test(what_a_tail_overwrites_is_read_before),
         cmocka_unit_test(a_plan_keeps_values_until_they_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
