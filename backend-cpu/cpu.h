@@ -20,7 +20,7 @@ enum cpu_isa {
     CPU_ISA_COUNT
 };
 
-/* On every result of every node, or not at all. */
+/* Of every result of every node (ir/finite.h), or of none. */
 enum cpu_check { CPU_CHECK_NONE, CPU_CHECK_FINITE };
 
 struct cpu_options {

@@ -3,6 +3,7 @@
 #include "backend-cpu/room.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "ir/finite.h"
 #include "ir/memory_plan.h"
 #include "ir/schedule.h"
 #include <inttypes.h>
@@ -139,6 +140,13 @@ static void add_step(struct program *program, const struct program_host *host,
     note_lent(program, step, host, plan, node);
 }
 
+/* Notes which results of the last step must be finite. */
+static void note_watched(struct program *program, const bool *watched, const struct node *node)
+{
+    for (uint32_t i = 0; i < node->result_count; i++)
+        program->steps[program->step_count - 1].watched |= (uint32_t)watched[node->results[i]] << i;
+}
+
 static struct swept_operand swept_operand_of(const struct graph *graph, const struct memory_plan *plan,
                                              const struct sweep *sweep, uint32_t value, uint32_t axis)
 {
@@ -216,6 +224,8 @@ static void add_steps(struct program *program, const struct program_host *host,
                       const struct schedule *schedule)
 {
     uint32_t s = 0;
+    const bool *watched =
+        host->check == CPU_CHECK_FINITE ? finite_watched(&program->arena, spec->graph) : NULL;
     program->steps = ARENA_ARRAY(&program->arena, struct cpu_step, spec->graph->nodes.count + 1);
     program->sweeps = ARENA_ARRAY(&program->arena, struct cpu_sweep, schedule->sweeps.count + 1);
     for (uint32_t n = 0; n < spec->graph->nodes.count; n++) {
@@ -224,6 +234,8 @@ static void add_steps(struct program *program, const struct program_host *host,
         if (op_table[node->op].flags & OP_VIEW)
             continue;
         add_step(program, host, spec, plan, node);
+        if (watched)
+            note_watched(program, watched, node);
         if (!sweep || n < sweep->first)
             continue;
         note_swept(program, &program->steps[program->step_count - 1], spec->graph, plan, sweep, node);
@@ -294,9 +306,11 @@ static int64_t count_non_finite(const real *x, int64_t count)
     return found;
 }
 
-int64_t step_count_bad(const struct kernel_call *call, uint32_t *result)
+int64_t step_count_bad(const struct kernel_call *call, uint32_t watched, uint32_t *result)
 {
     for (uint32_t r = 0; r < call->result_count; r++) {
+        if (!(watched >> r & 1))
+            continue;
         int64_t bad = count_non_finite(call->results[r].data, call->results[r].count);
         *result = r;
         if (bad)
@@ -314,14 +328,13 @@ enum status step_check(const struct cpu_step *step, const struct kernel_fault *f
                            step->label, fault->position, fault->found, fault->limit - 1);
     if (bad)
         return status_fail(trace, NOT_FINITE,
-                           "non-finite value in result of %s: %" PRId64 " of %" PRId64
-                           " elements of result %" PRIu32,
+                           "non-finite value in result of %s, or in what that is made from: %" PRId64
+                           " of %" PRId64 " elements of result %" PRIu32,
                            step->label, bad, step->call.results[result].count, result);
     return OK;
 }
 
-static enum status run_step(struct program *program, struct cpu_step *step, const struct program_host *host,
-                            struct trace *trace)
+static enum status run_step(struct program *program, struct cpu_step *step, struct trace *trace)
 {
     step->call.fault.raised = false;
     if (step->lent)
@@ -330,9 +343,7 @@ static enum status run_step(struct program *program, struct cpu_step *step, cons
     else
         step->kernel(&step->call);
     uint32_t result = 0;
-    int64_t bad = host->check == CPU_CHECK_FINITE && !step->call.fault.raised
-                      ? step_count_bad(&step->call, &result)
-                      : 0;
+    int64_t bad = step->call.fault.raised ? 0 : step_count_bad(&step->call, step->watched, &result);
     return step_check(step, &step->call.fault, result, bad, trace);
 }
 
@@ -355,7 +366,7 @@ enum status program_run(struct program *program, const struct program_host *host
         }
         struct cpu_step *step = &program->steps[i++];
         double start = profile ? clock_seconds() : 0;
-        TRY(run_step(program, step, host, trace));
+        TRY(run_step(program, step, trace));
         if (profile)
             profile_span(profile, &(struct profile_span){PROFILE_DEVICE, op_table[step->op].name, step->label,
                                                          start, clock_seconds(), step->work});

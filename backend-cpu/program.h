@@ -37,6 +37,7 @@ struct cpu_step {
     struct kernel_call call;
     const char *label; /* "%12 = matmul_nt (layers.0.q)" */
     enum op op;
+    uint32_t watched; /* a bit for each result that must be finite */
     struct work work;
     struct lent *lent;   /* NULL: every operand has its data */
     struct swept *swept; /* NULL: in no sweep */
@@ -103,8 +104,9 @@ void program_release(struct program *program); /* frees it too; accepts NULL */
  * finite. */
 enum status step_check(const struct cpu_step *step, const struct kernel_fault *fault, uint32_t result,
                        int64_t bad, struct trace *trace) MUST_CHECK;
-/* The first result with elements that are not finite, and how many; 0 where there are none. */
-int64_t step_count_bad(const struct kernel_call *call, uint32_t *result);
+/* The first of the watched results with elements that are not finite, and how many; 0 where there are none.
+ */
+int64_t step_count_bad(const struct kernel_call *call, uint32_t watched, uint32_t *result);
 
 /* Runs the steps of a sweep (backend-cpu/sweep.c). */
 enum status sweep_run(struct program *program, const struct cpu_sweep *sweep, const struct program_host *host,

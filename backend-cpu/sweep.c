@@ -63,8 +63,8 @@ static void run_item(const struct running *r, int64_t item, uint32_t thread)
         double start = r->seconds ? clock_seconds() : 0;
         struct kernel_call call = call_of(r, step, item, thread);
         step->kernel(&call);
-        if (!call.fault.raised && r->host->check == CPU_CHECK_FINITE)
-            outcome->bad = step_count_bad(&call, &outcome->result);
+        if (!call.fault.raised)
+            outcome->bad = step_count_bad(&call, step->watched, &outcome->result);
         if (r->seconds)
             r->seconds[thread * (r->sweep->end - r->sweep->first) + (i - r->sweep->first)] +=
                 clock_seconds() - start;

@@ -73,6 +73,7 @@ enum status checks_report(const struct checks *checks, struct memory *memory, st
     const struct check *check = &checks->items.items[first];
     if (check->limit)
         return report_ids(check, memory, trace);
-    return status_fail(trace, NOT_FINITE, "non-finite value in result of %s: result %" PRIu32, check->label,
-                       check->result);
+    return status_fail(trace, NOT_FINITE,
+                       "non-finite value in result of %s, or in what that is made from: result %" PRIu32,
+                       check->label, check->result);
 }

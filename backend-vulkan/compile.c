@@ -2,6 +2,7 @@
 #include "backend-vulkan/compile.h"
 #include "backend-vulkan/lower.h"
 #include "base/log.h"
+#include "ir/finite.h"
 #include "shaders/include/push/elements.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@ struct compiler {
     struct schedule schedule;
     struct memory_plan plan;
     struct lowering lowering;
+    const bool *watched; /* by value: must be finite; NULL: nothing is checked */
     struct trace *trace;
 };
 
@@ -72,13 +74,13 @@ static enum status make_plan(struct compiler *c)
     return OK;
 }
 
-/* Every float of a result must be finite. */
-static void check_results(struct compiler *c, const struct step *step)
+/* Every float of a watched result must be finite. */
+static void check_results(struct compiler *c, const struct node *nodes, uint32_t count)
 {
-    const struct graph *graph = c->spec.graph;
-    for (uint32_t i = 0; i < step->node->result_count; i++)
-        if (graph_value(graph, step->node->results[i])->dtype == DTYPE_F32)
-            checks_add_finite(&c->program->checks, step->results[i].span, i);
+    for (uint32_t n = 0; n < count && c->watched; n++)
+        for (uint32_t i = 0; i < nodes[n].result_count; i++)
+            if (c->watched[nodes[n].results[i]])
+                checks_add_finite(&c->program->checks, operand_of(c, nodes[n].results[i]).span, i);
 }
 
 /* As the twin names a node in its messages. */
@@ -120,7 +122,7 @@ static enum status lower_steps(struct compiler *c, struct step *steps, uint32_t 
 }
 
 /* A node, or the nodes of a chain. */
-static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count, enum vulkan_finite finite)
+static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count)
 {
     const struct node *nodes = &c->spec.graph->nodes.items[first], *last = &nodes[count - 1];
     struct step *steps = ARENA_ARRAY(&c->program->arena, struct step, count);
@@ -133,8 +135,7 @@ static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count
     if (c->program->commands.launches.count == before)
         return OK;
     c->program->device_nodes += count;
-    if (finite == VULKAN_FINITE_CHECKED)
-        check_results(c, steps);
+    check_results(c, nodes, count);
     struct work work =
         count > 1 ? work_of_chain(nodes, count, c->plan.places) : work_of(nodes, c->plan.places);
     timing_note(&c->program->commands.timing,
@@ -143,14 +144,14 @@ static enum status lower_unit(struct compiler *c, uint32_t first, uint32_t count
     return OK;
 }
 
-static enum status lower_nodes(struct compiler *c, enum vulkan_finite finite)
+static enum status lower_nodes(struct compiler *c)
 {
     uint32_t chain = 0;
     for (uint32_t n = 0; n < c->spec.graph->nodes.count;) {
         const struct chain *next = chain < c->schedule.chains.count ? &c->schedule.chains.items[chain] : NULL;
         uint32_t count = next && n == next->first ? next->end - n : 1;
         chain += count > 1;
-        TRY(lower_unit(c, n, count, finite));
+        TRY(lower_unit(c, n, count));
         n += count;
     }
     return OK;
@@ -175,9 +176,10 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
 {
     struct vulkan_program *p = c->program;
     uint64_t binding = window_limit(&p->engine->memory);
-    struct schedule_options options = {0};
-    if (finite == VULKAN_FINITE_UNCHECKED) /* else every value is stored, to be checked */
-        options.chains = lower_chain_limits(binding);
+    struct schedule_options options = {.chains = lower_chain_limits(binding)};
+    if (finite == VULKAN_FINITE_CHECKED)
+        c->watched = finite_watched(&p->arena, c->spec.graph);
+    options.chains.watched = c->watched;
     schedule_make(&c->schedule, &p->arena, &c->spec, options);
     c->spec.graph = &c->schedule.graph;
     TRY(make_plan(c));
@@ -197,7 +199,7 @@ static enum status compile(struct compiler *c, enum vulkan_finite finite)
         .segment = p->engine->memory.segment,
         .temporary_limit = 16 * binding < TEMPORARY_ELEMENTS ? 16 * binding : TEMPORARY_ELEMENTS,
     };
-    TRY(lower_nodes(c, finite));
+    TRY(lower_nodes(c));
     TRY(place_temporaries(c));
     return commands_record(&p->commands, c->trace);
 }

@@ -24,20 +24,20 @@ enum tail lower_tail(enum op op)
 }
 
 /* The operand that is not what the node before passes on. */
-static struct span added_by(const struct step *addition, const struct step *before)
+static const struct operand *added_by(const struct step *addition, const struct step *before)
 {
     bool is_second = addition->node->inputs[0] == before->node->results[0];
-    return addition->inputs[is_second].span;
+    return &addition->inputs[is_second];
 }
 
 void lower_join_tail(struct step *steps, uint32_t count)
 {
     for (uint32_t i = 1; i < count; i++) {
-        struct span added = added_by(&steps[i], &steps[i - 1]);
-        if (added.count == steps->results[0].count)
-            steps->addend = added;
+        const struct operand *added = added_by(&steps[i], &steps[i - 1]);
+        if (added->rank == 1 && steps->results[0].rank > 1)
+            steps->bias = added->span;
         else
-            steps->bias = added;
+            steps->addend = added->span;
     }
     steps->results[0] = steps[count - 1].results[0];
 }

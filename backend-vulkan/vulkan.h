@@ -54,7 +54,8 @@ struct vulkan_options {
     const char *variant;   /* the one kernel for products, of variants.def; NULL: what the device does best */
     enum vulkan_validation validation; /* with the Khronos layer: any message makes the next call fail BROKEN;
                                on the device: kernels are instrumented too, and what they access is checked */
-    enum vulkan_finite finite;     /* run() fails NOT_FINITE naming the first op whose result is not finite */
+    enum vulkan_finite finite;     /* run() fails NOT_FINITE where a result is not finite, naming an op that
+                                      shows it (ir/finite.h) */
     enum numerics numerics;        /* fast is golden here */
     enum vulkan_selftest selftest; /* skipped by tests of devices that are too small for it */
     const char *arithmetic;        /* of products, of arithmetics.def, for tests; NULL: as the numerics say */

@@ -176,11 +176,15 @@ static bool read_settings(struct settings *out, int argc, char **argv)
     return good && out->steps > 0 && out->batch > 0 && out->length > 1 && out->vocabulary > 0;
 }
 
+/* As `espalier run` opens them. */
 static enum status open_executor(struct executor **out, const struct settings *settings, struct trace *trace)
 {
-    struct vulkan_options vulkan = {.selector = settings->device, .cache = getenv("CACHE")};
+    struct cpu_options cpu = settings->cpu;
+    cpu.check_finite = CPU_CHECK_FINITE;
+    struct vulkan_options vulkan = {
+        .selector = settings->device, .cache = getenv("CACHE"), .finite = VULKAN_FINITE_CHECKED};
     return settings->device ? vulkan_executor_create(out, &vulkan, trace)
-                            : cpu_executor_create(out, settings->cpu, trace);
+                            : cpu_executor_create(out, cpu, trace);
 }
 
 int main(int argc, char **argv)

@@ -124,7 +124,8 @@ static bool ops_are_allowed(const struct finder *f, const struct open *chain)
     return !f->limits->allows || f->limits->allows(ops, chain->count);
 }
 
-/* Are the chain's operands few enough? Results are those that somebody outside reads. */
+/* Are the chain's operands few enough, and is nothing passed on that must be seen? Results are those that
+ * somebody outside reads. */
 static bool operands_are_few(const struct finder *f, const struct open *chain)
 {
     struct value_set inputs = {0}, made = {0};
@@ -141,6 +142,8 @@ static bool operands_are_few(const struct finder *f, const struct open *chain)
         for (uint32_t i = 0; i < chain->count; i++)
             for (uint32_t j = 0; j < node_at(f, chain->nodes[i])->input_count; j++)
                 inside += node_at(f, chain->nodes[i])->inputs[j] == made.items[m];
+        if (inside > 0 && f->limits->watched && f->limits->watched[made.items[m]])
+            return false;
         results += inside < f->uses->reads[made.items[m]] || uses_is_stored(f->uses, made.items[m]);
     }
     return inputs.count <= f->limits->inputs && results <= f->limits->results;

@@ -28,6 +28,7 @@ enum op_flag {
     OP_IN_PLACE = 1 << 1,  /* result i may be stored over input i where that dies here */
     OP_POINTWISE = 1 << 2, /* result element depends on the same element (or broadcast) of the inputs only */
     OP_ACROSS = 1 << 3,    /* what stands at a place of the first axis depends on other places of it too */
+    OP_SHOWS = 1 << 4,     /* an element of any input that is not finite makes one of a result not finite */
 };
 
 struct op_info {

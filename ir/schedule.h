@@ -41,6 +41,7 @@ struct chain_limits {
     int64_t repeated;         /* elements of an operand that is repeated, as a bias is */
     bool (*allows)(const enum op *ops, uint32_t count); /* these, in this order? NULL: any */
     enum tail (*tail)(enum op op);                      /* what its kernel can add; NULL: nothing */
+    const bool *watched; /* by value: those that are not only passed on inside of a chain; NULL: none */
 };
 
 struct schedule_options {

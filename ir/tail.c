@@ -51,16 +51,14 @@ static uint32_t head_of(const struct tail_finder *f, uint32_t value)
 /* What adding `other` to `value` is; TAIL_NONE where no kernel does it. */
 static enum tail tail_of(const struct tail_finder *f, uint32_t value, uint32_t other, bool is_second)
 {
-    const struct graph *graph = f->uses->spec->graph;
-    const struct value *v = graph_value(graph, value), *o = graph_value(graph, other);
-    int64_t elements = uses_elements(f->uses, value), of_other = uses_elements(f->uses, other);
+    const struct value *v = graph_value(f->uses->spec->graph, value),
+                       *o = graph_value(f->uses->spec->graph, other);
+    int64_t elements = uses_elements(f->uses, value);
     if (elements == 0 || v->dtype != DTYPE_F32 || o->dtype != DTYPE_F32)
         return TAIL_NONE;
-    if (of_other == elements)
-        return TAIL_ADDEND;
-    bool is_row = is_second && o->rank == 1 && v->rank > 1 &&
-                  dims_find(&graph->dims, o->axes[0]) == dims_find(&graph->dims, v->axes[v->rank - 1]);
-    return is_row ? TAIL_BIAS : TAIL_NONE;
+    if (o->rank == 1 && v->rank > 1) /* one row for all, as broadcasting has it */
+        return is_second ? TAIL_BIAS : TAIL_NONE;
+    return uses_elements(f->uses, other) == elements ? TAIL_ADDEND : TAIL_NONE;
 }
 
 /* Can the addition be behind what makes its operand `slot`, wherever both are? */
@@ -70,8 +68,8 @@ static bool find_match(const struct tail_finder *f, struct match *m, uint32_t sl
     uint32_t value = addition->inputs[slot];
     m->other = addition->inputs[1 - slot];
     m->head = head_of(f, value);
-    if (m->head == ID_NONE || m->other == value || f->uses->reads[value] != 1 ||
-        uses_is_stored(f->uses, value))
+    if (m->head == ID_NONE || m->other == value || (f->limits->watched && f->limits->watched[value]) ||
+        f->uses->reads[value] != 1 || uses_is_stored(f->uses, value))
         return false;
     m->tail = tail_of(f, value, m->other, slot == 0);
     enum tail able = f->limits->tail(node_at(f, m->head)->op), has = f->tails[m->head];

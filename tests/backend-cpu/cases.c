@@ -322,3 +322,27 @@ double case_get(const struct case_run *run, const struct kernel_operand *operand
     return run->precision == CASE_DOUBLE ? ((const double *)operand->data)[i]
                                          : (double)((const float *)operand->data)[i];
 }
+
+bool case_spoil(struct case_run *run, uint32_t number)
+{
+    static const float values[] = {INFINITY, -INFINITY, NAN};
+    enum { VALUES = 3, POSITIONS = 3 };
+    uint32_t input = number / (VALUES * POSITIONS), position = number / VALUES % POSITIONS;
+    if (input == run->call.input_count)
+        return false;
+    const struct kernel_operand *x = &run->call.inputs[input];
+    if (!case_is_integer(run->of->op, input))
+        ((float *)x->data)[(x->count - 1) * position / (POSITIONS - 1)] = values[number % VALUES];
+    else
+        case_spoil(run, (input + 1) * VALUES * POSITIONS + number % (VALUES * POSITIONS));
+    return true;
+}
+
+bool case_shows(const struct case_run *run)
+{
+    for (uint32_t r = 0; r < run->call.result_count; r++)
+        for (int64_t i = 0; i < run->call.results[r].count; i++)
+            if (!isfinite(case_get(run, &run->call.results[r], i)))
+                return true;
+    return false;
+}

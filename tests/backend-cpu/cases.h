@@ -45,6 +45,12 @@ void case_run_release(struct case_run *run);
 /* Clears the results, calls table[op], and fails when a guard word was written. */
 void case_run_call(struct case_run *run, kernel_function *const *table, struct cpu_threads *threads);
 
+/* One way after the other to make an input of the op hold one element that is not finite: an infinity or a
+ * NaN, at its ends and in its middle. Writes it; false when there is no way `number`. */
+bool case_spoil(struct case_run *run, uint32_t number);
+/* Is an element of a result not finite? */
+bool case_shows(const struct case_run *run);
+
 int64_t case_count(struct case_shape shape);
 bool case_is_integer(enum op op, uint32_t input); /* from the op's rule */
 double case_get(const struct case_run *run, const struct kernel_operand *operand, int64_t i);

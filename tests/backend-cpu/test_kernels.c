@@ -231,10 +231,42 @@ static void raises_a_fault_for_ids_out_of_range(void **state)
     cpu_threads_destroy(one);
 }
 
+/* What ops.def says of them, on every instruction set; executors rely on it (ir/finite.h). */
+static void what_is_not_finite_shows(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct cpu_threads *one = NULL;
+    assert_ok(cpu_threads_create(&one, 1, &trace), &trace);
+    for (uint32_t n = 0; n < NUMERICS_DEVICE * CPU_ISA_COUNT * op_case_count; n++) {
+        const struct op_case *c = &op_cases[n % op_case_count];
+        enum cpu_isa isa = n / op_case_count % CPU_ISA_COUNT;
+        enum numerics numerics = n / op_case_count / CPU_ISA_COUNT;
+        struct isa_kernels kernels;
+        if (!cpu_isa_is_available(isa, numerics) || !(op_table[c->op].flags & OP_SHOWS))
+            continue;
+        assert_ok(isa_find_kernels(&kernels, isa, numerics, &trace), &trace);
+        for (uint32_t way = 0;; way++) {
+            char text[256];
+            struct case_run run = case_run_create(c, CASE_FLOAT, CASE_EVEN, n + 1);
+            bool is_way = case_spoil(&run, way);
+            case_run_call(&run, kernels.table, one);
+            case_describe(c, text);
+            if (is_way && !case_shows(&run))
+                fail_msg("%s (%s): way %u is not seen", text, kernels.name, way);
+            case_run_release(&run);
+            if (!is_way)
+                break;
+        }
+    }
+    cpu_threads_destroy(one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op_has_a_case),
+        cmocka_unit_test(what_is_not_finite_shows),
         cmocka_unit_test(golden_kernels_compute_their_formulas),
         cmocka_unit_test(double_kernels_compute_their_formulas),
         cmocka_unit_test(results_are_canonical),

@@ -1,9 +1,10 @@
 /* Products under the device numerics: every variant of every arithmetic that the driver has, against double
- * precision, and against the first of its arithmetic byte by byte. Which are tried is printed: a driver
- * without cooperative matrices has packed_f16 and f32 only (docs/vulkan.md says how to run this on one that
- * has them). */
+ * precision, and against the first of its arithmetic byte by byte; and with a bias and another operand added.
+ * Which are tried is printed: a driver without cooperative matrices has packed_f16 and f32 only
+ * (docs/vulkan.md says how to run this on one that has them). */
 #include "backend-vulkan/tuning.h"
 #include "ir/build.h"
+#include "shaders/scalar/bits.h"
 #include "tests/backend-vulkan/fixture.h"
 #include <math.h>
 
@@ -35,9 +36,14 @@ static void transpose(float *out, const float *in, int64_t rows, int64_t columns
             out[j * rows + i] = in[i * columns + j];
 }
 
-/* y by the executor, whatever way the op has its operands lie. */
+/* What is added to a product: a bias [columns], then more [rows, columns]. */
+struct added {
+    const float *bias, *more;
+};
+
+/* y by the executor, whatever way the op has its operands lie; `added` may be NULL. */
 static float *multiply(struct executor *executor, enum op op, struct product p, const float *x,
-                       const float *w)
+                       const float *w, const struct added *added)
 {
     struct trace trace = {0};
     struct graph *graph = graph_create();
@@ -57,23 +63,35 @@ static float *multiply(struct executor *executor, enum op op, struct product p, 
     uint32_t axes_w[2] = {op == OP_matmul_nt ? columns : depth, op == OP_matmul_nt ? depth : columns};
     uint32_t inputs[2] = {build_input(graph, "x", DTYPE_F32, 2, axes_x),
                           build_input(graph, "w", DTYPE_F32, 2, axes_w)};
+    uint32_t axes_y[2] = {rows, columns}, bias = build_input(graph, "bias", DTYPE_F32, 1, &columns),
+             more = build_input(graph, "more", DTYPE_F32, 2, axes_y);
     uint32_t y = build_op(graph, op, inputs, &(struct build_attributes){0});
+    if (added)
+        y = build_binary(graph, OP_add, build_binary(graph, OP_add, y, bias), more);
     build_output(graph, "y", y);
-    struct binding bindings[3] = {{.value = inputs[0]}, {.value = inputs[1]}, {.value = y}};
-    const int64_t counts[3] = {p.rows * p.depth, p.columns * p.depth, p.rows * p.columns};
-    for (int i = 0; i < 3; i++)
+    struct binding bindings[5] = {
+        {.value = inputs[0]}, {.value = inputs[1]}, {.value = y}, {.value = bias}, {.value = more}};
+    const int64_t counts[5] = {p.rows * p.depth, p.columns * p.depth, p.rows * p.columns, p.columns,
+                               p.rows * p.columns};
+    for (int i = 0; i < 5; i++)
         assert_ok(executor_tensor_create(executor, DTYPE_F32, counts[i], &bindings[i].tensor, &trace),
                   &trace);
     assert_ok(executor_tensor_write(executor, bindings[0].tensor, 0, counts[0], x, &trace), &trace);
     assert_ok(executor_tensor_write(executor, bindings[1].tensor, 0, counts[1], w, &trace), &trace);
+    if (added) {
+        assert_ok(executor_tensor_write(executor, bindings[3].tensor, 0, counts[3], added->bias, &trace),
+                  &trace);
+        assert_ok(executor_tensor_write(executor, bindings[4].tensor, 0, counts[4], added->more, &trace),
+                  &trace);
+    }
     struct program *program;
-    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 3};
+    struct program_spec spec = {.graph = graph, .bindings = bindings, .binding_count = 5};
     assert_ok(executor_compile(&program, executor, &spec, &trace), &trace);
     assert_ok(executor_run(executor, program, &trace), &trace);
     float *got = malloc((size_t)counts[2] * sizeof *got);
     assert_ok(executor_tensor_read(executor, bindings[2].tensor, 0, counts[2], got, &trace), &trace);
     executor_program_destroy(executor, program);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         executor_tensor_destroy(executor, bindings[i].tensor);
     graph_destroy(graph);
     free(turned_x);
@@ -102,6 +120,32 @@ static void compare_with_double(const float *got, struct product p, const float 
         }
 }
 
+/* One launch adds what two more would. */
+static void check_tail(struct executor *executor, enum op op, struct product p, const float *x,
+                       const float *w, const float *plain)
+{
+    size_t count = (size_t)(p.rows * p.columns);
+    float *bias = malloc((size_t)p.columns * sizeof *bias), *more = malloc(count * sizeof *more);
+    for (int64_t n = 0; n < p.columns; n++)
+        bias[n] = made_up((uint32_t)n + 77u);
+    for (size_t i = 0; i < count; i++)
+        more[i] = made_up((uint32_t)i + 7777u);
+    uint64_t before = executor_counters(executor).dispatches;
+    float *again = multiply(executor, op, p, x, w, NULL);
+    uint64_t between = executor_counters(executor).dispatches;
+    float *got = multiply(executor, op, p, x, w, &(struct added){bias, more});
+    assert_int_equal(executor_counters(executor).dispatches - between, between - before);
+    assert_memory_equal(again, plain, count * sizeof *again);
+    for (size_t i = 0; i < count; i++) {
+        float sum = gm_flush(gm_flush(plain[i] + bias[i % (size_t)p.columns]) + more[i]);
+        assert_memory_equal(&sum, &got[i], sizeof sum);
+    }
+    free(bias);
+    free(more);
+    free(again);
+    free(got);
+}
+
 /* All products and forms, one after the other. */
 static float *check_variant(enum variant v, struct executor *executor, size_t *count)
 {
@@ -117,7 +161,8 @@ static float *check_variant(enum variant v, struct executor *executor, size_t *c
         for (size_t j = 0; j < of_w; j++)
             w[j] = made_up((uint32_t)j + 1000003u);
         for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
-            float *got = multiply(executor, forms[f], p, x, w);
+            float *got = multiply(executor, forms[f], p, x, w, NULL);
+            check_tail(executor, forms[f], p, x, w, got);
             compare_with_double(got, p, x, w, &arithmetic_table[variant_table[v].arithmetic]);
             all = realloc(all, (*count + of_y) * sizeof *all);
             memcpy(all + *count, got, of_y * sizeof *all);
@@ -179,6 +224,18 @@ static void check_arithmetic(enum fixture_driver driver, enum arithmetic arithme
     print_message("%zu variants of %s\n", tried, arithmetic_table[arithmetic].name);
     if (tried == 0)
         skip();
+}
+
+static void f32_products_are_close(void **state)
+{
+    (void)state;
+    check_arithmetic(FIXTURE_LAVAPIPE, ARITHMETIC_f32, (struct vulkan_options){0});
+}
+
+static void f32_products_are_close_in_small_bindings(void **state)
+{
+    (void)state;
+    check_arithmetic(FIXTURE_LAVAPIPE, ARITHMETIC_f32, (struct vulkan_options){.max_binding_bytes = 1 << 16});
 }
 
 static void packed_products_are_close_on_lavapipe(void **state)
@@ -261,6 +318,8 @@ static void the_best_that_a_device_has_is_chosen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(f32_products_are_close),
+        cmocka_unit_test(f32_products_are_close_in_small_bindings),
         cmocka_unit_test(packed_products_are_close_on_lavapipe),
         cmocka_unit_test(packed_products_are_close_on_swiftshader),
         cmocka_unit_test(half_matrices_are_close),

@@ -2,6 +2,7 @@
  * some that are awkward for the kernels here. */
 #include "backend-cpu/cpu.h"
 #include "ir/build.h"
+#include "tests/backend-vulkan/one_op.h"
 #include "tests/backend-vulkan/op_checks.h"
 #include <inttypes.h>
 
@@ -21,6 +22,32 @@ static void every_op_equals_the_twin_in_buffers_of_a_mebibyte(void **state)
 {
     (void)state;
     op_checks_run_all(FIXTURE_LAVAPIPE, (struct vulkan_options){.max_buffer_bytes = 1 << 20});
+}
+
+/* As the twin's kernels do (tests/backend-cpu/test_kernels.c). */
+static void what_is_not_finite_shows(void **state)
+{
+    (void)state;
+    struct executor *vulkan = fixture_open(FIXTURE_LAVAPIPE, (struct vulkan_options){0});
+    for (uint32_t n = 0; n < op_case_count; n++) {
+        const struct op_case *c = &op_cases[n];
+        struct one_op one = one_op_create(c);
+        for (uint32_t way = 0; op_table[c->op].flags & OP_SHOWS; way++) {
+            char text[256];
+            struct case_run run = case_run_create(c, CASE_FLOAT, CASE_EVEN, n + 1);
+            bool is_way = case_spoil(&run, way);
+            if (is_way)
+                one_op_run(vulkan, &one, &run);
+            case_describe(c, text);
+            if (is_way && !case_shows(&run))
+                fail_msg("%s: way %" PRIu32 " is not seen", text, way);
+            case_run_release(&run);
+            if (!is_way)
+                break;
+        }
+        graph_destroy(one.graph);
+    }
+    fixture_close(vulkan);
 }
 
 /* What a training step is made of, and its ways through memory, in shapes that fill no tile. */
@@ -156,6 +183,7 @@ int main(void)
         cmocka_unit_test(every_op_equals_the_twin_on_lavapipe),
         cmocka_unit_test(every_op_equals_the_twin_with_tiled_products),
         cmocka_unit_test(every_op_equals_the_twin_in_buffers_of_a_mebibyte),
+        cmocka_unit_test(what_is_not_finite_shows),
         cmocka_unit_test(no_kernel_accesses_what_is_not_bound),
         cmocka_unit_test(views_equal_the_twin_on_lavapipe),
         cmocka_unit_test(views_equal_the_twin_on_swiftshader),
