@@ -8,7 +8,7 @@
 #define PRODUCT_BIAS 1u
 #define PRODUCT_ADDEND 2u
 
-/* Norms and their gradients: do groups have eight rows, four elements a lane; is something added to the result? */
+/* Norms and their gradients: do groups have eight rows, lanes four elements; is something added? */
 #define NORM_QUADS 0
 #define NORM_ADDEND 1
 

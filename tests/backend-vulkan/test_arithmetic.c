@@ -36,7 +36,7 @@ static void transpose(float *out, const float *in, int64_t rows, int64_t columns
             out[j * rows + i] = in[i * columns + j];
 }
 
-/* What is added to a product: a bias [columns], then more [rows, columns]. */
+/* What is added to a product: a bias [columns], then more [rows, columns], over which the sum is stored. */
 struct added {
     const float *bias, *more;
 };
@@ -67,7 +67,7 @@ static float *multiply(struct executor *executor, enum op op, struct product p, 
              more = build_input(graph, "more", DTYPE_F32, 2, axes_y);
     uint32_t y = build_op(graph, op, inputs, &(struct build_attributes){0});
     if (added)
-        y = build_binary(graph, OP_add, build_binary(graph, OP_add, y, bias), more);
+        y = build_binary(graph, OP_add, more, build_binary(graph, OP_add, y, bias));
     build_output(graph, "y", y);
     struct binding bindings[5] = {
         {.value = inputs[0]}, {.value = inputs[1]}, {.value = y}, {.value = bias}, {.value = more}};
@@ -79,6 +79,8 @@ static float *multiply(struct executor *executor, enum op op, struct product p, 
     assert_ok(executor_tensor_write(executor, bindings[0].tensor, 0, counts[0], x, &trace), &trace);
     assert_ok(executor_tensor_write(executor, bindings[1].tensor, 0, counts[1], w, &trace), &trace);
     if (added) {
+        executor_tensor_destroy(executor, bindings[2].tensor);
+        bindings[2].tensor = bindings[4].tensor;
         assert_ok(executor_tensor_write(executor, bindings[3].tensor, 0, counts[3], added->bias, &trace),
                   &trace);
         assert_ok(executor_tensor_write(executor, bindings[4].tensor, 0, counts[4], added->more, &trace),
@@ -91,7 +93,7 @@ static float *multiply(struct executor *executor, enum op op, struct product p, 
     float *got = malloc((size_t)counts[2] * sizeof *got);
     assert_ok(executor_tensor_read(executor, bindings[2].tensor, 0, counts[2], got, &trace), &trace);
     executor_program_destroy(executor, program);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5 - !!added; i++)
         executor_tensor_destroy(executor, bindings[i].tensor);
     graph_destroy(graph);
     free(turned_x);
