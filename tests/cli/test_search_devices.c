@@ -233,6 +233,11 @@ static void two_drivers_share_the_candidates(void **state)
     snprintf(both, sizeof both, "%s:%s", lavapipe, swiftshader);
     program_find_driver(both);
     json_t *shared = search_on(f, "shared", "--device vulkan:llvmpipe --device vulkan:swiftshader");
+    program_expect(2,
+                   "expected devices with one driver whose bytes are the same, found \"vulkan:llvmpipe\" and",
+                   "search %s --store %s/none --numerics device --device vulkan:llvmpipe --device "
+                   "vulkan:swiftshader",
+                   f->yaml, f->directory);
     program_find_drivers(PROGRAM_DRIVERS_NONE);
     assert_true(json_equal(alone, shared));
     snprintf(
