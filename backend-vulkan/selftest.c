@@ -356,6 +356,16 @@ enum status selftest_run(struct selftest_verdict *out, struct engine *engine, st
     return OK;
 }
 
+/* A variant that was asked for is the one that runs. */
+static enum status check_forced(const struct tuning *tuning, const char *variant, struct trace *trace)
+{
+    for (uint32_t v = 0; v < VARIANT_COUNT && variant; v++)
+        if (tuning->is_dropped[v] && strcmp(variant_table[v].name, variant) == 0)
+            return status_fail(trace, DEVICE, "%s has other bytes than %s", variant,
+                               variant_table[variant_reference(tuning->arithmetic)].name);
+    return OK;
+}
+
 enum status selftest_settle(struct engine *engine, const struct vulkan_options *options, struct trace *trace)
 {
     selftest_part *const parts[] = {probe_arithmetic_of_products, probe_attention};
@@ -364,7 +374,7 @@ enum status selftest_settle(struct engine *engine, const struct vulkan_options *
     while (engine->tuning.arithmetic != ARITHMETIC_f32) {
         TRY(run_parts(&test, parts, 2));
         if (verdict.passed)
-            return OK;
+            return check_forced(&engine->tuning, options->variant, trace);
         if (options->arithmetic || options->variant)
             return status_fail(trace, DEVICE, "%s", verdict.why);
         enum arithmetic next = arithmetic_choose(&engine->device, engine->tuning.arithmetic);

@@ -178,6 +178,9 @@ static void a_variant_that_the_selftest_dropped_stays_so(void **state)
     assert_true(o.engine.pipelines.made.items[0].handle == right);
     o.engine.pipelines.made.items[0].handle = wrong;
     assert_ok(selftest_settle(&o.engine, &options, &trace), &trace);
+    options.variant = "packed_32x32"; /* asked for, it is no other that runs in its place */
+    assert_fails(selftest_settle(&o.engine, &options, &trace), DEVICE, &trace,
+                 "packed_32x32 has other bytes than packed_64x64");
     o.engine.pipelines.made.items[0].handle = right;
     char *folder = test_directory_create();
     for (uint32_t times = 0; times < 3; times++) { /* assumed, measured, from the file */
