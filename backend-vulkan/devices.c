@@ -93,13 +93,17 @@ enum status vulkan_device_identity(const char **out, const char *selector, struc
     if (status == OK) {
         char kernels[HASH128_HEX], build[2 * VK_UUID_SIZE + 1];
         VkPhysicalDeviceProperties p;
+        struct matrices matrices;
         vkGetPhysicalDeviceProperties(instance.devices[index], &p);
+        matrices_find(&matrices, instance.handle, instance.devices[index]);
         for (size_t i = 0; i < VK_UUID_SIZE; i++)
             snprintf(build + 2 * i, 3, "%02x", p.pipelineCacheUUID[i]);
         hash_kernels(kernels);
-        *out = arena_printf(
-            arena, "%s vendor %08" PRIx32 " device %08" PRIx32 " driver %08" PRIx32 " build %s kernels %s",
-            numerics_identity(NUMERICS_DEVICE), p.vendorID, p.deviceID, p.driverVersion, build, kernels);
+        *out = arena_printf(arena,
+                            "%s vendor %08" PRIx32 " device %08" PRIx32 " driver %08" PRIx32
+                            " build %s matrices %s kernels %s",
+                            numerics_identity(NUMERICS_DEVICE), p.vendorID, p.deviceID, p.driverVersion,
+                            build, matrices_identity(&matrices, arena), kernels);
     }
     instance_release(&instance);
     return status;

@@ -167,6 +167,16 @@ const char *matrices_describe(const struct matrices *m, struct arena *arena)
                  : "none";
 }
 
+const char *matrices_identity(const struct matrices *m, struct arena *arena)
+{
+    return arena_printf(arena,
+                        "f16 %" PRIu32 "x%" PRIu32 "x%" PRIu32 " bf16 %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                        " subgroups %" PRIu32 " %s half %s",
+                        m->f16.rows, m->f16.columns, m->f16.depth, m->bf16.rows, m->bf16.columns,
+                        m->bf16.depth, m->subgroup, m->can_fix_subgroup ? "fixed" : "free",
+                        m->has_half ? "yes" : "no");
+}
+
 /* ---- opening ---- */
 
 void matrix_features_make(struct matrix_features *out, const struct matrices *m)

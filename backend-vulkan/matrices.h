@@ -26,6 +26,10 @@ void matrices_find(struct matrices *out, VkInstance instance, VkPhysicalDevice d
 /* "f16 16x16x16, bf16 16x16x16, subgroups of 32"; "none" */
 const char *matrices_describe(const struct matrices *matrices, struct arena *arena);
 
+/* All of it that results may depend on, for keys: drivers offer one or the other by settings of the
+ * environment and by the processor that they run on. */
+const char *matrices_identity(const struct matrices *matrices, struct arena *arena);
+
 /* The extensions and features that kernels with these matrices need, to open a device with. The chain refers
  * to itself: it must not move. */
 struct matrix_features {

@@ -18,7 +18,8 @@ static enum variant choose(const struct tuning *tuning, enum arithmetic arithmet
     enum variant best = variant_reference(arithmetic);
     double least = INFINITY;
     for (uint32_t v = 0; v < VARIANT_COUNT; v++) {
-        if (variant_table[v].arithmetic != arithmetic || !variant_is_possible(v, &tuning->matrices))
+        if (variant_table[v].arithmetic != arithmetic || !variant_is_possible(v, &tuning->matrices) ||
+            tuning->is_dropped[v])
             continue;
         uint64_t groups = variant_groups(v, &tuning->matrices, rows, columns);
         groups = groups < tuning->least_groups ? tuning->least_groups : groups;

@@ -15,10 +15,11 @@ struct tuning {
     enum arithmetic arithmetic; /* of all products */
     struct matrices matrices;   /* of the device */
     float cost[VARIANT_COUNT]
-              [PRODUCT_FORMS]; /* of a group and a term of its sums; never used where infinite */
-    uint32_t least_groups;     /* as many take as long as one */
-    bool is_measured;          /* costs are nanoseconds */
-    enum variant lanes;        /* the best that keeps outputs in registers */
+              [PRODUCT_FORMS];      /* of a group and a term of its sums; never used where infinite */
+    bool is_dropped[VARIANT_COUNT]; /* by the self-test: never used, whatever it costs */
+    uint32_t least_groups;          /* as many take as long as one */
+    bool is_measured;               /* costs are nanoseconds */
+    enum variant lanes;             /* the best that keeps outputs in registers */
     bool prefers_lanes; /* does best with one lane's registers, without shared memory: as processors do */
 };
 

@@ -207,6 +207,7 @@ enum status engine_tune(struct engine *engine, const char *folder, struct trace 
     const char *path = engine_tuning_path(engine, folder, &arena), *head = head_of(engine, &arena);
     struct tuning tuning;
     tuning_assume(&tuning, &engine->device, engine->tuning.arithmetic);
+    memcpy(tuning.is_dropped, engine->tuning.is_dropped, sizeof tuning.is_dropped);
     struct tuning assumed = tuning;
     enum status status = OK;
     if (file_read(&text, path, FILE_LIMIT, &none) != OK ||

@@ -72,10 +72,20 @@ static uint32_t subgroups_of(enum variant variant)
     return constants[MATRIX_SUBGROUPS_DOWN] * constants[MATRIX_SUBGROUPS_ACROSS];
 }
 
+/* Of a group of shaders/device/matmul_matrix.comp: staged lines of both sides, and a matrix a subgroup. */
+static uint32_t shared_bytes(enum variant variant, const struct matrix_shape *shape)
+{
+    enum { PAD = 4 }; /* words of a line, beside a word for each two of twice the depth's terms */
+    const struct variant_info *v = &variant_table[variant];
+    uint32_t lines = v->rows * shape->rows + v->columns * shape->columns;
+    return 4 * (lines * (shape->depth + PAD) + subgroups_of(variant) * shape->rows * shape->columns);
+}
+
 bool variant_is_possible(enum variant variant, const struct matrices *matrices)
 {
     const struct matrix_shape *shape = shape_of(variant_table[variant].arithmetic, matrices);
-    return !shape || (shape->rows > 0 && subgroups_of(variant) * matrices->subgroup <= DEVICE_INVOCATIONS);
+    return !shape || (shape->rows > 0 && subgroups_of(variant) * matrices->subgroup <= DEVICE_INVOCATIONS &&
+                      shared_bytes(variant, shape) <= DEVICE_SHARED_BYTES);
 }
 
 struct variant_tile variant_tile(enum variant variant, const struct matrices *matrices)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static json_t *sizes_json(const struct candidate *c)
 {
@@ -143,15 +144,39 @@ static struct run_options options_of(const struct command *command)
                                 .stop = command->stop};
 }
 
+/* All devices are there, and what one makes the others can use: under device numerics, only those of one
+ * kind. */
+static enum status check_devices(const struct command *command, const struct search *search,
+                                 struct trace *trace)
+{
+    struct arena arena = {0};
+    const char *identities[2] = {NULL, NULL}; /* of the first, of another */
+    enum status status = OK;
+    for (uint32_t i = 0; i < command->device_count && status == OK; i++) {
+        struct device_options device;
+        status = command_device_at(&device, command, i, trace);
+        if (!command_option(command, "numerics"))
+            device.numerics = search->pipeline.numerics;
+        if (status == OK)
+            status = device_identity(&identities[i > 0], &device, &arena, trace);
+        if (status == OK && i > 0 && strcmp(identities[0], identities[1]) != 0)
+            status = status_fail(trace, INVALID,
+                                 "--device: under numerics device expected devices with one driver whose "
+                                 "bytes are the same, found \"%s\" and \"%s\", which could share no work",
+                                 command->devices[0], command->devices[i]);
+    }
+    arena_release(&arena);
+    return status;
+}
+
 /* What it takes before the candidates are known; with the first device. */
 static enum status list_candidates(struct command *command, struct search *search,
                                    struct run_options *options, bool ranks, struct trace *trace)
 {
-    struct device_options ignored;
     if (ranks || latency_is_wanted(search))
         TRY(command_device_at(&options->device, command, 0, trace));
-    for (uint32_t i = 1; i < command->device_count && ranks; i++)
-        TRY(command_device_at(&ignored, command, i, trace));
+    if (ranks && command->device_count > 1)
+        TRY(check_devices(command, search, trace));
     if (latency_is_wanted(search))
         TRY(latency_limit(search, options, trace));
     for (uint32_t i = 0; i < search->candidates.items.count && command_is_json(command); i++)

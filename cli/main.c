@@ -3,32 +3,51 @@
 #include "base/log.h"
 #include "cli/bus.h"
 #include "cli/command.h"
+#include "search/workers.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define VERSION "0.1.0"
 
 static volatile sig_atomic_t stop_requested;
 
-/* The first signal asks for an orderly end with a checkpoint, the second ends at once. */
+enum { ONE_REQUEST_MILLISECONDS = 500 };
+
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The first signal asks for an orderly end with a checkpoint, the second ends at once. Those that come
+ * together are one: `timeout`, for one, signals a process and then its group. */
 static void on_signal(int number)
 {
     static const char text[] =
         "stopping: what is running comes to where it can go on from; once more ends at once\n";
-    if (stop_requested)
+    static int64_t first; /* no signal interrupts another */
+    int64_t now = milliseconds();
+    if (!stop_requested)
+        first = now;
+    else if (number != WORKERS_STOP && now - first > ONE_REQUEST_MILLISECONDS)
         _exit(128 + number);
-    stop_requested = 1;
-    if (!log_is_quiet())
+    if (!stop_requested && !log_is_quiet())
         (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    stop_requested = 1;
 }
 
 static void catch_signals(void)
 {
+    const int signals[] = {SIGINT, SIGTERM, WORKERS_STOP};
     struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaddset(&action.sa_mask, signals[i]);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, not a death */
 }
 

@@ -2,7 +2,6 @@
 #include "search/workers.h"
 #include "base/log.h"
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -112,7 +111,7 @@ void workers_finish(struct workers *w, enum status status, const char *const *na
     for (uint32_t i = 0; i < w->count; i++) {
         close(w->items[i].pipe);
         if (status != OK)
-            kill(w->items[i].process, SIGTERM);
+            kill(w->items[i].process, WORKERS_STOP);
     }
     for (uint32_t i = 0; i < w->count; i++) {
         int how = 0;

@@ -10,9 +10,13 @@
 #define SEARCH_WORKERS_H
 
 #include "search/search.h"
+#include <signal.h>
 #include <sys/types.h>
 
-enum { WORKERS_MAX = 15 }; /* beside this process */
+enum {
+    WORKERS_MAX = 15,      /* beside this process */
+    WORKERS_STOP = SIGUSR1 /* tells a worker to stop, once more or not: others may have told it before */
+};
 
 struct workers {
     struct worker {

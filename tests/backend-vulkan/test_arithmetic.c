@@ -312,6 +312,11 @@ static void the_best_that_a_device_has_is_chosen(void **state)
     struct device wide = {.matrices = {.f16 = {16, 16, 16}, .subgroup = 128}};
     assert_true(variant_is_possible(VARIANT_matrix_f16_2x2, &wide.matrices));
     assert_false(variant_is_possible(VARIANT_matrix_f16_8x8, &wide.matrices));
+    struct device deep = {.matrices = {.f16 = {16, 16, 32}, .subgroup = 32}}; /* 41 KiB would be staged */
+    assert_true(variant_is_possible(VARIANT_matrix_f16_4x4, &deep.matrices));
+    assert_false(variant_is_possible(VARIANT_matrix_f16_8x8, &deep.matrices));
+    deep.matrices.f16.depth = 16;
+    assert_true(variant_is_possible(VARIANT_matrix_f16_8x8, &deep.matrices));
     struct variant_tile tile = variant_tile(VARIANT_matrix_bf16_8x8, &all.matrices);
     assert_int_equal(tile.rows, 128);
     assert_int_equal(tile.columns, 64);

@@ -28,6 +28,33 @@ static void lists_devices_with_their_verdict(void **state)
     arena_release(&arena);
 }
 
+/* One driver offers other matrices in another environment: llvmpipe by the width of its vectors. */
+static void an_identity_names_the_matrices_that_are_offered(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct arena arena = {0};
+    struct instance instance;
+    struct matrices found;
+    const char *identity;
+    fixture_choose_driver(FIXTURE_LAVAPIPE);
+    assert_ok(vulkan_device_identity(&identity, "0", &arena, &trace), &trace);
+    assert_ok(instance_open(&instance, VULKAN_NOT_VALIDATED, &trace), &trace);
+    matrices_find(&found, instance.handle, instance.devices[0]);
+    instance_release(&instance);
+    assert_true(found.subgroup > 0);
+    assert_non_null(strstr(identity, matrices_identity(&found, &arena)));
+    struct matrices others[] = {found, found, found, found, found};
+    others[0].f16.depth += 8;
+    others[1].bf16.rows += 8;
+    others[2].subgroup *= 2;
+    others[3].can_fix_subgroup = !found.can_fix_subgroup;
+    others[4].has_half = !found.has_half;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_null(strstr(identity, matrices_identity(&others[i], &arena)));
+    arena_release(&arena);
+}
+
 /* Drivers that compute otherwise have other identities; one has the same every time. */
 static void an_identity_names_device_driver_and_kernels(void **state)
 {
@@ -483,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_devices_with_their_verdict),
         cmocka_unit_test(an_identity_names_device_driver_and_kernels),
+        cmocka_unit_test(an_identity_names_the_matrices_that_are_offered),
         cmocka_unit_test(a_machine_without_a_driver_has_no_devices),
         cmocka_unit_test(auto_never_takes_a_software_driver),
         cmocka_unit_test(selects_by_index_and_part_of_name),

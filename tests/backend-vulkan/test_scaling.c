@@ -32,7 +32,10 @@ static void open_run_with(struct run *run, struct executor *executor, struct los
                           enum with with)
 {
     struct trace trace = {0};
-    static const struct state_pair pairs[] = {{STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1}};
+    static const struct state_pair pairs[] = {
+        {STATE_KIND_embedding, 0, 0, 1}, {STATE_KIND_block, 0, 1, 1},    {STATE_KIND_mlp_input, 0, 1, 1},
+        {STATE_KIND_mlp, 1, 0, 1},       {STATE_KIND_queries, 0, 1, 1},  {STATE_KIND_keys, 1, 1, 1},
+        {STATE_KIND_values, 1, 0, 1},    {STATE_KIND_attention, 0, 0, 1}};
     *run = (struct run){.student = model_build(model_arch(), 1),
                         .teacher = model_build(model_arch(), 500),
                         .data = {.vocab = 67, .micros = 2}};
@@ -42,8 +45,11 @@ static void open_run_with(struct run *run, struct executor *executor, struct los
     spec.step.routes[0].teacher_count = 1;
     spec.loss_scale = scale;
     if (with == WITH_STATES)
-        spec.step.routes[0].states = (struct state_losses){
-            .pairs = pairs, .count = 2, .relation_heads = 2, .distance = STATE_MSE, .scale = STATE_DYNAMIC};
+        spec.step.routes[0].states = (struct state_losses){.pairs = pairs,
+                                                           .count = sizeof pairs / sizeof *pairs,
+                                                           .relation_heads = 2,
+                                                           .distance = STATE_MSE,
+                                                           .scale = STATE_DYNAMIC};
     assert_ok(trainer_create(&run->trainer, &spec, &trace), &trace);
 }
 

@@ -162,6 +162,36 @@ static void a_variant_with_other_bytes_is_never_used(void **state)
     close_engine(&o);
 }
 
+/* What the self-test has found wrong is not used again because a measurement, or a file of one, likes it. */
+static void a_variant_that_the_selftest_dropped_stays_so(void **state)
+{
+    (void)state;
+    struct trace trace = {0};
+    struct opened o;
+    struct vulkan_options options = {.numerics = NUMERICS_DEVICE, .arithmetic = "packed_f16"};
+    open_engine(&o, options);
+    const uint32_t small[KERNEL_CONSTANTS] = {1, 1},
+                   *constants = variant_table[VARIANT_packed_32x32].constants;
+    VkPipeline right, wrong;
+    assert_ok(pipelines_get(&o.engine.pipelines, KERNEL_matmul_packed, constants, &right, &trace), &trace);
+    assert_ok(pipelines_get(&o.engine.pipelines, KERNEL_matmul_packed, small, &wrong, &trace), &trace);
+    assert_true(o.engine.pipelines.made.items[0].handle == right);
+    o.engine.pipelines.made.items[0].handle = wrong;
+    assert_ok(selftest_settle(&o.engine, &options, &trace), &trace);
+    options.variant = "packed_32x32"; /* asked for, it is no other that runs in its place */
+    assert_fails(selftest_settle(&o.engine, &options, &trace), DEVICE, &trace,
+                 "packed_32x32 has other bytes than packed_64x64");
+    o.engine.pipelines.made.items[0].handle = right;
+    char *folder = test_directory_create();
+    for (uint32_t times = 0; times < 3; times++) { /* assumed, measured, from the file */
+        for (uint32_t f = 0; f < PRODUCT_FORMS; f++)
+            assert_int_not_equal(tuning_choose(&o.engine.tuning, f, 32, 32), VARIANT_packed_32x32);
+        assert_ok(engine_tune(&o.engine, folder, &trace), &trace);
+    }
+    test_directory_remove(folder);
+    close_engine(&o);
+}
+
 /* Launches of one product of a form, as a program has them. */
 static struct vulkan_program *compile_product(struct engine *engine, enum op op, struct arena *arena,
                                               struct trace *trace)
@@ -303,6 +333,7 @@ int main(void)
         cmocka_unit_test(the_choice_counts_whole_tiles),
         cmocka_unit_test(measures_once_and_again_when_the_file_is_damaged),
         cmocka_unit_test(a_variant_with_other_bytes_is_never_used),
+        cmocka_unit_test(a_variant_that_the_selftest_dropped_stays_so),
         cmocka_unit_test(a_forced_variant_is_the_one_that_runs),
         cmocka_unit_test(all_forms_of_a_tile_share_a_pipeline),
         cmocka_unit_test(executors_and_the_list_keep_what_they_measure),

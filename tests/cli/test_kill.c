@@ -138,6 +138,24 @@ static void an_interrupted_run_goes_on_where_it_stopped(void **state)
     json_decref(resumed);
 }
 
+/* Some programs that end others signal a process and then its group: that is one request. */
+static void two_signals_at_once_are_one_interruption(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 100000", "");
+    for (uint32_t i = 1; i <= 8; i++) {
+        struct process p;
+        const char *line;
+        process_start(&p, "run %s --json --quiet --device cpu", f->yaml);
+        for (uint32_t seen = 0; seen < 10 && (line = process_read_line(&p)); seen++)
+            ;
+        kill(p.pid, SIGTERM);
+        usleep(200 * i); /* else the system makes one of them */
+        kill(p.pid, SIGTERM);
+        assert_int_equal(process_finish(&p), 130);
+    }
+}
+
 static void interruption_exits_with_130(void **state)
 {
     struct fixture *f = *state;
@@ -168,6 +186,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(killed_runs_end_with_the_same_ids),
         FIXTURE_TEST(an_interrupted_run_goes_on_where_it_stopped),
+        FIXTURE_TEST(two_signals_at_once_are_one_interruption),
         FIXTURE_TEST(interruption_exits_with_130),
     };
     program_begin(argc, argv);

@@ -116,20 +116,105 @@ static size_t count_files(const struct fixture *f, const char *pattern)
     return count;
 }
 
+static void expect_checkpoints_of_all(const struct fixture *f, struct process *p, const pid_t workers[2])
+{
+    assert_int_equal(process_finish(p), 130);
+    wait_until_gone(workers, 2);
+    assert_int_equal(count_files(f, "checkpoints/*"), 3);
+}
+
+static void wait_until_all_train(const struct fixture *f)
+{
+    for (int tenths = 0; count_files(f, "records/*.steps.jsonl") < 3; tenths++) {
+        assert_true(tenths < 600);
+        usleep(100000);
+    }
+}
+
 static void the_first_interruption_ends_all_with_checkpoints(void **state)
 {
     struct fixture *f = *state;
     struct process p;
     pid_t workers[8];
     start_long_search(f, &p, workers, 100000);
-    for (int tenths = 0; count_files(f, "records/*.steps.jsonl") < 3; tenths++) { /* all are training */
+    wait_until_all_train(f);
+    kill(p.pid, SIGINT);
+    expect_checkpoints_of_all(f, &p, workers);
+}
+
+/* What the system says of a process in the line that begins with `key`. */
+static void read_status(pid_t process, const char *key, char *out, size_t size)
+{
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)process);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) && strncmp(line, key, strlen(key)) != 0)
+        ;
+    fclose(file);
+    assert_int_equal(strncmp(line, key, strlen(key)), 0);
+    snprintf(out, size, "%s", line + strlen(key));
+}
+
+static void stop_process(pid_t process)
+{
+    char said[256] = "";
+    kill(process, SIGSTOP);
+    while (!strstr(said, "(stopped)")) {
+        usleep(10000);
+        read_status(process, "State:", said, sizeof said);
+    }
+}
+
+/* Until a process that is stopped has so many signals still to take. */
+static void wait_for_signals(pid_t process, int count)
+{
+    for (int tenths = 0, pending = 0; pending < count; tenths++) {
+        char said[256];
         assert_true(tenths < 600);
         usleep(100000);
+        read_status(process, "ShdPnd:", said, sizeof said);
+        pending = __builtin_popcountll(strtoull(said, NULL, 16));
+    }
+}
+
+/* As what manages jobs does: each worker hears of it twice, from the manager and from its search. Stopped, it
+ * hears of both at the same time. */
+static void one_signal_to_every_process_ends_all_with_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    struct process p;
+    pid_t workers[8];
+    start_long_search(f, &p, workers, 100000);
+    wait_until_all_train(f);
+    for (int i = 0; i < 2; i++) {
+        stop_process(workers[i]);
+        kill(workers[i], SIGINT);
     }
     kill(p.pid, SIGINT);
+    for (int i = 0; i < 2; i++) {
+        wait_for_signals(workers[i], 2);
+        kill(workers[i], SIGCONT);
+    }
+    expect_checkpoints_of_all(f, &p, workers);
+}
+
+/* The search waits for a worker that does not answer: told once more it ends, and so does the worker. */
+static void the_second_interruption_ends_all_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct process p;
+    pid_t workers[8];
+    start_long_search(f, &p, workers, 100000);
+    wait_until_all_train(f);
+    stop_process(workers[0]);
+    kill(p.pid, SIGINT);
+    wait_for_signals(workers[0], 1);
+    usleep(1000000); /* signals that come together count once */
+    kill(p.pid, SIGINT);
     assert_int_equal(process_finish(&p), 130);
+    kill(workers[0], SIGCONT);
     wait_until_gone(workers, 2);
-    assert_int_equal(count_files(f, "checkpoints/*"), 3);
 }
 
 /* Records say who made what: both devices did, and the bytes are the twin's. */
@@ -148,6 +233,11 @@ static void two_drivers_share_the_candidates(void **state)
     snprintf(both, sizeof both, "%s:%s", lavapipe, swiftshader);
     program_find_driver(both);
     json_t *shared = search_on(f, "shared", "--device vulkan:llvmpipe --device vulkan:swiftshader");
+    program_expect(2,
+                   "expected devices with one driver whose bytes are the same, found \"vulkan:llvmpipe\" and",
+                   "search %s --store %s/none --numerics device --device vulkan:llvmpipe --device "
+                   "vulkan:swiftshader",
+                   f->yaml, f->directory);
     program_find_drivers(PROGRAM_DRIVERS_NONE);
     assert_true(json_equal(alone, shared));
     snprintf(
@@ -165,6 +255,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(devices_share_the_candidates),
         FIXTURE_TEST(workers_may_die_and_do_not_outlive_their_search),
         FIXTURE_TEST(the_first_interruption_ends_all_with_checkpoints),
+        FIXTURE_TEST(one_signal_to_every_process_ends_all_with_checkpoints),
+        FIXTURE_TEST(the_second_interruption_ends_all_at_once),
         FIXTURE_TEST(two_drivers_share_the_candidates),
     };
     program_begin(argc, argv);

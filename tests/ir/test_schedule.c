@@ -233,6 +233,35 @@ static void what_is_overwritten_is_read_before(void **state)
     release(&s);
 }
 
+/* %6 is stored over the tensor of %1, of which the chain reads a part. */
+static void what_is_overwritten_is_read_before_by_its_views_too(void **state)
+{
+    (void)state;
+    static const char text[] = "espalier-ir 1\n"
+                               "input %0: f32[d0:7, d1:6] x\n"
+                               "input %1: f32[d0, d1] sum\n"
+                               "input %2: f32[d1, d2:6] w\n"
+                               "%3: f32[d3:2, d1] = rows %1 start=1 rows=2\n"
+                               "%4: f32[d3, d1] = silu %3\n"
+                               "%5: f32[d3, d1] = mul %4 %3\n"
+                               "%6: f32[d0, d2] = matmul_nn %0 %2\n"
+                               "%7: f32[d3, d1] = tanh %5\n"
+                               "output %7 y\n"
+                               "output %6 sum\n";
+    struct scheduled s = {.original = parse(text)};
+    struct binding bindings[] = {{0, 0}, {1, 1}, {2, 2}, {6, 1}, {7, 3}};
+    struct program_spec spec = {s.original, sizes, 2, bindings, 5};
+    struct memory_plan plan;
+    struct trace trace = {0};
+    schedule_make(&s.schedule, &s.arena, &spec, (struct schedule_options){.chains = limits});
+    assert_string_equal(describe(&s), "rows (silu mul) matmul_nn tanh");
+    spec.graph = &s.schedule.graph;
+    assert_ok(
+        memory_plan_make(&plan, &s.arena, &spec, (struct memory_limits){.schedule = &s.schedule}, &trace),
+        &trace);
+    release(&s);
+}
+
 /* ---- tails ---- */
 
 static enum tail tail_of(enum op op)
@@ -550,6 +579,7 @@ int main(void)
         cmocka_unit_test(element_wise_nodes_are_chained),
         cmocka_unit_test(chains_keep_to_their_limits),
         cmocka_unit_test(what_is_overwritten_is_read_before),
+        cmocka_unit_test(what_is_overwritten_is_read_before_by_its_views_too),
         cmocka_unit_test(additions_go_to_the_node_before_them),
         cmocka_unit_test(tails_are_found_wherever_they_are),
         cmocka_unit_test(what_a_tail_overwrites_is_read_before),
