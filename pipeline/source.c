@@ -60,14 +60,14 @@ static void ignore_stage(void *context, const struct stage_event *event)
     (void)context, (void)event;
 }
 
-/* The stage's result, from a dry run: nothing is computed here. */
+/* The stage's result, from a look at the store: nothing is computed here. */
 static enum status open_stage(struct model_source *out, const char *file, const char *name,
                               const struct source_options *options, struct trace *trace)
 {
     struct run_options dry = {.store = options->store,
                               .numerics = options->numerics,
                               .device = {.device = options->device},
-                              .mode = RUN_DRY,
+                              .mode = RUN_LOOK,
                               .events = {.stage = ignore_stage}};
     struct run run;
     TRY(run_open(&run, file, &dry, trace));

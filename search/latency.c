@@ -163,7 +163,7 @@ static enum status find_or_time(struct timer *t, struct candidate *c, struct tra
     struct stage_lock lock = {0};
     struct hash128 key = key_of(t, c);
     c->latency = read_record(t, key);
-    if (!isnan(c->latency) || t->options->mode == RUN_DRY)
+    if (!isnan(c->latency) || t->options->mode != RUN_ALL)
         return OK;
     enum status status = stage_lock_wait(&lock, t->store, key, t->options->stop, trace);
     if (status == OK)
