@@ -99,9 +99,10 @@ static void print_entry(const struct metadata_entry *entry)
                         line_end ? (size_t)(line_end - entry->text.data) : entry->text.length};
     if (shown.length > MOST_SHOWN) /* between characters */
         shown.length = utf8_step_back(shown.data, MOST_SHOWN + 1);
+    size_t whole = entry->text.length - str_ends_with(entry->text, "\n");
     struct builder line = {0};
     builder_printf(&line, STR_FORMAT " = " STR_FORMAT "%s", STR_ARGUMENT(entry->key), STR_ARGUMENT(shown),
-                   shown.length < entry->text.length ? " ..." : "");
+                   shown.length < whole ? " ..." : "");
     str_make_printable(line.data, "");
     printf("%-12s %s\n", "metadata", line.data);
     builder_release(&line);

@@ -55,6 +55,17 @@ static enum status take_model(struct model_source *out, const struct store *stor
     return OK;
 }
 
+enum status source_take_metadata(struct graph *graph, const struct run *run, uint32_t stage,
+                                 struct trace *trace)
+{
+    uint32_t origin = pipeline_find_origin(&run->pipeline, stage);
+    const struct store_output *model = store_result_find(&run->results[origin], "model"),
+                              *names = store_result_find(&run->results[origin], "names");
+    return origin != stage && model && names
+               ? model_take_metadata(graph, run->store, model->id, names->id, trace)
+               : OK;
+}
+
 static void ignore_stage(void *context, const struct stage_event *event)
 {
     (void)context, (void)event;
@@ -87,6 +98,8 @@ static enum status open_stage(struct model_source *out, const char *file, const 
     if (status == OK)
         status = take_model(out, out->store, store_result_find(&run.results[maker], "model")->id,
                             &run.results[maker], trace);
+    if (status == OK)
+        status = source_take_metadata(out->model.graph, &run, maker, trace);
     run_release(&run);
     return status;
 }

@@ -367,6 +367,17 @@ static void a_pipeline_carries_interface_and_metadata_through(void **state)
     json_t *lines = fixture_run(f, "");
     assert_string_equal(json_text(json_find(lines, "stage", "export"), "status"), "cached");
     json_decref(lines);
+    /* another licence, and nothing else: what was distilled stays, what is exported says it */
+    memcpy(bytes.data + bytes.length - strlen("test\"\n"), "best", 4);
+    assert_ok(file_write(path, bytes.data, bytes.length, &trace), &trace);
+    lines = fixture_run(f, "");
+    assert_string_equal(json_text(json_find(lines, "stage", "distill"), "status"), "cached");
+    assert_string_equal(json_text(json_find(lines, "stage", "export"), "status"), "ran");
+    json_decref(lines);
+    assert_true(file_says(f, "s.onnx", "Licence of \"best\"\n"));
+    o = program_run("inspect %s:distill", f->yaml);
+    assert_non_null(strstr(builder_text(&o.out), "metadata     license = Licence of \"best\"\n"));
+    outcome_release(&o);
     builder_release(&bytes);
 }
 
