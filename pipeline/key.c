@@ -90,7 +90,7 @@ static enum status add_model(struct builder *text, const struct run *run, const 
                              const struct input_entry *input, struct trace *trace)
 {
     struct imported_model model = {0};
-    TRY(model_import_input(&model, input, trace));
+    TRY(model_import_input(&model, input, IMPORT_TO_LOOK, trace));
     enum status status = add_file(text, run, role, model.path, trace);
     struct arena arena = {0};
     for (uint32_t i = 1; status == OK && i < model.files.count; i++)

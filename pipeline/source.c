@@ -18,10 +18,10 @@ static bool is_directory(const char *path)
 }
 
 enum status model_import_input(struct imported_model *out, const struct input_entry *input,
-                               struct trace *trace)
+                               enum import_use use, struct trace *trace)
 {
     bool is_untrusted = settings_integer(&input->settings, "untrusted") != 0;
-    struct import_options options = {.trust = is_untrusted ? IMPORT_UNTRUSTED : IMPORT_TRUSTED};
+    struct import_options options = {is_untrusted ? IMPORT_UNTRUSTED : IMPORT_TRUSTED, use};
     return frontend_import(out, settings_text(&input->settings, "model"), &options, trace);
 }
 

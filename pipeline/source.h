@@ -33,7 +33,7 @@ enum status source_take_metadata(struct graph *graph, const struct run *run, uin
 
 /* Imports the model of an input, with the trust that the input's settings give it. */
 enum status model_import_input(struct imported_model *out, const struct input_entry *input,
-                               struct trace *trace) MUST_CHECK;
+                               enum import_use use, struct trace *trace) MUST_CHECK;
 
 /* NOT_FOUND: no such file, object, or the stage has not run. */
 enum status model_source_open(struct model_source *out, const char *spec,

@@ -46,7 +46,7 @@ static enum status open_timer(struct timer *t, struct trace *trace)
                                          .length = (uint32_t)settings_integer(s, "cost.timed"),
                                          .repeats = (uint32_t)settings_integer(s, "cost.repeats"),
                                          .stop = t->options->stop};
-    TRY(model_import_input(&t->model, search_base_input(t->search), trace));
+    TRY(model_import_input(&t->model, search_base_input(t->search), IMPORT_TO_RUN, trace));
     t->structure = hash_structure(t->model.graph);
     TRY(forecast_scores(&t->scores, &t->arena, t->model.graph, NULL, 0, trace));
     TRY(run_open_store(&t->store, t->search->pipeline.path, t->options, trace));
