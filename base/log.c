@@ -1,5 +1,6 @@
 /* See base/log.h. */
 #include "base/log.h"
+#include "base/str.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -25,6 +26,7 @@ static void print_line(const char *prefix, const char *format, va_list arguments
 {
     char line[2048];
     vsnprintf(line, sizeof line, format, arguments);
+    str_make_printable(line, "\n");
     fprintf(stderr, "%s%s\n", prefix, line);
 }
 

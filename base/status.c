@@ -1,5 +1,6 @@
 /* See base/status.h. */
 #include "base/status.h"
+#include "base/str.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ static void append(struct trace *trace, const char *format, va_list arguments)
     int wanted = vsnprintf(trace->text + trace->length, room, format, arguments);
     if (wanted < 0)
         return;
+    str_make_printable(trace->text + trace->length, "\n");
     if ((size_t)wanted < room) {
         trace->length += (size_t)wanted;
         return;

@@ -42,6 +42,33 @@ int str_compare(struct str a, struct str b)
     return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
+/* Bytes of the character that begins here, or 0 when it is no UTF-8 (RFC 3629, section 4) or controls. */
+static size_t printable_length(const unsigned char *c)
+{
+    if (c[0] < 0x80)
+        return c[0] >= ' ' && c[0] != 0x7f;
+    if (c[0] < 0xc2 || c[0] > 0xf4)
+        return 0;
+    size_t length = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+    for (size_t i = 1; i < length; i++) /* stops at the end, whose 0 continues nothing */
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    bool is_control = c[0] == 0xc2 && c[1] < 0xa0,
+         is_overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+    bool is_none = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
+    return is_control || is_overlong || is_none ? 0 : length;
+}
+
+void str_make_printable(char *text, const char *kept)
+{
+    while (*text) {
+        size_t length = strchr(kept, *text) ? 1 : printable_length((const unsigned char *)text);
+        if (length == 0)
+            *text = '?';
+        text += length > 0 ? length : 1;
+    }
+}
+
 bool str_to_u64(struct str text, uint64_t *out)
 {
     uint64_t value = 0;

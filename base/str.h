@@ -29,6 +29,10 @@ bool str_to_u64(struct str text, uint64_t *out);
 bool str_to_i64(struct str text, int64_t *out);
 bool str_to_double(struct str text, double *out); /* "C" locale; finite only */
 
+/* Names come from files of others, and a terminal obeys what it is sent: control characters but `kept`, and
+ * bytes that are no UTF-8 (of which there are some where a text has been cut), become question marks. */
+void str_make_printable(char *text, const char *kept);
+
 struct builder {
     char *data; /* NULL when empty */
     size_t length, capacity;

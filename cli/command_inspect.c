@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/scores_view.h"
+#include "data/utf8.h"
 #include "passes/classes.h"
 #include "pipeline/scores_source.h"
 #include <stdio.h>
@@ -89,13 +90,22 @@ static void print_input(const char *what, struct str name)
         printf("%-12s " STR_FORMAT "\n", what, STR_ARGUMENT(name));
 }
 
-/* The first line of a text, as far as it is printable. */
+/* The first line of a text, or its beginning. */
 static void print_entry(const struct metadata_entry *entry)
 {
-    printf("%-12s " STR_FORMAT " = ", "metadata", STR_ARGUMENT(entry->key));
-    for (size_t i = 0; i < entry->text.length && i < 72 && entry->text.data[i] != '\n'; i++)
-        putchar((unsigned char)entry->text.data[i] < ' ' ? '?' : entry->text.data[i]);
-    putchar('\n');
+    enum { MOST_SHOWN = 72 };
+    const char *line_end = memchr(entry->text.data, '\n', entry->text.length);
+    struct str shown = {entry->text.data,
+                        line_end ? (size_t)(line_end - entry->text.data) : entry->text.length};
+    if (shown.length > MOST_SHOWN) /* between characters */
+        shown.length = utf8_step_back(shown.data, MOST_SHOWN + 1);
+    size_t whole = entry->text.length - str_ends_with(entry->text, "\n");
+    struct builder line = {0};
+    builder_printf(&line, STR_FORMAT " = " STR_FORMAT "%s", STR_ARGUMENT(entry->key), STR_ARGUMENT(shown),
+                   shown.length < whole ? " ..." : "");
+    str_make_printable(line.data, "");
+    printf("%-12s %s\n", "metadata", line.data);
+    builder_release(&line);
 }
 
 /* Only where the model's file had more than tokens and logits, and said something of itself. */

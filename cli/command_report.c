@@ -46,7 +46,7 @@ static enum status make_page(struct builder *page, struct command *command, stru
     const char *path = command->arguments[0];
     struct run_options options = {.store = command_option(command, "store"),
                                   .numerics = command_option(command, "numerics"),
-                                  .mode = RUN_DRY,
+                                  .mode = RUN_LOOK,
                                   .stop = command->stop};
     struct search search;
     bool is_search;

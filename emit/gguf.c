@@ -187,15 +187,9 @@ static void add_caps(struct gguf_model *m)
         gguf_add_f32(&m->file, key_of(m, "final_logit_softcapping"), m->parts.logit_softcap);
 }
 
-/* Texts under general.* (the name, the licence, ...), but for keys that say how this file is made. */
 static bool is_of_the_model(struct str key)
 {
-    static const char *const of_the_file[] = {"general.architecture", "general.alignment",
-                                              "general.file_type", "general.quantization_version"};
-    for (size_t i = 0; i < sizeof of_the_file / sizeof *of_the_file; i++)
-        if (str_is(key, of_the_file[i]))
-            return false;
-    return str_starts_with(key, "general.");
+    return metadata_general(key) == GENERAL_OF_MODEL;
 }
 
 static void add_metadata(struct gguf_model *m)

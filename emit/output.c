@@ -125,6 +125,7 @@ void emitted_note(struct emitted *out, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    str_make_printable(line, "");
     *VEC_PUSH(&out->arena, &out->notes) =
         (struct str){arena_copy_string(&out->arena, line, strlen(line)), strlen(line)};
 }

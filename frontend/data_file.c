@@ -16,9 +16,8 @@ static enum status check_links(int fd, struct imported_model *model, const struc
         return status_fail(trace, INVALID,
                            "the data file '" STR_FORMAT "' of an untrusted model has %ju hard links",
                            STR_ARGUMENT(location), (uintmax_t)st.st_nlink);
-    *VEC_PUSH(&model->arena, &model->notes) = str_from(arena_printf(
-        &model->arena, "the data file '" STR_FORMAT "' has %ju hard links, so it has other names",
-        STR_ARGUMENT(location), (uintmax_t)st.st_nlink));
+    imported_model_note(model, "the data file '" STR_FORMAT "' has %ju hard links, so it has other names",
+                        STR_ARGUMENT(location), (uintmax_t)st.st_nlink);
     return OK;
 }
 

@@ -3,6 +3,7 @@
 #include "frontend/interface.h"
 #include "frontend/lower.h"
 #include "frontend/metadata.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,6 +64,17 @@ enum status frontend_import(struct imported_model *out, const char *path,
     return is_gguf(path) || str_ends_with(str_from(path), ".gguf")
                ? frontend_import_gguf(out, path, options, trace)
                : frontend_import_onnx(out, path, options, trace);
+}
+
+void imported_model_note(struct imported_model *model, const char *format, ...)
+{
+    char line[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    str_make_printable(line, "");
+    *VEC_PUSH(&model->arena, &model->notes) = str_from(arena_copy_string(&model->arena, line, strlen(line)));
 }
 
 void imported_model_release(struct imported_model *model)

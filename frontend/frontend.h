@@ -72,6 +72,8 @@ enum status frontend_import_hf(struct imported_model *out, const char *directory
  * are refused for what they lack. */
 enum status frontend_import_gguf(struct imported_model *out, const char *path,
                                  const struct import_options *options, struct trace *trace) MUST_CHECK;
+/* Adds to the notes, in one line. */
+void imported_model_note(struct imported_model *model, const char *format, ...) PRINTF_LIKE(2, 3);
 void imported_model_release(struct imported_model *model); /* accepts zeroed memory */
 
 #endif

@@ -12,19 +12,17 @@ struct reader {
     struct trace *trace;
 };
 
-/* Texts under general.* that say nothing of how the file is made. */
+/* Texts under general., but those that say how the file is made. */
 static void read_metadata(struct reader *r)
 {
     struct metadata_reader reader = {.model = r->model};
     for (uint32_t i = 0; i < r->file.entries.count; i++) {
         const struct gguf_entry *entry = &r->file.entries.items[i];
+        enum metadata_general kind = metadata_general(entry->key);
         struct str text;
-        if (!str_starts_with(entry->key, "general.") || str_is(entry->key, "general.architecture") ||
-            str_is(entry->key, "general.alignment") || str_is(entry->key, "general.file_type") ||
-            str_is(entry->key, "general.quantization_version"))
+        if (kind == GENERAL_OTHER || kind == GENERAL_OF_FILE)
             continue;
-        bool is_size = str_is(entry->key, "general.size_label"); /* which pruning changes */
-        if (!is_size && gguf_text(entry, &text))
+        if (kind == GENERAL_OF_MODEL && gguf_text(entry, &text))
             metadata_read(&reader, entry->key, text);
         else
             metadata_drop(&reader, "%.*s", entry->key.length > 64 ? 64 : (int)entry->key.length,

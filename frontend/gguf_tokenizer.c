@@ -259,6 +259,5 @@ void gguf_read_tokenizer(struct imported_model *model, struct gguf_file *file)
     if (!reason)
         reason = print(model, &p);
     if (reason)
-        *VEC_PUSH(&model->arena, &model->notes) =
-            str_from(arena_printf(&model->arena, "the tokenizer is left out: %s", reason));
+        imported_model_note(model, "the tokenizer is left out: %s", reason);
 }

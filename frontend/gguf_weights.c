@@ -63,9 +63,8 @@ static void note_types(struct imported_model *model, const struct gguf_file *fil
             builder_printf(&list, "%s%s", list.length > 0 ? ", " : "", q->name);
     }
     if (list.length > 0)
-        *VEC_PUSH(&model->arena, &model->notes) =
-            str_from(arena_printf(&model->arena, "weights stored as %s %s decoded to f32",
-                                  builder_text(&list), model->use == IMPORT_TO_LOOK ? "would be" : "were"));
+        imported_model_note(model, "weights stored as %s %s decoded to f32", builder_text(&list),
+                            model->use == IMPORT_TO_LOOK ? "would be" : "were");
     builder_release(&list);
 }
 

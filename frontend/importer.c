@@ -43,14 +43,12 @@ static const struct operator* find_operator(const Onnx__NodeProto *node)
 
 void import_note(struct importer *im, const char *format, ...)
 {
-    struct imported_model *model = im->model;
     char text[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    struct str note = {arena_copy_string(&model->arena, text, strlen(text)), strlen(text)};
-    *VEC_PUSH(&model->arena, &model->notes) = note;
+    imported_model_note(im->model, "%s", text);
 }
 
 void import_note_storage(struct importer *im)

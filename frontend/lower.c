@@ -74,8 +74,9 @@ static enum status add_node(struct lowering *l, uint32_t *out, uint32_t term, en
     }
     const Onnx__NodeProto *node = origin_of(l, term);
     const char *name = node ? onnx_node_name(node) : "";
-    VEC_LAST(&l->graph->nodes).origin =
-        (struct str){arena_copy_string(&l->graph->arena, name, strlen(name)), strlen(name)};
+    char *origin = arena_copy_string(&l->graph->arena, name, strlen(name));
+    str_make_printable(origin, "");
+    VEC_LAST(&l->graph->nodes).origin = str_from(origin);
     *out = results[0];
     return OK;
 }

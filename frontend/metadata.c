@@ -17,9 +17,6 @@ static void add_name(struct builder *list, const char *format, va_list arguments
         return;
     }
     vsnprintf(text, sizeof text, format, arguments);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
-            *c = '?';
     builder_printf(list, "%s%s", list->length > 0 ? ", " : "", text);
 }
 
@@ -70,10 +67,8 @@ void metadata_read(struct metadata_reader *reader, struct str key, struct str te
 
 static void add_note(struct metadata_reader *reader, const char *what, const struct builder *list)
 {
-    struct imported_model *model = reader->model;
     if (list->length > 0)
-        *VEC_PUSH(&model->arena, &model->notes) =
-            str_from(arena_printf(&model->arena, "%s: %s", what, builder_text(list)));
+        imported_model_note(reader->model, "%s: %s", what, builder_text(list));
 }
 
 void metadata_finish(struct metadata_reader *reader)

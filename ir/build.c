@@ -317,6 +317,12 @@ void graph_copy_outputs(struct graph_copy *copy)
 void graph_copy_description(struct graph *to, const struct graph *from)
 {
     to->interface = interface_copy(&from->interface, &to->arena);
+    graph_copy_metadata(to, from);
+}
+
+void graph_copy_metadata(struct graph *to, const struct graph *from)
+{
+    to->metadata = (struct metadata){0};
     for (uint32_t i = 0; i < from->metadata.entries.count; i++)
         metadata_add(&to->metadata, &to->arena, from->metadata.entries.items[i].key,
                      from->metadata.entries.items[i].text);

@@ -56,6 +56,7 @@ enum status graph_copy_node(struct graph_copy *copy, const struct node *node, st
 enum status graph_copy_all(struct graph_copy *copy, struct trace *trace) MUST_CHECK;
 /* The outputs, all of whose values must be mapped. */
 void graph_copy_outputs(struct graph_copy *copy);
+void graph_copy_metadata(struct graph *to, const struct graph *from); /* in the place of what is there */
 /* What is told of the model besides its program: interface and metadata. */
 void graph_copy_description(struct graph *to, const struct graph *from);
 struct graph *graph_clone(const struct graph *graph); /* with outputs and description */

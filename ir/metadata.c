@@ -26,3 +26,19 @@ bool metadata_add(struct metadata *metadata, struct arena *arena, struct str key
     entry->text = (struct str){arena_copy_string(arena, text.data, text.length), text.length};
     return true;
 }
+
+enum metadata_general metadata_general(struct str key)
+{
+    static const struct {
+        const char *key;
+        enum metadata_general kind;
+    } known[] = {{"general.architecture", GENERAL_OF_FILE},
+                 {"general.alignment", GENERAL_OF_FILE},
+                 {"general.file_type", GENERAL_OF_FILE},
+                 {"general.quantization_version", GENERAL_OF_FILE},
+                 {"general.size_label", GENERAL_OF_SIZE}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (str_is(key, known[i].key))
+            return known[i].kind;
+    return str_starts_with(key, "general.") ? GENERAL_OF_MODEL : GENERAL_OTHER;
+}

@@ -117,7 +117,7 @@ static enum status look_at(struct forecast *f, uint32_t number, struct trace *tr
     const struct pipeline *p = &f->run->pipeline;
     const struct stage_entry *entry = &p->stages.items[number];
     if (is_kind(entry, "import")) {
-        TRY(model_import_input(&f->imports[number], &p->inputs.items[entry->source], trace));
+        TRY(model_import_input(&f->imports[number], &p->inputs.items[entry->source], IMPORT_TO_LOOK, trace));
         f->graphs[number] = f->imports[number].graph;
     } else if (is_kind(entry, "init") && entry->like == STAGE_NONE) {
         TRY(stage_init_shape(&f->made[number], &entry->settings, trace));

@@ -42,7 +42,8 @@ static void add_hash(struct builder *text, const char *role, const char *name, s
     builder_printf(text, "%s.%s %s\n", role, name, hex);
 }
 
-/* Ids of the outputs that say what the other stage made; names of weights enter no key. */
+/* Ids of the outputs that say what the other stage made; names of weights enter no key but those of exports.
+ */
 static void add_stage(struct builder *text, const struct run *run, const char *role, uint32_t stage)
 {
     if (stage == STAGE_NONE)
@@ -52,6 +53,15 @@ static void add_stage(struct builder *text, const struct run *run, const char *r
         if (output)
             add_hash(text, role, taken[i], output->id);
     }
+}
+
+/* What an export says of its model besides computing it is in no id. */
+static void add_origin(struct builder *text, const struct run *run, uint32_t stage)
+{
+    uint32_t origin = pipeline_find_origin(&run->pipeline, stage);
+    const struct store_output *names = store_result_find(&run->results[origin], "names");
+    if (names)
+        add_hash(text, "origin", names->name, names->id);
 }
 
 static enum status add_file(struct builder *text, const struct run *run, const char *role, const char *path,
@@ -80,7 +90,7 @@ static enum status add_model(struct builder *text, const struct run *run, const 
                              const struct input_entry *input, struct trace *trace)
 {
     struct imported_model model = {0};
-    TRY(model_import_input(&model, input, trace));
+    TRY(model_import_input(&model, input, IMPORT_TO_LOOK, trace));
     enum status status = add_file(text, run, role, model.path, trace);
     struct arena arena = {0};
     for (uint32_t i = 1; status == OK && i < model.files.count; i++)
@@ -154,6 +164,8 @@ static enum status write_text(struct builder *text, const struct run *run, const
     TRY(add_training(text, run, e, trace));
     TRY(add_input(text, run, "task", e->task, trace));
     TRY(add_input(text, run, "source", e->source, trace));
+    if (strcmp(e->kind->name, "export") == 0)
+        add_origin(text, run, e->model);
     return strcmp(e->kind->name, "init") == 0 ? add_tokenizer(text, run, &e->settings, trace) : OK;
 }
 

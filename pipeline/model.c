@@ -2,6 +2,7 @@
  * nodes, one name a line; so the canonical text and the names can be put together again without a key between
  * them. Behind them is the metadata. */
 #include "pipeline/model.h"
+#include "ir/build.h"
 #include "ir/text.h"
 #include "store/external.h"
 #include "store/object.h"
@@ -182,8 +183,8 @@ static void take_names(struct graph *graph, struct str text)
     }
 }
 
-static enum status open_graph(struct model *out, const struct store *store, struct hash128 id,
-                              struct trace *trace)
+static enum status parse_graph(struct graph **out, const struct store *store, struct hash128 id,
+                               struct trace *trace)
 {
     struct store_object object = {0};
     char hex[HASH128_HEX], name[HASH128_HEX + 8];
@@ -191,19 +192,38 @@ static enum status open_graph(struct model *out, const struct store *store, stru
     snprintf(name, sizeof name, "xxh3:%s", hex);
     enum status status = store_open_object(&object, store, id, "model", OBJECT_VERIFY, trace);
     if (status == OK)
-        status = graph_parse(&out->graph, store_object_text(&object), name, trace);
+        status = graph_parse(out, store_object_text(&object), name, trace);
     store_object_release(&object);
-    return status == OK ? open_tensors(out, store, trace) : status;
+    return status;
 }
 
-static enum status open_names(struct model *out, const struct store *store, struct hash128 id,
+static enum status open_graph(struct model *out, const struct store *store, struct hash128 id,
+                              struct trace *trace)
+{
+    TRY(parse_graph(&out->graph, store, id, trace));
+    return open_tensors(out, store, trace);
+}
+
+static enum status open_names(struct graph *graph, const struct store *store, struct hash128 id,
                               struct trace *trace)
 {
     struct store_object object = {0};
     TRY(store_open_object(&object, store, id, "names", OBJECT_VERIFY, trace));
-    take_names(out->graph, store_object_text(&object));
+    take_names(graph, store_object_text(&object));
     store_object_release(&object);
     return OK;
+}
+
+enum status model_take_metadata(struct graph *graph, const struct store *store, struct hash128 id,
+                                struct hash128 names, struct trace *trace)
+{
+    struct graph *source;
+    TRY(parse_graph(&source, store, id, trace));
+    enum status status = open_names(source, store, names, trace);
+    if (status == OK)
+        graph_copy_metadata(graph, source);
+    graph_destroy(source);
+    return status;
 }
 
 static enum status open_tokenizer(struct model *out, const struct store *store, struct hash128 id,
@@ -228,7 +248,7 @@ enum status model_open(struct model *out, const struct store *store, struct hash
     enum status status = open_graph(out, store, id, trace);
     if (status == OK && names) {
         out->names = *names;
-        status = open_names(out, store, *names, trace);
+        status = open_names(out->graph, store, *names, trace);
     }
     if (status == OK && tokenizer) {
         out->tokenizer_id = *tokenizer;

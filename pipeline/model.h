@@ -42,6 +42,9 @@ enum status model_store(struct model_ids *out, const struct store *store, const 
 enum status model_open(struct model *out, const struct store *store, struct hash128 id,
                        const struct hash128 *names, const struct hash128 *tokenizer,
                        struct trace *trace) MUST_CHECK;
+/* Puts the metadata of a stored model in the place of the graph's. */
+enum status model_take_metadata(struct graph *graph, const struct store *store, struct hash128 id,
+                                struct hash128 names, struct trace *trace) MUST_CHECK;
 void model_release(struct model *model); /* accepts zeroed memory */
 
 /* What to hand to stage_add_model: the stored text of the model's tokenizer, "" when it has none; borrowed.

@@ -59,6 +59,13 @@ uint32_t pipeline_find_input(const struct pipeline *p, const char *name)
     return STAGE_NONE;
 }
 
+uint32_t pipeline_find_origin(const struct pipeline *pipeline, uint32_t stage)
+{
+    while (pipeline->stages.items[stage].model != STAGE_NONE)
+        stage = pipeline->stages.items[stage].model;
+    return stage;
+}
+
 uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name)
 {
     for (uint32_t i = 0; i < pipeline->stages.count; i++)

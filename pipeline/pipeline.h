@@ -91,7 +91,9 @@ struct pipeline_options {
 };
 enum status pipeline_read_with(struct pipeline *out, const char *path, const struct pipeline_options *options,
                                struct trace *trace) MUST_CHECK;
-void pipeline_release(struct pipeline *pipeline);                                /* accepts zeroed memory */
+void pipeline_release(struct pipeline *pipeline); /* accepts zeroed memory */
+/* The stage that the stage's model goes back to by pruning, training and the like: an import or init. */
+uint32_t pipeline_find_origin(const struct pipeline *pipeline, uint32_t stage);
 uint32_t pipeline_find_stage(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
 uint32_t pipeline_find_input(const struct pipeline *pipeline, const char *name); /* or STAGE_NONE */
 

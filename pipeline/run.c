@@ -22,7 +22,7 @@ enum status run_open_store(struct store **out, const char *path, const struct ru
 {
     char *beside = path_beside(path, ".espalier");
     const char *where = options->store ? options->store : beside;
-    enum store_mode mode = options->mode == RUN_DRY ? STORE_LOOK : STORE_CREATE;
+    enum store_mode mode = options->mode != RUN_ALL ? STORE_LOOK : STORE_CREATE;
     enum status status = store_open(out, where, mode, trace);
     free(beside);
     return status;
@@ -229,7 +229,7 @@ static enum status run_stage(struct run *run, uint32_t number, struct trace *tra
     if (status != OK && status != NOT_FOUND)
         return status_fail(trace, status, "%s", missing.text);
     TRY(look_ahead(run, trace));
-    if (run->options.mode == RUN_DRY)
+    if (run->options.mode != RUN_ALL)
         return plan(run, number, status == OK ? "its files are not there" : "no result for its key");
     return execute(run, number, status == OK ? REDO_ALWAYS : REDO_NEVER, trace);
 }
@@ -259,7 +259,7 @@ enum status run_one_stage(struct run *run, uint32_t number, struct trace *trace)
                   entry->name, run->pipeline.path, entry->line);
         return status;
     }
-    bool looks = run->options.mode == RUN_DRY; /* moves no root, and needs no permission to write */
+    bool looks = run->options.mode != RUN_ALL; /* moves no root, and needs no permission to write */
     return run->done[number] && !looks ? mark_root(run, number, trace) : OK;
 }
 
@@ -267,7 +267,7 @@ enum status run_stages(struct run *run, struct trace *trace)
 {
     run->goal = run->options.until ? pipeline_find_stage(&run->pipeline, run->options.until)
                                    : run->pipeline.stages.count - 1;
-    run->outlook = OUTLOOK_WANTED;
+    run->outlook = run->options.mode == RUN_LOOK ? OUTLOOK_UNASKED : OUTLOOK_WANTED;
     for (uint32_t i = 0; i <= run->goal; i++)
         TRY(run_one_stage(run, i, trace));
     return OK;

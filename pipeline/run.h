@@ -47,7 +47,9 @@ struct run_options {
     const int64_t *seed;          /* of the stages that give none; NULL: the file's */
     const char *until;            /* last stage to run; NULL: all */
     const char *events_folder;    /* gets a folder of event files a training stage; NULL: none are written */
-    enum run_mode { RUN_ALL, RUN_DRY } mode;
+    /* DRY: nothing runs, but mistakes are told as before a run. LOOK: what is done is found, whatever the
+     * rest. */
+    enum run_mode { RUN_ALL, RUN_DRY, RUN_LOOK } mode;
     enum run_exports { EXPORT_WRITE, EXPORT_NOTHING } exports; /* verify writes no export */
     struct run_events events;
     struct profile *profile; /* told of stages, steps and nodes; NULL: none */

@@ -74,7 +74,7 @@ static enum status open_stage(struct scores *out, struct arena *arena, const cha
     struct run_options dry = {.store = options->store,
                               .numerics = options->numerics,
                               .device = {.device = options->device},
-                              .mode = RUN_DRY,
+                              .mode = RUN_LOOK,
                               .events = {.stage = ignore_stage}};
     struct run run;
     TRY(run_open(&run, file, &dry, trace));

@@ -18,10 +18,10 @@ static bool is_directory(const char *path)
 }
 
 enum status model_import_input(struct imported_model *out, const struct input_entry *input,
-                               struct trace *trace)
+                               enum import_use use, struct trace *trace)
 {
     bool is_untrusted = settings_integer(&input->settings, "untrusted") != 0;
-    struct import_options options = {.trust = is_untrusted ? IMPORT_UNTRUSTED : IMPORT_TRUSTED};
+    struct import_options options = {is_untrusted ? IMPORT_UNTRUSTED : IMPORT_TRUSTED, use};
     return frontend_import(out, settings_text(&input->settings, "model"), &options, trace);
 }
 
@@ -55,19 +55,30 @@ static enum status take_model(struct model_source *out, const struct store *stor
     return OK;
 }
 
+enum status source_take_metadata(struct graph *graph, const struct run *run, uint32_t stage,
+                                 struct trace *trace)
+{
+    uint32_t origin = pipeline_find_origin(&run->pipeline, stage);
+    const struct store_output *model = store_result_find(&run->results[origin], "model"),
+                              *names = store_result_find(&run->results[origin], "names");
+    return origin != stage && model && names
+               ? model_take_metadata(graph, run->store, model->id, names->id, trace)
+               : OK;
+}
+
 static void ignore_stage(void *context, const struct stage_event *event)
 {
     (void)context, (void)event;
 }
 
-/* The stage's result, from a dry run: nothing is computed here. */
+/* The stage's result, from a look at the store: nothing is computed here. */
 static enum status open_stage(struct model_source *out, const char *file, const char *name,
                               const struct source_options *options, struct trace *trace)
 {
     struct run_options dry = {.store = options->store,
                               .numerics = options->numerics,
                               .device = {.device = options->device},
-                              .mode = RUN_DRY,
+                              .mode = RUN_LOOK,
                               .events = {.stage = ignore_stage}};
     struct run run;
     TRY(run_open(&run, file, &dry, trace));
@@ -87,6 +98,8 @@ static enum status open_stage(struct model_source *out, const char *file, const 
     if (status == OK)
         status = take_model(out, out->store, store_result_find(&run.results[maker], "model")->id,
                             &run.results[maker], trace);
+    if (status == OK)
+        status = source_take_metadata(out->model.graph, &run, maker, trace);
     run_release(&run);
     return status;
 }

@@ -25,9 +25,15 @@ struct source_options {
     enum import_use use;
 };
 
+/* Gives the graph of a stage's model the metadata of the stage's origin as it is now: stages between them may
+ * have run when it was another. Both are done. */
+struct run;
+enum status source_take_metadata(struct graph *graph, const struct run *run, uint32_t stage,
+                                 struct trace *trace) MUST_CHECK;
+
 /* Imports the model of an input, with the trust that the input's settings give it. */
 enum status model_import_input(struct imported_model *out, const struct input_entry *input,
-                               struct trace *trace) MUST_CHECK;
+                               enum import_use use, struct trace *trace) MUST_CHECK;
 
 /* NOT_FOUND: no such file, object, or the stage has not run. */
 enum status model_source_open(struct model_source *out, const char *spec,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pipeline/export_form.h"
 #include "pipeline/run.h"
+#include "pipeline/source.h"
 #include "pipeline/stage.h"
 #include "store/input.h"
 #include "store/object.h"
@@ -138,6 +139,8 @@ enum status stage_export(struct stage_run *stage, struct trace *trace)
 {
     struct exporter x = {.stage = stage};
     enum status status = stage_model(&x.model, stage, stage->entry->model, trace);
+    if (status == OK)
+        status = source_take_metadata(x.model.graph, stage->run, stage->entry->model, trace);
     if (status == OK)
         status = make_directory(&x, trace);
     if (status == OK)

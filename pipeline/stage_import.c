@@ -55,7 +55,7 @@ enum status stage_import(struct stage_run *stage, struct trace *trace)
 {
     const struct input_entry *input = &stage->run->pipeline.inputs.items[stage->entry->source];
     struct imported_model model = {0};
-    enum status status = model_import_input(&model, input, trace);
+    enum status status = model_import_input(&model, input, IMPORT_TO_RUN, trace);
     json_t *notes = json_array();
     for (uint32_t i = 0; status == OK && i < model.notes.count; i++) {
         log_detail("import: " STR_FORMAT, STR_ARGUMENT(model.notes.items[i]));

@@ -46,7 +46,7 @@ static enum status open_timer(struct timer *t, struct trace *trace)
                                          .length = (uint32_t)settings_integer(s, "cost.timed"),
                                          .repeats = (uint32_t)settings_integer(s, "cost.repeats"),
                                          .stop = t->options->stop};
-    TRY(model_import_input(&t->model, search_base_input(t->search), trace));
+    TRY(model_import_input(&t->model, search_base_input(t->search), IMPORT_TO_RUN, trace));
     t->structure = hash_structure(t->model.graph);
     TRY(forecast_scores(&t->scores, &t->arena, t->model.graph, NULL, 0, trace));
     TRY(run_open_store(&t->store, t->search->pipeline.path, t->options, trace));
@@ -163,7 +163,7 @@ static enum status find_or_time(struct timer *t, struct candidate *c, struct tra
     struct stage_lock lock = {0};
     struct hash128 key = key_of(t, c);
     c->latency = read_record(t, key);
-    if (!isnan(c->latency) || t->options->mode == RUN_DRY)
+    if (!isnan(c->latency) || t->options->mode != RUN_ALL)
         return OK;
     enum status status = stage_lock_wait(&lock, t->store, key, t->options->stop, trace);
     if (status == OK)

@@ -300,7 +300,7 @@ static enum status measure_claimed(struct ranker *r, const struct rank_order *by
                                    uint32_t point, int pass, struct trace *trace)
 {
     struct stage_lock lock = {0};
-    bool looks = r->out->run.options.mode == RUN_DRY;
+    bool looks = r->out->run.options.mode != RUN_ALL;
     if (!looks)
         TRY(claim(&lock, r, candidate, point, trace));
     enum status status = looks || lock.is_held || pass > 0 ? measure(r, by, candidate, point, trace) : OK;

@@ -31,7 +31,7 @@ static enum status bill_of_model(struct bill *out, struct search *search, struct
             return settings_fail(s, description_keys[i], trace, "base.model is given too, and has it");
     const char *path = settings_text(&input->settings, "model");
     struct imported_model model = {0};
-    enum status status = model_import_input(&model, input, trace);
+    enum status status = model_import_input(&model, input, IMPORT_TO_LOOK, trace);
     if (status == OK)
         status = bill_of_graph(out, &search->arena, model.graph, trace);
     imported_model_release(&model);

@@ -127,6 +127,30 @@ static void adding_nothing_makes_a_text(void **state)
     builder_release(&b);
 }
 
+static void keeps_of_foreign_texts_what_terminals_only_show(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+        {"plain, \n\t", "plain, \n?"},
+        {"a\033[31m\177", "a?[31m?"},
+        {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8c\xb3", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8c\xb3"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0",
+         "??31m\xc2\xa0"}, /* the control sequence introducer in one */
+        {"cut \xe2\x82", "cut ??"},
+        {"\xc0\xaf \xe0\x9f\xbf \xf0\x8f\xbf\xbf", "?? ??? ????"}, /* overlong */
+        {"\xed\xa0\x80 \xf4\x90\x80\x80 \xff", "??? ???? ?"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s", rows[i].text);
+        str_make_printable(text, "\n");
+        assert_string_equal(text, rows[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +162,7 @@ int main(void)
         cmocka_unit_test(reads_only_the_given_length),
         cmocka_unit_test(builds_text_of_any_length),
         cmocka_unit_test(adding_nothing_makes_a_text),
+        cmocka_unit_test(keeps_of_foreign_texts_what_terminals_only_show),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

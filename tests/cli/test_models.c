@@ -288,6 +288,42 @@ static void folders_come_back_the_same(void **state)
     program_expect(2, "config.json", "inspect %s", f->directory);
 }
 
+/* Escape sequences in names and texts of a file are shown, not sent. */
+static void nothing_in_a_file_commands_the_terminal(void **state)
+{
+    struct fixture *f = *state;
+    char path[4300];
+    struct builder bytes = {0};
+    struct trace trace = {0};
+    program_expect(0, "", "export " MODEL " --to onnx --interface cache -o %s/m.onnx", f->directory);
+    snprintf(path, sizeof path, "%s/m.onnx", f->directory);
+    assert_ok(file_read(&bytes, path, 1 << 24, &trace), &trace);
+    static const char mask[] = "attention_mask";
+    char *place = bytes.data;
+    while ((place = memmem(place, bytes.length - (size_t)(place - bytes.data), mask, strlen(mask))))
+        memcpy(place, "at\033[31m\xff__mask", strlen(mask));
+    builder_printf(&bytes, "\x72\x10\x0a\x06k\033[31m\x12\x06\033[32m!");
+    assert_ok(file_write(path, bytes.data, bytes.length, &trace), &trace);
+    for (int i = 0; i < 2; i++) {
+        struct outcome o =
+            i == 0 ? program_run("inspect %s/m.onnx", f->directory)
+                   : program_run("export %s/m.onnx --to hf -o %s/folder", f->directory, f->directory);
+        assert_int_equal(o.exit_status, 0);
+        assert_null(strchr(builder_text(&o.out), '\033'));
+        assert_null(strchr(builder_text(&o.err), '\033'));
+        assert_non_null(strstr(builder_text(&o.err), "k?[31m"));
+        outcome_release(&o);
+    }
+    fixture_write_file(f, "p.yaml",
+                       "espalier: 1\ninputs:\n  m: {model: m.onnx}\nstages:\n  - import: {model: m}\n");
+    json_decref(fixture_run(f, ""));
+    char command[4500];
+    snprintf(command, sizeof command,
+             "grep -q \"'at?.31m?__mask' taken as all ones\" %s/.espalier/records/*.json", f->directory);
+    assert_int_equal(system(command), 0);
+    builder_release(&bytes);
+}
+
 /* Through pruning and training, to each of the forms; and files of every form are found again. */
 static void a_pipeline_carries_interface_and_metadata_through(void **state)
 {
@@ -331,6 +367,17 @@ static void a_pipeline_carries_interface_and_metadata_through(void **state)
     json_t *lines = fixture_run(f, "");
     assert_string_equal(json_text(json_find(lines, "stage", "export"), "status"), "cached");
     json_decref(lines);
+    /* another licence, and nothing else: what was distilled stays, what is exported says it */
+    memcpy(bytes.data + bytes.length - strlen("test\"\n"), "best", 4);
+    assert_ok(file_write(path, bytes.data, bytes.length, &trace), &trace);
+    lines = fixture_run(f, "");
+    assert_string_equal(json_text(json_find(lines, "stage", "distill"), "status"), "cached");
+    assert_string_equal(json_text(json_find(lines, "stage", "export"), "status"), "ran");
+    json_decref(lines);
+    assert_true(file_says(f, "s.onnx", "Licence of \"best\"\n"));
+    o = program_run("inspect %s:distill", f->yaml);
+    assert_non_null(strstr(builder_text(&o.out), "metadata     license = Licence of \"best\"\n"));
+    outcome_release(&o);
     builder_release(&bytes);
 }
 
@@ -427,6 +474,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(opt_refuses_what_is_impossible),
         FIXTURE_TEST(exports_come_back_the_same),
         FIXTURE_TEST(exports_have_the_interface_that_is_asked_for),
+        FIXTURE_TEST(nothing_in_a_file_commands_the_terminal),
         FIXTURE_TEST(a_pipeline_carries_interface_and_metadata_through),
         FIXTURE_TEST(folders_come_back_the_same),
         FIXTURE_TEST(a_pipeline_imports_a_folder),

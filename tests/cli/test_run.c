@@ -442,6 +442,21 @@ static void a_lock_with_too_many_stages_differs(void **state)
     program_expect(1, "1 stages of the lock are not in the file", "verify %s --device cpu", f->yaml);
 }
 
+/* A stage that cannot run is no reason to hide the others. */
+static void what_is_done_is_shown_though_another_stage_cannot_run(void **state)
+{
+    struct fixture *f = *state;
+    fixture_write(f, ", steps: 1", "");
+    json_decref(fixture_run(f, ""));
+    fixture_write(f, ", steps: 1", "  - prune: {as: wider, hidden: 99}\n");
+    program_expect(2, "while looking ahead", "run %s --dry-run --device cpu", f->yaml);
+    program_expect(0, "", "inspect %s:train", f->yaml);
+    program_expect(0, "", "inspect %s:score", f->yaml);
+    program_expect(0, "", "export %s:prune --to onnx -o %s/x.onnx", f->yaml, f->directory);
+    program_expect(0, "", "report %s -o %s/x.html", f->yaml, f->directory);
+    program_expect(2, "has not run yet", "inspect %s:wider", f->yaml);
+}
+
 static void records_count_no_host_nodes(void **state)
 {
     struct fixture *f = *state;
@@ -492,6 +507,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(the_longest_names_can_be_stored),
         FIXTURE_TEST(verify_compares_with_the_lock),
         FIXTURE_TEST(a_lock_with_too_many_stages_differs),
+        FIXTURE_TEST(what_is_done_is_shown_though_another_stage_cannot_run),
         FIXTURE_TEST(records_count_no_host_nodes),
     };
     program_begin(argc, argv);

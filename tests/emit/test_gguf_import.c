@@ -1,6 +1,7 @@
 /* GGUF files that are written are read again as the same graph, with the same weights where nothing is
  * rounded, and with the tokenizer. */
 #include "emit/emit.h"
+#include "tests/emit/model.h"
 #include "tests/frontend/hf_models.h"
 #include "tests/support/evaluate.h"
 #include <jansson.h>
@@ -38,7 +39,8 @@ static void written_release(struct written *w)
     import_fixture_release(&w->f);
 }
 
-/* Texts under general.* but for those that say how the file is made; the rest is named. */
+/* Texts under general.* but for those that say how the file is made, or how large the model is; the rest is
+ * named. */
 static void metadata_comes_back(void **state)
 {
     (void)state;
@@ -50,13 +52,22 @@ static void metadata_comes_back(void **state)
     metadata_add(&g->metadata, &g->arena, STR("general.architecture"), STR("bert"));
     metadata_add(&g->metadata, &g->arena, STR("general.size_label"), STR("8B"));
     metadata_add(&g->metadata, &g->arena, STR("license"), STR("MIT"));
+    metadata_add(&g->metadata, &g->arena, STR("general.size_LABEL"), STR("7B"));
     char *path = path_join(w.f.directory, "model.gguf");
     imported_model_release(&w.second);
     assert_ok(emit_gguf(&emitted, path, g, &(struct emit_gguf_options){.bos = -1, .eos = -1}, &trace),
               &trace);
+    size_t size;
+    uint8_t *bytes = model_read_file(w.f.directory, "model.gguf", &size);
+    uint8_t *size_label = memmem(bytes, size, "general.size_LABEL", 18);
+    assert_non_null(size_label);
+    memcpy(size_label, "general.size_label", 18);
+    assert_ok(file_write(path, (char *)bytes, size, &trace), &trace);
+    free(bytes);
     assert_ok(frontend_import(&w.second, path, NULL, &trace), &trace);
     assert_int_equal(emitted.notes.count, 1);
-    assert_true(str_is(emitted.notes.items[0], "metadata left out: general.architecture, license"));
+    assert_true(str_is(emitted.notes.items[0],
+                       "metadata left out: general.architecture, general.size_label, license"));
     assert_int_equal(w.second.graph->metadata.entries.count, 1);
     assert_true(str_is(metadata_find(&w.second.graph->metadata, "general.name"), "Toy"));
     assert_true(import_has_note(&w.second, "metadata dropped: general.size_label"));
