@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole set of benchmarks, each beside its peers where they are installed, in one go: some fifteen minutes on two cores.
-# Peers: PyTorch (PYTHON names a python that has it), OpenBLAS (libopenblas.so.0), cp.
+# Peers: PyTorch (PYTHON names a python that has it), OpenBLAS (libopenblas.so.0), ggml (libggml-dev), cp.
 #   bench/all.sh [threads]
 set -eu
 threads=${1:-2}
@@ -30,6 +30,11 @@ bench/score.sh 2 "$threads"
 section 'Vulkan'
 out/espalier devices 2>/dev/null || :
 out/release/bench/vulkan_matmul 2>/dev/null || :
+if ninja out/release/bench/ggml_matmul >/dev/null 2>&1; then
+    out/release/bench/ggml_matmul 2>/dev/null
+else
+    echo "ggml: not here (libggml-dev)"
+fi
 section 'Import, pruning and export of 4 GB'
 bench/prune_large.sh stored
 section 'Startup'
