@@ -31,7 +31,7 @@ section 'Vulkan'
 out/espalier devices 2>/dev/null || :
 out/release/bench/vulkan_matmul 2>/dev/null || :
 if ninja out/release/bench/ggml_matmul >/dev/null 2>&1; then
-    out/release/bench/ggml_matmul 2>/dev/null
+    GGML_VK_VISIBLE_DEVICES=${GGML_VK_VISIBLE_DEVICES:-0} out/release/bench/ggml_matmul 2>/dev/null
 else
     echo "ggml: not here (libggml-dev)"
 fi
