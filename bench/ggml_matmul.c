@@ -1,6 +1,7 @@
 /* Speed of f32 matrix products by ggml, as a peer of bench/vulkan_matmul: ggml_matmul [SIZE]. Prints GFLOP/s
  * of x * transposed w at SIZE^3 by each of ggml's backends, the best and the median of seven runs. Needs
- * libggml (Debian's libggml-dev), and is built only when asked for. */
+ * libggml (Debian's libggml-dev), and is built only when asked for. Of software drivers its Vulkan backend
+ * takes one only when GGML_VK_VISIBLE_DEVICES names it, as 0 does the first. */
 #include "base/log.h"
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
