@@ -298,11 +298,18 @@ enum status program_compile(struct program **out, const struct program_host *hos
     return status;
 }
 
+/* In blocks, whose counters are as wide as what is counted. */
 static int64_t count_non_finite(const real *x, int64_t count)
 {
+    enum { BLOCK = 4096 };
     int64_t found = 0;
-    for (int64_t i = 0; i < count; i++)
-        found += !r_is_finite(x[i]);
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        int64_t end = first + BLOCK < count ? first + BLOCK : count;
+        uint32_t here = 0;
+        for (int64_t i = first; i < end; i++)
+            here += !r_is_finite(x[i]);
+        found += here;
+    }
     return found;
 }
 
