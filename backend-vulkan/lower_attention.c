@@ -1,7 +1,7 @@
 /* Lowering of attention and its gradients. Graphics processors run one fused kernel for each result, by
  * cooperative matrices under device numerics where there are any;
- * processors run products over panels, which are temporaries of bounded size: no tensor of sequence x
- * sequence is ever stored. */
+ * processors run kernels that hold rows of a head in the registers of lanes, or for wide heads products, over
+ * panels, which are temporaries of bounded size: no tensor of sequence x sequence is ever stored. */
 #include "backend-vulkan/lower.h"
 #include "shaders/include/push/attention.h"
 #include "shaders/scalar/scalar.h"
@@ -11,6 +11,22 @@ enum { TILE = 8, CHUNK = 128 }; /* rows and columns of a group, shaders/include/
  * keys; columns of a group. */
 enum { PANEL_TILE = 64, PANEL_WIDE = 16 };
 enum { PANEL_ELEMENTS = 1 << 22 }; /* of one panel, at most */
+/* Of the lane kernels, shaders/include/lane.glsl: lanes of a group; rows a lane, and for gradients; the
+ * widest heads, since rows of a lane are unrolled, and drivers compile that long. */
+enum { LANES = 8, LANE_ROWS_FORWARD = 8, LANE_ROWS_GRADIENT = 4, LANE_WIDTH = 32 };
+
+/* Rows that each lane of the lane kernels has: fewer where they would not be filled or are long to compile. 0
+ * where heads are too wide. */
+static uint32_t lane_rows(const struct push_attention *p, uint32_t most)
+{
+    uint32_t width = p->key_width > p->value_width ? p->key_width : p->value_width;
+    if (width > LANE_WIDTH)
+        return 0;
+    uint32_t rows = most / (width > LANE_WIDTH / 2 ? 2 : 1) / (p->sloped || p->softcap > 0 ? 2 : 1);
+    while (rows > 1 && rows / 2 * LANES >= p->sequence)
+        rows /= 2;
+    return rows;
+}
 
 /* From q [b, s, n * h], k [b, s, g * h], v [b, s, g * e], the first operands of all. */
 static struct push_attention shape_of(const struct step *s)
@@ -117,10 +133,10 @@ static uint64_t panel_limit(const struct lowering *l)
     return most < PANEL_ELEMENTS ? most : PANEL_ELEMENTS;
 }
 
-/* Rows of a panel start at multiples of four elements. */
+/* Rows of a panel start at multiples of eight elements. */
 static uint64_t panel_row(uint64_t columns)
 {
-    return (columns + 3) / 4 * 4;
+    return (columns + 7) / 8 * 8;
 }
 
 static uint64_t panel_elements(const struct push_attention *p)
@@ -179,6 +195,60 @@ static void launch_gather(struct lowering *l, struct push_attention p, struct sp
                  is_by_four(x, width));
 }
 
+/* The first `operands` of the spans are rows of q, k, v, do; `count` heads of a tile go together. */
+static void launch_lanes(struct lowering *l, enum kernel kernel, const struct span *spans, uint32_t operands,
+                         const struct push_attention *p, uint32_t rows, uint count)
+{
+    bool is_four = p->key_width % 4 == 0 && p->value_width % 4 == 0;
+    for (uint32_t i = 0; i < operands; i++)
+        is_four = is_four && spans[i].first % 4 == 0;
+    uint64_t groups = p->planes / count * tiles(p->rows, LANES * rows);
+    double cost = 2.0 * operands * (double)panel_elements(p) * (p->key_width + p->value_width);
+    struct launch *launch = commands_add(l->commands, kernel, spans, p, groups, cost);
+    launch->constants[LANE_FOUR] = is_four;
+    launch->constants[LANE_KEY_QUADS] = (p->key_width + 3) / 4;
+    launch->constants[LANE_VALUE_QUADS] = (p->value_width + 3) / 4;
+    launch->constants[LANE_ROWS] = rows;
+    launch->constants[LANE_BENT] = p->sloped || p->softcap > 0;
+}
+
+/* Gradients of keys and values, and a panel d of t for that of the queries. */
+static bool launch_lane_gradients(struct lowering *l, const struct step *s, const struct push_attention *p,
+                                  uint32_t rows, struct span *d)
+{
+    enum { OPERANDS = 6, ROWS_OF = 4 }; /* q k v do stats delta: rows of heads are the first */
+    struct span spans[OPERANDS + 4];
+    if (!lowering_temporary(l, panel_elements(p), d))
+        return false;
+    for (uint32_t i = 0; i < OPERANDS; i++)
+        spans[i] = s->inputs[i].span;
+    spans[OPERANDS] = s->results[1].span;
+    spans[OPERANDS + 1] = s->results[2].span;
+    spans[OPERANDS + 2] = *d;
+    spans[OPERANDS + 3] = slopes_of(s);
+    launch_lanes(l, KERNEL_attention_lane_grad, spans, ROWS_OF, p, rows, p->share);
+    return true;
+}
+
+/* A panel of queries, forward. Tiles have a part of the panel each. */
+static bool launch_lane_forward(struct lowering *l, const struct step *s, const struct push_attention *p,
+                                uint32_t rows)
+{
+    struct span panel;
+    uint64_t count = p->planes * tiles(p->rows, LANES * rows) * LANES * rows * panel_row(p->columns);
+    if (!lowering_temporary(l, count, &panel))
+        return false;
+    struct span spans[] = {s->inputs[0].span,
+                           s->inputs[1].span,
+                           s->inputs[2].span,
+                           s->results[0].span,
+                           s->results[1].span,
+                           slopes_of(s),
+                           panel};
+    launch_lanes(l, KERNEL_attention_lane, spans, 3, p, rows, 1);
+    return true;
+}
+
 /* Panels x of p and d of t, as the gradients need them. */
 static bool launch_weights(struct lowering *l, const struct step *s, const struct push_attention *p,
                            struct span *x, struct span *d)
@@ -205,6 +275,9 @@ static bool lower_query_panel(struct lowering *l, const struct step *s, const st
         launch_apply(l, *p, spans, p->key_width, true);
         return true;
     }
+    uint32_t rows = lane_rows(p, LANE_ROWS_FORWARD);
+    if (rows)
+        return launch_lane_forward(l, s, p, rows);
     if (!lowering_temporary(l, panel_elements(p), &x))
         return false;
     launch_dots(l, *p, s->inputs[0].span, s->inputs[1].span, p->key_width, x);
@@ -219,7 +292,9 @@ static bool lower_query_panel(struct lowering *l, const struct step *s, const st
 /* All planes in panels: several planes at a time where they fit, else some queries of one. */
 static bool lower_query_panels(struct lowering *l, const struct step *s, struct push_attention p)
 {
-    uint64_t limit = panel_limit(l), row = panel_row(p.sequence), fit = limit / p.sequence / row;
+    uint64_t limit = panel_limit(l), row = panel_row(p.sequence),
+             tile = LANES * lane_rows(&p, LANE_ROWS_FORWARD);
+    uint64_t fit = limit / (tile ? tiles(p.sequence, tile) * tile : p.sequence) / row;
     uint64_t rows = fit ? p.sequence : limit / row / PANEL_TILE * PANEL_TILE, planes = fit ? fit : 1;
     uint64_t all = (uint64_t)p.batch * p.heads;
     if (rows == 0)
@@ -251,16 +326,19 @@ static bool lower_whole_panels(struct lowering *l, const struct step *s, struct 
     uint64_t group = (uint64_t)p.share * p.sequence * panel_row(p.sequence),
              all = (uint64_t)p.batch * p.groups;
     uint64_t groups = panel_limit(l) / group;
+    uint32_t lanes = lane_rows(&p, LANE_ROWS_GRADIENT);
     p.rows = p.columns = p.sequence;
     for (uint64_t g = 0; g < all && groups; g += groups) {
         struct span x, d;
         p.first_plane = (uint)(g * p.share);
         p.planes = (uint)((all - g < groups ? all - g : groups) * p.share);
-        if (!launch_weights(l, s, &p, &x, &d))
+        bool is_made = lanes ? launch_lane_gradients(l, s, &p, lanes, &d) : launch_weights(l, s, &p, &x, &d);
+        if (!is_made)
             return false;
         struct span spans[] = {d, s->inputs[1].span, s->inputs[4].span, s->results[0].span};
         launch_apply(l, p, spans, p.key_width, true);
-        lower_key_panel(l, s, &p, x, d);
+        if (!lanes)
+            lower_key_panel(l, s, &p, x, d);
     }
     return groups > 0;
 }

@@ -22,41 +22,43 @@ void main()
     uint z = first_plane + plane, head = z % heads, ap[DOWN], keys = panel_row();
     if (causal != 0u)
         keys = smaller(keys, first_row + i0 + TILE);
-    i0 = i0 + LANE; /* this lane's rows are i0 + 8 r */
-    for (uint r = 0u; r < DOWN; r++)
-        ap[r] = at0 + (plane * rows + smaller(i0 + 8u * r, rows - 1u)) * panel_row();
+    for (uint r = 0u; r < DOWN; r++) /* this lane's rows are i0 + 8 r + LANE */
+        ap[r] = at0 + (plane * rows + smaller(i0 + 8u * r + LANE, rows - 1u)) * panel_row();
     vec4 total[DOWN][QUADS], s[DOWN][QUADS];
     for (uint r = 0u; r < DOWN; r++)
         for (uint q = 0u; q < QUADS; q++)
             total[r][q] = vec4(gm_float(0u));
-    for (uint block = 0u; block < keys; block += BLOCK) {
+    uint start = causal != 0u ? first_key(first_row + i0) / 4u * 4u : 0u;
+    for (uint block = start / BLOCK * BLOCK; block < keys; block += BLOCK) {
         for (uint r = 0u; r < DOWN; r++)
             for (uint q = 0u; q < QUADS; q++)
                 s[r][q] = vec4(gm_float(0u));
         uint end = smaller(block + BLOCK, keys);
-        for (uint j = block; j < end; j += 4u) { /* beyond the last key weights are 0 */
-            vec4 weights[DOWN];
-            for (uint r = 0u; r < DOWN; r++)
-                weights[r] = panel[(ap[r] + j) / 4u];
+        for (uint j = block < start ? start : block; j < end; j += 4u) { /* beyond the last key weights are 0 */
+            vec4 other[4][QUADS];
             for (uint e = 0u; e < 4u; e++) {
                 uint from = at1 + at_row(z, smaller(j + e, columns - 1u), groups, head / share, width);
-                for (uint q = 0u; q < QUADS; q++) {
-                    vec4 v = FOUR_COLUMNS(x, x4, from, c0 + 4u * q);
-                    for (uint r = 0u; r < DOWN; r++)
-                        s[r][q] = s[r][q] + weights[r][e] * v;
-                }
+                for (uint q = 0u; q < QUADS; q++)
+                    other[e][q] = FOUR_COLUMNS(x, x4, from, c0 + 4u * q);
             }
+            for (uint r = 0u; r < DOWN; r++)
+                if (i0 + 8u * r < rows && (causal == 0u || j < first_row + i0 + 8u * r + 8u)) {
+                    vec4 weights = panel[(ap[r] + j) / 4u];
+                    for (uint q = 0u; q < QUADS; q++)
+                        for (uint e = 0u; e < 4u; e++)
+                            s[r][q] = s[r][q] + weights[e] * other[e][q];
+                }
         }
         for (uint r = 0u; r < DOWN; r++)
             for (uint q = 0u; q < QUADS; q++)
                 total[r][q] = total[r][q] + s[r][q];
     }
     for (uint r = 0u; r < DOWN; r++) {
-        uint row = first_row + smaller(i0 + 8u * r, rows - 1u);
+        uint i = i0 + 8u * r + LANE, row = first_row + smaller(i, rows - 1u);
         float factor = chunks == 0u ? stats[at2 + at_row(z, row, heads, head, 2u) + 1u] : scale;
         for (uint q = 0u; q < QUADS; q++)
             for (uint e = 0u; e < 4u; e++)
-                if (i0 + 8u * r < rows && c0 + 4u * q + e < width)
+                if (i < rows && c0 + 4u * q + e < width)
                     y[at3 + at_row(z, row, heads, head, width) + c0 + 4u * q + e] = gm_flush(gm_flush(total[r][q][e]) * factor);
     }
 }

@@ -28,6 +28,13 @@
 #define PANEL_QUADS 1
 #define PANEL_FOUR 2
 
+/* attention_lane* */
+#define LANE_FOUR 0
+#define LANE_KEY_QUADS 1
+#define LANE_VALUE_QUADS 2
+#define LANE_ROWS 3
+#define LANE_BENT 4
+
 /* matmul_matrix_*: the first four are a variant's, the others the device's */
 #define MATRIX_DOWN 0
 #define MATRIX_ACROSS 1

@@ -1,6 +1,6 @@
 /* What the attention_panel kernels share. Processors do products best from registers, without shared memory: attention
  * is done there as a few products over panels of bounded size, with the same order of additions as the fused kernels.
- * Rows of a panel start at multiples of 4, so that four keys are read at a time; so are operands where FOUR is not 0. */
+ * Rows of a panel start at multiples of 8, so that four keys are read at a time; so are operands where FOUR is not 0. */
 #ifndef SHADERS_PANEL_GLSL
 #define SHADERS_PANEL_GLSL
 
@@ -21,7 +21,7 @@ uint at_row(uint z, uint i, uint all_heads, uint h, uint stride)
 /* Elements from a row of the panel to the next. */
 uint panel_row()
 {
-    return (columns + 3u) / 4u * 4u;
+    return (columns + 7u) / 8u * 8u;
 }
 
 /* Four columns from c on, of a row of x that begins at `at`; the last ones for what lies beyond. */

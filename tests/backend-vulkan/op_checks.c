@@ -2,9 +2,27 @@
 #include "backend-cpu/cpu.h"
 #include "tests/backend-vulkan/one_op.h"
 
-/* Edges of tiles, columns not divisible by four, heads wider than a group's columns. */
+/* Attention as every form of it may see it: b sequences of s, g groups of r heads, of widths h and e. */
 // clang-format off
+#define ATTENTION(b, s, g, r, h, e, mask, keys, cap) \
+    {OP_attention, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys, .softcap = cap}, \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}, {S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2)}}, \
+    {OP_attention_grad, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys, .softcap = cap}, \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r))}, \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
+#define SLOPED(b, s, g, r, h, e, mask, keys) \
+    {OP_sloped_attention, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys}, \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S1((g) * (r))}, {S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2)}}, \
+    {OP_sloped_attention_grad, {.heads = (g) * (r), .kv_heads = g, .scale = 0.3f, .causal = mask, .window = keys}, \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e)), S3(b, s, (g) * (r) * (e)), S4(b, s, (g) * (r), 2), S3(b, s, (g) * (r)), S1((g) * (r))}, \
+     {S3(b, s, (g) * (r) * (h)), S3(b, s, (g) * (h)), S3(b, s, (g) * (e))}}
+
+/* Edges of tiles, columns not divisible by four, heads wider than a group's columns; heads that lanes hold, to the widest
+ * and beyond, with sequences that fill tiles and blocks of sums or not. */
 static const struct op_case more_cases[] = {
+    ATTENTION(2, 1, 1, 2, 16, 16, 1, 0, 0), ATTENTION(2, 67, 2, 2, 16, 16, 1, 0, 0), ATTENTION(1, 130, 1, 3, 15, 13, 1, 0, 0),
+    ATTENTION(1, 41, 2, 1, 17, 31, 0, 0, 0), ATTENTION(1, 71, 1, 2, 33, 8, 1, 0, 0), ATTENTION(1, 150, 1, 2, 16, 16, 1, 37, 0),
+    ATTENTION(1, 90, 2, 1, 15, 13, 1, 9, 3), ATTENTION(1, 530, 1, 2, 15, 13, 1, 0, 0), SLOPED(2, 75, 1, 2, 15, 13, 1, 20),
     {OP_matmul_nt, {0}, {S2(16, 40), S2(128, 40)}, {S2(16, 128)}},
     {OP_matmul_nt, {0}, {S2(130, 31), S2(67, 31)}, {S2(130, 67)}},
     {OP_matmul_nn, {0}, {S2(129, 513), S2(513, 130)}, {S2(129, 130)}},
@@ -25,6 +43,7 @@ static const struct op_case more_cases[] = {
 
 // clang-format off
 const struct op_case op_checks_large_cases[] = {
+    ATTENTION(3, 150, 2, 2, 16, 16, 1, 0, 0), ATTENTION(1, 240, 2, 2, 15, 13, 1, 0, 0),
     {OP_embed, {0}, {S2(700, 40), S1(601)}, {S2(601, 40)}},
     {OP_embed, {0}, {S2(500, 333), S2(2, 99)}, {S3(2, 99, 333)}},
     {OP_embed, {0}, {S2(7, 3), S1(20000)}, {S2(20000, 3)}},

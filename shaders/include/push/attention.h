@@ -16,8 +16,8 @@ PUSH_BLOCK(push_attention)
     uint causal;          /* 1: query i sees keys 0 .. i */
     uint chunks;          /* pieces that the columns of the result are cut into */
     float scale;          /* of the scores */
-    /* Kernels named attention_panel_*: a panel holds a number for each query and key of some planes,
-     * [planes, rows, columns], queries from first_row on and keys from first_column on. */
+    /* Kernels named attention_panel_* and attention_lane*: a panel holds a number for each query and key of
+     * some planes, [planes, rows, columns], queries from first_row on and keys from first_column on. */
     uint first_plane, planes;
     uint first_row, rows;
     uint first_column, columns;
