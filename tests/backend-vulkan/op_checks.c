@@ -180,3 +180,14 @@ void op_checks_run_all(enum fixture_driver driver, struct vulkan_options options
     executor_destroy(cpu);
     fixture_close(vulkan);
 }
+
+void op_checks_run_large(enum fixture_driver driver, struct vulkan_options options)
+{
+    struct trace trace = {0};
+    struct executor *cpu = NULL;
+    struct executor *vulkan = fixture_open(driver, options);
+    assert_ok(cpu_executor_create(&cpu, (struct cpu_options){.threads = 1}, &trace), &trace);
+    op_checks_run(vulkan, cpu, op_checks_large_cases, op_checks_large_count);
+    executor_destroy(cpu);
+    fixture_close(vulkan);
+}

@@ -16,5 +16,7 @@ void op_checks_run(struct executor *vulkan, struct executor *cpu, const struct o
                    uint32_t count);
 /* The cases of all ops, in a device opened for it; the large ones where `options` make memory small. */
 void op_checks_run_all(enum fixture_driver driver, struct vulkan_options options);
+/* The large ones alone, for a driver that is slow to compile. */
+void op_checks_run_large(enum fixture_driver driver, struct vulkan_options options);
 
 #endif
