@@ -30,6 +30,7 @@ static void add_cache(struct interface *out, const struct graph *graph)
     if (out->positions.name.length == 0 &&
         (has_op(graph, OP_rotary_table) || has_op(graph, OP_add_positions)))
         out->positions = interface_usual.positions;
+    out->numbers_hidden = out->numbers_hidden && out->positions.name.length == 0;
 }
 
 enum status onnx_interface_choose(struct interface *out, const struct graph *graph,
@@ -265,7 +266,7 @@ const char *onnx_lower_table_positions(struct onnx_lower *l, enum onnx_counting 
                                     : cast(l, l->given_positions, ONNX_INT64, name(l, "positions/given"));
         return l->cast_positions;
     }
-    if (counting == POSITIONS_COUNTED && l->padding)
+    if (counting == POSITIONS_COUNTED && l->padding && !l->interface.numbers_hidden)
         return counted_positions(l);
     *has_batch = false;
     return onnx_lower_positions(l);

@@ -16,7 +16,8 @@ enum status onnx_interface_declare(struct onnx_lower *l, struct trace *trace) MU
 /* Of the tokens: 0, 1, ... or where the cache ends, [s]. */
 const char *onnx_lower_positions(struct onnx_lower *l);
 /* The positions that tables are read at: the input for them where there is one, [b, s] or [s], else as above
- * [s]. COUNTED: without such an input, tokens that the mask hides do not count, [b, s]. */
+ * [s]. COUNTED: without such an input, tokens that the mask hides do not count, [b, s], unless the interface
+ * numbers them, too. */
 enum onnx_counting { POSITIONS_PLAIN, POSITIONS_COUNTED };
 const char *onnx_lower_table_positions(struct onnx_lower *l, enum onnx_counting counting, bool *has_batch);
 /* Which row of a table over the tokens is which token's, [b, s]. */

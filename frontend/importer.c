@@ -247,6 +247,17 @@ static enum status interpret_node(struct rule *rule)
     return evaluate_concrete(rule, op);
 }
 
+/* The shape of a mask is that of the tokens, whatever it hides. */
+static bool reads_mask(const struct rule *rule)
+{
+    if (strcmp(rule->node->op_type, "Shape") == 0 || strcmp(rule->node->op_type, "Size") == 0)
+        return false;
+    for (uint32_t i = 0; i < rule->input_count; i++)
+        if (rule->inputs[i] && rule->inputs[i]->from_mask)
+            return true;
+    return false;
+}
+
 static enum status interpret(struct rule *rule, const Onnx__NodeProto *node)
 {
     struct importer *im = rule->im;
@@ -259,10 +270,13 @@ static enum status interpret(struct rule *rule, const Onnx__NodeProto *node)
     for (uint32_t i = 0; i < rule->input_count; i++)
         rule->inputs[i] = find_value(im, node->input[i]);
     TRY(interpret_node(rule));
+    bool from_mask = reads_mask(rule);
     for (uint32_t i = 0; i < rule->output_count; i++) {
         struct import_value *value = find_value(im, node->output[i]);
-        if (value)
-            *value = rule->outputs[i];
+        if (!value)
+            continue;
+        *value = rule->outputs[i];
+        value->from_mask = from_mask && value->kind == VALUE_CONCRETE;
     }
     return OK;
 }

@@ -16,6 +16,7 @@ struct import_value {
     enum value_kind kind;
     const struct array *at[PROBES]; /* concrete; NULL while nothing has read the stored tensor */
     const struct onnx_data *data;   /* stored tensor behind a concrete value, or NULL */
+    bool from_mask;                 /* concrete: elements depend on those of a mask of padding */
     bool has_weight;                /* concrete, and `weight` shows its elements in the file */
     uint32_t term;                  /* activation */
     union {

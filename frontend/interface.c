@@ -31,6 +31,26 @@ void interface_add_positions(struct importer *im, const struct declared *in)
     add_input(im, &im->interface->positions, in, "position_ids");
 }
 
+void interface_add_table(struct importer *im, bool from_mask)
+{
+    im->interface->counts_shown |= from_mask;
+    im->interface->numbers_all |= !from_mask;
+}
+
+/* Only where a mask could number learned positions, and no input does. */
+static bool numbers_hidden(struct importer *im, const struct interface *found)
+{
+    const struct interface_parts *parts = im->interface;
+    if (found->mask.name.length == 0 || found->positions.name.length > 0)
+        return false;
+    if (parts->counts_shown && parts->numbers_all)
+        import_note(im,
+                    "some learned positions count what '" STR_FORMAT
+                    "' shows, some all tokens; exports count what it shows",
+                    STR_ARGUMENT(found->mask.name));
+    return parts->numbers_all && !parts->counts_shown;
+}
+
 /* The first number of a name becomes its %. */
 static bool split_name(struct importer *im, struct cache_place *out, const char *name)
 {
@@ -213,6 +233,7 @@ void interface_finish(struct importer *im, struct graph *graph)
 {
     const struct interface_parts *parts = im->interface;
     struct interface found = {.mask = parts->mask, .positions = parts->positions};
+    found.numbers_hidden = numbers_hidden(im, &found);
     if (parts->past.count > 0) {
         struct interface with = found;
         const char *why =

@@ -28,13 +28,18 @@ struct interface_parts {
     struct interface_input mask, positions;
     VEC(struct cache_place) past;
     VEC(struct cache_place) present;
-    int32_t stored; /* element type of the cache where it is not FLOAT; else 0 */
+    bool counts_shown; /* rows of learned positions are picked by what the mask shows */
+    bool numbers_all;  /* or without it */
+    int32_t stored;    /* element type of the cache where it is not FLOAT; else 0 */
 };
 
 void interface_add_mask(struct importer *im, const struct declared *in);
 void interface_add_positions(struct importer *im, const struct declared *in);
 void interface_add_past(struct importer *im, const struct declared *in);
 void interface_add_output(struct importer *im, const char *name); /* another than the logits */
+
+/* Learned positions were found; `from_mask`: which rows they are depends on the mask. */
+void interface_add_table(struct importer *im, bool from_mask);
 
 /* Tells the lowered graph what was found; a cache that is not one of keys and values for each attention of
  * the graph is dropped, and a note says why. */

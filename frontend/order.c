@@ -204,6 +204,7 @@ static enum status set_input(struct sorter *s, const struct declared *in, bool i
     if (has_word(in->name, "mask")) {
         import_note(im, "input '%s' taken as all ones", in->name);
         interface_add_mask(im, in);
+        value->from_mask = true;
         return set_interface(im, value, in, true, s->trace);
     }
     if (has_word(in->name, "position") && is_integer_type(in->type)) {

@@ -1,6 +1,6 @@
 /* Learned positions: a concrete summand whose rows are neighbouring rows of a stored table, one a position.
  */
-#include "frontend/importer.h"
+#include "frontend/interface.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +84,7 @@ enum status rule_add_positions(struct rule *rule, const struct import_value *x, 
     TRY(find_start(rule, &start, summand, data, size));
     struct term term = {.kind = TERM_POSITIONS, .x = x->term, .size = size, .index = (uint32_t)start};
     term.weight = import_weight(rule->im, &view);
+    interface_add_table(rule->im, summand->from_mask);
     rule_set(rule, 0, rule_term(rule, term), &x->view);
     return OK;
 }

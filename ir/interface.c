@@ -12,6 +12,7 @@ static const struct {
              {"bool", INTERFACE_BOOL}};
 
 const char *const interface_layouts[INTERFACE_LAYOUTS] = {"bnsh", "bsnh", "bnhs"};
+const char *const interface_numbers_hidden = "numbers_hidden";
 
 const struct interface interface_usual = {
     .mask = {{"attention_mask", 14}, INTERFACE_INT64, 2},
@@ -104,8 +105,9 @@ void interface_print(const struct interface *interface, struct builder *out)
 {
     const struct interface_input *mask = &interface->mask, *positions = &interface->positions;
     if (mask->name.length > 0)
-        builder_printf(out, "interface mask " STR_FORMAT " %s\n", STR_ARGUMENT(mask->name),
-                       interface_type_name(mask->type));
+        builder_printf(out, "interface mask " STR_FORMAT " %s%s%s\n", STR_ARGUMENT(mask->name),
+                       interface_type_name(mask->type), interface->numbers_hidden ? " " : "",
+                       interface->numbers_hidden ? interface_numbers_hidden : "");
     if (positions->name.length > 0)
         builder_printf(out, "interface positions " STR_FORMAT " %s %u\n", STR_ARGUMENT(positions->name),
                        interface_type_name(positions->type), positions->rank);

@@ -5,6 +5,7 @@
 #define IR_INTERFACE_H
 
 #include "base/str.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct arena;
@@ -36,7 +37,10 @@ enum { CACHE_KINDS = 2 }; /* keys, values: part % CACHE_KINDS */
 struct interface {
     struct interface_input mask;      /* of padding, over all positions, those of the cache included */
     struct interface_input positions; /* of the tokens */
-    struct str cache[CACHE_PARTS];    /* names in which % stands for a layer's number; "": no cache */
+    /* Without an input for positions, rows of learned ones are numbered over all tokens, those that the mask
+     * hides among them; else over the tokens that it shows. */
+    bool numbers_hidden;
+    struct str cache[CACHE_PARTS]; /* names in which % stands for a layer's number; "": no cache */
     enum interface_layout layouts[CACHE_KINDS];
 };
 
@@ -51,6 +55,8 @@ bool interface_is_pattern(struct str name);
 const char *interface_cache_name(struct arena *arena, struct str pattern, uint32_t layer);
 /* The names that Hugging Face's exporters use. */
 extern const struct interface interface_usual;
+/* The word of a mask's line that says so. */
+extern const char *const interface_numbers_hidden;
 /* Lines of a graph's text: "interface mask attention_mask int64", ... */
 void interface_print(const struct interface *interface, struct builder *out);
 /* A copy whose names are on the arena. */

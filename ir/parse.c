@@ -386,6 +386,19 @@ static enum status read_interface_input(struct parser *p, struct interface_input
     return OK;
 }
 
+/* A mask, and the word that follows where positions are numbered without it. */
+static enum status read_mask(struct parser *p, struct interface *out)
+{
+    TRY(read_interface_input(p, &out->mask, false));
+    size_t start = p->at;
+    struct str word = read_word(p);
+    out->numbers_hidden = str_is(word, interface_numbers_hidden);
+    if (word.length == 0 || out->numbers_hidden)
+        return OK;
+    p->at = start;
+    return error(p, "numbers_hidden or the end of the line");
+}
+
 static enum status read_cache(struct parser *p, struct interface *out)
 {
     if (interface_has_cache(out))
@@ -406,7 +419,7 @@ static enum status read_interface(struct parser *p)
     struct interface *interface = &p->graph->interface;
     struct str note, part = read_word(p);
     if (str_is(part, "mask"))
-        TRY(read_interface_input(p, &interface->mask, false));
+        TRY(read_mask(p, interface));
     else if (str_is(part, "positions"))
         TRY(read_interface_input(p, &interface->positions, true));
     else if (str_is(part, "cache"))

@@ -270,6 +270,69 @@ static void names_layouts_and_types_are_the_sources(void **state)
         }
 }
 
+/* What the tokens behind the padding come to when the first of them is at the position PADDING: the logits
+ * of the last one. */
+static void expect_moved_positions(struct subject *s, const struct graph *graph, const double *logits)
+{
+    struct graph *moved = graph_clone(graph);
+    int32_t tokens[HF_MODEL_TOKENS];
+    for (uint32_t n = 0; n < moved->nodes.count; n++)
+        for (uint32_t a = 0; a < moved->nodes.items[n].attribute_count; a++)
+            if (moved->nodes.items[n].attributes[a].key == ATTRIBUTE_start)
+                moved->nodes.items[n].attributes[a].integer += PADDING;
+    for (int i = 0; i < HF_MODEL_TOKENS; i++)
+        tokens[i] = hf_model_tokens[i];
+    double *whole = evaluate(moved, EVALUATE_DOUBLE, 1, HF_MODEL_TOKENS, tokens);
+    expect_close(s->hf->name, logits + HF_MODEL_WORDS, whole + (HF_MODEL_TOKENS - 1) * HF_MODEL_WORDS,
+                 HF_MODEL_WORDS);
+    free(whole);
+    graph_destroy(moved);
+}
+
+/* Of sources without an input for positions: GPT-2 as transformers has it, and OPT. */
+static void hidden_tokens_are_numbered_where_the_source_numbers_them(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"gpt2", "opt", "llama"};
+    double logits[BATCH * HF_MODEL_WORDS];
+    for (int i = 0; i < 12; i++) {
+        struct subject s;
+        bool is_learned = i / 4 < 2;
+        struct interface f = interface_usual;
+        f.positions = (struct interface_input){.rank = 0};
+        f.numbers_hidden = i / 2 % 2 && is_learned;
+        subject_named(&s, names[i / 4]);
+        s.model.graph->interface = interface_copy(&f, &s.model.graph->arena);
+        write_onnx(&s, s.model.graph, &(struct emit_onnx_options){.is_fused = i % 2 == 1});
+        expect_the_whole(&s, s.model.graph, &f);
+        expect_the_same_again(&s, s.model.graph, &f);
+        for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
+            run_session(&s, s.model.graph, &f, true, cuts[c], logits);
+            if (f.numbers_hidden)
+                expect_moved_positions(&s, s.model.graph, logits);
+            else
+                expect_close(s.hf->name, logits + HF_MODEL_WORDS, s.hf->logits, HF_MODEL_WORDS);
+        }
+        subject_release(&s);
+    }
+}
+
+/* Asked for a cache, the file has positions as an input, so nothing is left to be said of hidden tokens. */
+static void positions_that_are_given_are_numbered_by_who_gives_them(void **state)
+{
+    (void)state;
+    struct subject s;
+    double logits[BATCH * HF_MODEL_WORDS];
+    subject_named(&s, "gpt2");
+    struct interface f = {.mask = interface_usual.mask, .numbers_hidden = true};
+    s.model.graph->interface = interface_copy(&f, &s.model.graph->arena);
+    write_onnx(&s, s.model.graph, &with_cache[0]);
+    expect_the_same_again(&s, s.model.graph, &interface_usual);
+    run_session(&s, s.model.graph, &interface_usual, true, in_parts, logits);
+    expect_close(s.hf->name, logits + HF_MODEL_WORDS, s.hf->logits, HF_MODEL_WORDS);
+    subject_release(&s);
+}
+
 static void a_mask_or_positions_alone_are_kept_and_can_be_left_out(void **state)
 {
     (void)state;
@@ -332,6 +395,8 @@ int main(void)
         cmocka_unit_test(every_architecture_goes_on_from_its_cache),
         cmocka_unit_test(pruned_models_have_smaller_caches_of_layers_counted_anew),
         cmocka_unit_test(names_layouts_and_types_are_the_sources),
+        cmocka_unit_test(hidden_tokens_are_numbered_where_the_source_numbers_them),
+        cmocka_unit_test(positions_that_are_given_are_numbered_by_who_gives_them),
         cmocka_unit_test(a_mask_or_positions_alone_are_kept_and_can_be_left_out),
         cmocka_unit_test(a_cache_is_refused_where_there_can_be_none),
     };

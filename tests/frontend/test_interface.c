@@ -122,6 +122,97 @@ static void names_that_no_text_can_hold_become_the_usual_ones(void **state)
     subject_release(&s);
 }
 
+/* ---- how learned positions are numbered ---- */
+
+enum numbering { BY_SHAPE_OF_TOKENS, BY_SHAPE_OF_MASK, BY_COUNT, BY_INPUT, BY_SHAPE_AND_COUNT };
+
+static void add_weight(struct onnx_writer *w, const char *name, int64_t rows, int64_t columns)
+{
+    int64_t dims[2] = {rows, columns};
+    float *values = onnx_llama_weight(name, rows * columns);
+    onnx_tensor(w, name, ONNX_TEST_FLOAT, 2, dims, values, (size_t)(rows * columns) * sizeof *values);
+    free(values);
+}
+
+/* 0, 1, ... over the second axis of `of`, [1, sequence]. */
+static const char *numbers_over(struct onnx_writer *w, const char *of)
+{
+    onnx_attribute_int(w, "axis", 0);
+    const char *length = onnx_op(w, "Gather", onnx_op(w, "Shape", of, NULL), onnx_const_index(w, 1), NULL);
+    const char *ids = onnx_op(w, "Range", onnx_const_index(w, 0), length, onnx_const_index(w, 1), NULL);
+    return onnx_op(w, "Unsqueeze", ids, onnx_const_int(w, 0), NULL);
+}
+
+/* Of the tokens that the mask shows, as OPT's exports have it. */
+static const char *count_of_shown(struct onnx_writer *w)
+{
+    const char *count = onnx_op(w, "CumSum", "attention_mask", onnx_const_index(w, 1), NULL);
+    count = onnx_op(w, "Mul", count, "attention_mask", NULL);
+    return onnx_op(w, "Sub", count, onnx_const_index(w, 1), NULL);
+}
+
+static const char *positions_of(struct onnx_writer *w, enum numbering numbering)
+{
+    switch (numbering) {
+    case BY_COUNT:
+        return count_of_shown(w);
+    case BY_INPUT:
+        return "position_ids";
+    case BY_SHAPE_OF_MASK:
+        return numbers_over(w, "attention_mask");
+    default:
+        return numbers_over(w, "input_ids");
+    }
+}
+
+/* Embedding, one or two tables of positions, and a head. */
+static void import_numbered(struct subject *s, enum numbering numbering)
+{
+    struct onnx_writer w = {.opset = 17};
+    const char *logits = "logits";
+    *s = (struct subject){0};
+    import_fixture_create(&s->f);
+    onnx_input(&w, "input_ids", ONNX_TEST_INT64, "batch sequence");
+    onnx_input(&w, "attention_mask", ONNX_TEST_INT64, "batch sequence");
+    if (numbering == BY_INPUT)
+        onnx_input(&w, "position_ids", ONNX_TEST_INT64, "batch sequence");
+    add_weight(&w, "table", 7, 6);
+    add_weight(&w, "wpe", 16, 6);
+    add_weight(&w, "more", 16, 6);
+    add_weight(&w, "head", 6, 7);
+    const char *x = onnx_op(&w, "Gather", "table", "input_ids", NULL);
+    const char *rows = onnx_op(&w, "Gather", "wpe", positions_of(&w, numbering), NULL);
+    x = onnx_op(&w, "Add", x, rows, NULL);
+    if (numbering == BY_SHAPE_AND_COUNT)
+        x = onnx_op(&w, "Add", x, onnx_op(&w, "Gather", "more", count_of_shown(&w), NULL), NULL);
+    onnx_op_named(&w, "MatMul", 1, &logits, 2, (const char *[]){x, "head"});
+    onnx_output(&w, "logits");
+    onnx_finish(&w, &s->bytes);
+    onnx_writer_release(&w);
+    subject_import(s);
+}
+
+static void positions_that_do_not_depend_on_the_mask_number_hidden_tokens(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {
+        [BY_SHAPE_OF_TOKENS] = "interface mask attention_mask int64 numbers_hidden\n",
+        [BY_SHAPE_OF_MASK] = "interface mask attention_mask int64 numbers_hidden\n",
+        [BY_COUNT] = "interface mask attention_mask int64\n",
+        [BY_INPUT] = USUAL_INPUTS,
+        [BY_SHAPE_AND_COUNT] = "interface mask attention_mask int64\n",
+    };
+    for (int i = BY_SHAPE_OF_TOKENS; i <= BY_SHAPE_AND_COUNT; i++) {
+        struct subject s;
+        import_numbered(&s, (enum numbering)i);
+        assert_interface(&s, expected[i]);
+        assert_int_equal(
+            import_has_note(&s.model, "some learned positions count what 'attention_mask' shows"),
+            i == BY_SHAPE_AND_COUNT);
+        subject_release(&s);
+    }
+}
+
 /* ---- metadata ---- */
 
 static void add_property(struct builder *bytes, const char *key, const void *text, size_t length)
@@ -194,6 +285,7 @@ int main(void)
         cmocka_unit_test(names_are_kept_as_they_are),
         cmocka_unit_test(a_cache_that_is_not_understood_is_dropped_with_the_reason),
         cmocka_unit_test(names_that_no_text_can_hold_become_the_usual_ones),
+        cmocka_unit_test(positions_that_do_not_depend_on_the_mask_number_hidden_tokens),
         cmocka_unit_test(what_a_file_says_of_its_model_is_kept_or_named),
         cmocka_unit_test(a_folder_names_the_files_that_are_not_carried_over),
     };

@@ -54,6 +54,32 @@ static void interfaces_print_and_parse_back(void **state)
     graph_destroy(g), graph_destroy(bare), graph_destroy(parsed);
 }
 
+/* A text without the word is what it was before there was one. */
+static void positions_of_hidden_tokens_are_a_word_of_the_mask(void **state)
+{
+    (void)state;
+    struct graph *g = llama_create(&shape), *parsed = NULL;
+    struct trace trace = {0};
+    g->interface.mask = interface_usual.mask;
+    struct hash128 without = graph_hash(g);
+    g->interface.numbers_hidden = true;
+    assert_false(hash128_equal(graph_hash(g), without));
+    for (int word = 0; word < 2; word++) {
+        struct builder text = {0};
+        g->interface.numbers_hidden = word;
+        graph_print(g, TEXT_CANONICAL, &text);
+        const char *line = word ? "\ninterface mask attention_mask int64 numbers_hidden\ninput"
+                                : "\ninterface mask attention_mask int64\ninput";
+        assert_non_null(strstr(builder_text(&text), line));
+        assert_ok(graph_parse(&parsed, (struct str){text.data, text.length}, "text", &trace), &trace);
+        assert_int_equal(parsed->interface.numbers_hidden, word);
+        assert_true(interface_is_equal(&parsed->interface, &g->interface));
+        builder_release(&text);
+        graph_destroy(parsed);
+    }
+    graph_destroy(g);
+}
+
 static void hash_ignores_names_but_not_structure(void **state)
 {
     (void)state;
@@ -113,6 +139,9 @@ static void names_the_place_of_an_error(void **state)
         {"espalier-ir 1\ninput %0: f32[b] x\n%1: f32[b] = scale %0 scale=-3.5e38\n", "expected a number"},
         {"espalier-ir 1\ninterface masks m int64\n", "expected mask, positions or cache"},
         {"espalier-ir 1\ninterface mask m\n", "t:2:17: expected int64, int32, bool or float"},
+        {"espalier-ir 1\ninterface mask m int64 numbers\n",
+         "t:2:23: expected numbers_hidden or the end of the line"},
+        {"espalier-ir 1\ninterface mask m int64 numbers_hidden 2\n", "t:2:39: expected the end of the line"},
         {"espalier-ir 1\ninterface mask m int64\ninterface mask n int64\n", "expected each input once"},
         {"espalier-ir 1\ninterface positions p int64 3\n", "expected 1 or 2 axes"},
         {"espalier-ir 1\ninterface cache a.% b.% c d.% bnsh bnsh\n", "expected a name with one %"},
@@ -248,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_and_parses_back),
         cmocka_unit_test(interfaces_print_and_parse_back),
+        cmocka_unit_test(positions_of_hidden_tokens_are_a_word_of_the_mask),
         cmocka_unit_test(hash_ignores_names_but_not_structure),
         cmocka_unit_test(canonical_form_does_not_depend_on_the_order_of_nodes),
         cmocka_unit_test(leaves_out_options_that_are_not_used),
